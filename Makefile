@@ -1,0 +1,69 @@
+# One command from a fresh clone: `make demo`. Each target first sets up what it needs, once, in
+# .venv; all it takes is Python 3.11 or newer, with venv. Another one: make PYTHON=python3.12 test
+
+VENV := .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+WORKERS ?= 2
+
+# The first of these that is new enough, looked for only when .venv must be made.
+NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lab bench constraints clean
+
+help:  ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY)  ## Train on MNIST, and show the loop that ran
+	$(PY) -m tutorial.demo
+
+# One thread for each process, so that the workers, each on its own core, don't wait for each other.
+# A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel.
+test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --doctest-modules \
+		-p nbval.plugin --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+		tutorial tests $(wildcard notebooks/*.ipynb)
+
+lint: $(READY)  ## Check style, format and types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+
+format: $(READY)  ## Put the code into the format that lint checks
+	$(PY) -m ruff check --fix-only
+	$(PY) -m ruff format
+
+lab: $(READY)  ## Open the lessons in JupyterLab
+	$(PY) -m jupyter lab notebooks
+
+bench: $(READY)  ## Measure speed
+	$(PY) -m pytest tests/benchmarks -s
+
+# An install that was cut off is taken up again. An environment without a working pip starts anew; a
+# package without the INSTALLER file, which pip writes last, is forgotten and so installed again.
+$(READY): pyproject.toml tests/constraints.txt
+	@$(PY) -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || { \
+		$(PYTHON) -c '$(NEW_ENOUGH)' || { \
+			echo "This needs Python 3.11 or newer, with venv; $(PYTHON) is: $$($(PYTHON) -V 2>&1)."; \
+			echo "Name another one, such as: make PYTHON=/usr/bin/python3.12 ..."; exit 1; } >&2; \
+		echo "Setting up $(VENV), once: PyTorch and its tools are large, so this takes minutes."; \
+		$(PYTHON) -m venv --clear $(VENV); }
+	@for info in $(VENV)/lib/python*/site-packages/*.dist-info; do \
+		test -e "$$info/INSTALLER" || rm -rf "$$info"; done
+	$(PY) -m pip install --disable-pip-version-check -e ".[dev]" -c tests/constraints.txt
+	@touch $@
+
+constraints: $(READY)  ## Take the newest versions of everything, and note them in tests/constraints.txt
+	$(PY) -m pip install --upgrade --upgrade-strategy eager -e ".[dev]"
+	{ grep '^#' tests/constraints.txt; $(PY) -m pip freeze --all --exclude-editable --exclude pip; } \
+		> $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt tests/constraints.txt
+	@touch $(READY)
+
+clean:  ## Remove caches and what was built (not .venv: remove that by hand)
+	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune \
+		-exec rm -rf {} +

@@ -1,0 +1,359 @@
+"""The metrics against torchmetrics, scikit-learn and NumPy, and where we part from paddle."""
+
+import doctest
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torchmetrics.functional.classification import multiclass_accuracy
+
+from tutorial import metrics
+from tutorial.metrics import Accuracy, Auc, BinaryMetric, Metric, Precision, Recall, accuracy
+
+every_metric = pytest.mark.parametrize(
+    "make",
+    [
+        Accuracy,
+        lambda: Accuracy(topk=2),
+        lambda: Accuracy(topk=(1, 2)),
+        Precision,
+        Recall,
+        Auc,
+        lambda: Auc("PR", num_thresholds=7),
+    ],
+)
+Make = Callable[[], Metric]
+seeds = st.integers(0, 2**32)
+no_hurry = settings(max_examples=50, deadline=None)  # the machine may be busy
+
+
+def two_columns(samples: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """A batch that every metric takes: probabilities (N, 2) with many ties, and labels (N,)."""
+    torch.manual_seed(seed)
+    p = torch.randint(0, 9, (samples,)) / 8
+    return torch.stack([1 - p, p], dim=1), torch.randint(0, 2, (samples,))
+
+
+def state(metric: Metric) -> list[Tensor]:
+    """Every tensor that the metric holds."""
+    held = [part for v in vars(metric).values() for part in (v if isinstance(v, list) else [v])]
+    return [v for v in held if isinstance(v, Tensor)]
+
+
+def test_docstring_examples() -> None:
+    results = doctest.testmod(metrics)
+    assert results.attempted > 20 and results.failed == 0
+
+
+# ---- values ------------------------------------------------------------------------------------
+
+
+@no_hurry
+@given(seeds, st.integers(1, 20), st.integers(2, 8), st.sampled_from([(), (9,), (9, 11)]))
+def test_accuracy_agrees_with_torchmetrics_in_every_layout(
+    seed: int, n: int, classes: int, d: tuple[int, ...]
+) -> None:
+    torch.manual_seed(seed)
+    y = torch.randint(0, classes, (n, *d))
+    last = torch.rand(n, *d, classes).argsort(dim=-1).float()  # no ties, so top-k is well defined
+    second = last.movedim(-1, 1)
+    layouts = [(second, y), (last, y), (last, y[..., None])]
+    if d == ():
+        one_hot = torch.nn.functional.one_hot(y, classes)
+        layouts += [(last, one_hot), (last, one_hot.bool()), (last, 0.1 + 0.8 * one_hot)]
+
+    by_k = range(1, classes + 1)
+    expected = [
+        multiclass_accuracy(second, y, classes, average="micro", top_k=k).item() for k in by_k
+    ]
+    several = Accuracy(topk=tuple(by_k))
+    for y_hat, labels in layouts:
+        assert [accuracy(y_hat, labels, k).item() for k in by_k] == pytest.approx(expected)
+        several.reset()
+        several.update(y_hat, labels)
+        assert several.accumulate() == pytest.approx(expected)
+
+
+def test_where_both_layouts_fit_the_classes_stand_second() -> None:
+    y_hat = torch.tensor([[[1.0, 2.0], [0.0, 1.0]]])  # (1, 2, 2): 0 wins along dim 1, 1 along dim 2
+    assert accuracy(y_hat, torch.tensor([[0, 0]])) == 1
+    assert accuracy(y_hat, torch.tensor([[[1], [1]]])) == 1  # (1, 2, 1) fits classes last only
+
+
+def test_ties_and_labels_that_are_no_class() -> None:
+    ties, y = torch.zeros(4, 4), torch.tensor([0, 0, 1, 3])
+    assert accuracy(ties, y).item() == np.mean(ties.numpy().argmax(1) == y.numpy())
+    for k in (1, 2):
+        assert accuracy(torch.eye(4), torch.tensor([0, 1, -100, 4]), k) == 0.5
+
+
+def test_accuracy_of_one_batch_is_a_scalar() -> None:
+    value = accuracy(torch.eye(3), torch.tensor([0, 1, 1]))
+    assert value.shape == ()
+    assert value.item() == pytest.approx(2 / 3)
+
+
+@no_hurry
+@given(seeds, st.integers(1, 60))
+def test_precision_and_recall_agree_with_sklearn(seed: int, n: int) -> None:
+    y_hat, y = two_columns(n, seed)
+    called = y_hat[:, 1] >= 0.5  # p = 0.5 itself occurs often
+    for metric, oracle in ((Precision(), precision_score), (Recall(), recall_score)):
+        expected = oracle(y, called, zero_division=0)
+        for p in (y_hat, y_hat[:, 1:], y_hat[:, 1], y_hat.half(), y_hat.double()):
+            metric.reset()
+            metric.update(p, y)
+            metric.update(p, y[:, None])  # the same again, as a column
+            assert metric.accumulate() == pytest.approx(expected)
+
+
+@no_hurry
+@given(seeds, st.integers(1, 60), st.integers(1, 5000), st.sampled_from(["ROC", "PR"]))
+def test_auc_agrees_with_sklearn_on_bucketed_scores(seed: int, n: int, t: int, curve: str) -> None:
+    torch.manual_seed(seed)
+    p, y = torch.rand(n).round(decimals=2), torch.randint(0, 2, (n,))
+    metric = Auc(curve, num_thresholds=t)
+    metric.update(p, y)
+    expected = 0.0  # with one class there is no curve
+    if 0 < y.sum() < n:
+        oracle = roc_auc_score if curve == "ROC" else average_precision_score
+        expected = oracle(y, (p * t).int())
+    assert metric.accumulate() == pytest.approx(expected, abs=1e-6)
+
+
+def test_double_precision_is_not_rounded_up_to_half() -> None:
+    metric = Recall()
+    metric.update(torch.tensor([0.5 - 1e-12, 0.5], dtype=torch.float64), torch.tensor([1, 1]))
+    assert metric.accumulate() == 0.5
+
+
+def test_auc_keeps_half_precision_out_of_the_buckets() -> None:
+    p = torch.rand(500).to(torch.bfloat16)
+    half, full = Auc(), Auc()
+    half.update(p, torch.arange(500) % 2)
+    full.update(p.float(), torch.arange(500) % 2)
+    assert torch.equal(torch.as_tensor(half.histogram), torch.as_tensor(full.histogram))
+
+
+@every_metric
+@no_hurry
+@given(seed=seeds, sizes=st.lists(st.integers(0, 9), min_size=1, max_size=6))
+def test_batches_do_not_change_the_value(make: Make, seed: int, sizes: list[int]) -> None:
+    y_hat, y = two_columns(sum(sizes), seed)
+    whole, batched = make(), make()
+    whole.update(y_hat, y)
+    for part, labels in zip(torch.split(y_hat, sizes), torch.split(y, sizes), strict=True):
+        batched.update(part, labels)
+    assert batched.accumulate() == whole.accumulate()
+
+
+@every_metric
+def test_before_any_update_the_value_is_zero(make: Make) -> None:
+    metric = make()
+    assert metric.accumulate() in (0.0, [0.0, 0.0])
+    metric.update(torch.zeros(0, 2), torch.zeros(0))  # nor does an empty batch change it
+    assert metric.accumulate() in (0.0, [0.0, 0.0])
+    assert metric.compute().dtype == torch.float64
+
+
+# ---- state: on the device, exact, without a graph ------------------------------------------------
+
+
+@every_metric
+def test_update_neither_leaves_the_device_nor_waits_for_it(make: Make) -> None:
+    metric = make()
+    assert state(metric) == []  # no device is chosen before data comes
+    with FakeTensorMode():  # tensors without numbers: looking at a value raises an error
+        y_hat, y = torch.rand(8, 2, device="cuda"), torch.ones(8, device="cuda")
+        metric.update(y_hat, y)
+        metric.update(y_hat, y)
+        assert {v.device.type for v in state(metric)} == {"cuda"}
+        if isinstance(metric, BinaryMetric):  # the range is the one thing that compute looks at
+            metric.lowest, metric.highest = 0.0, 1.0
+        assert metric.compute().device.type == "cuda"
+
+
+@every_metric
+def test_counts_are_whole_numbers_beyond_2_to_the_24(make: Make) -> None:
+    metric = make()
+    y_hat, y = torch.tensor([[0.0, 1.0]]), torch.tensor([1])
+    metric.update(y_hat, y)
+    counts = [v for v in state(metric) if not v.is_floating_point()]
+    assert counts and {v.dtype for v in counts} == {torch.int64}
+    for v in counts:
+        v += 2**40
+    metric.update(y_hat, y)
+    after = [v for v in state(metric) if not v.is_floating_point()]
+    assert max(int(v.max()) for v in after) == 2**40 + 2
+
+
+def test_auc_of_a_large_data_set_is_exact() -> None:
+    metric = Auc(num_thresholds=999)
+    metric.histogram = torch.randint(1, 10**6, (2, 1000), generator=torch.manual_seed(0))
+    negatives, positives = metric.histogram.flip(1).numpy().astype(object)  # Python's big integers
+    doubled = (negatives * (2 * positives.cumsum() - positives)).sum()
+    expected = doubled / (2 * negatives.sum() * positives.sum())
+    assert metric.accumulate() == expected
+
+
+@every_metric
+def test_no_gradient_graph_is_kept(make: Make) -> None:
+    y_hat, y = two_columns(8)
+    metric = make()
+    metric.update(y_hat.requires_grad_() * 1, y)
+    assert not any(v.requires_grad for v in [*state(metric), metric.compute()])
+
+
+@every_metric
+def test_a_pass_in_inference_mode_can_be_continued_outside(make: Make) -> None:
+    y_hat, y = two_columns(8)
+    metric, plain = make(), make()
+    with torch.inference_mode():
+        metric.update(y_hat, y)
+    metric.update(y_hat, y)
+    plain.update(y_hat, y)
+    assert metric.accumulate() == plain.accumulate()
+
+
+def test_the_source_stands_alone_in_a_script() -> None:
+    imports = "from abc import ABC, abstractmethod\nimport torch\nfrom torch import Tensor\n"
+    parts = [inspect.getsource(part) for part in (Metric, metrics.fraction, metrics.align)]
+    script: dict[str, type[Accuracy]] = {}
+    exec("\n".join([imports, *parts, inspect.getsource(Accuracy)]), script)
+    metric = script["Accuracy"]()
+    metric.update(torch.eye(3), torch.tensor([0, 1, 1]))
+    assert metric.accumulate() == pytest.approx(2 / 3)
+
+
+# ---- names, and paddle's quirks 6 to 9 -----------------------------------------------------------
+
+
+def test_names() -> None:
+    assert Accuracy().name() == Accuracy(topk=1).name() == "acc"
+    assert Accuracy(topk=(5,)).name() == Accuracy(topk=5).name() == "acc_top5"
+    assert Accuracy(topk=(1, 5)).name() == ["acc_top1", "acc_top5"]
+    assert Accuracy(name="digit").name() == "digit"
+    assert Accuracy(topk=(1, 5), name="digit").name() == ["digit_top1", "digit_top5"]
+    assert [m.name() for m in (Precision(), Recall(), Auc())] == ["precision", "recall", "auc"]
+
+
+def test_accumulate_gives_plain_numbers() -> None:
+    y_hat, y = two_columns(8)
+    for metric, kind in ((Accuracy(), float), (Accuracy(topk=(1, 2)), list), (Auc(), float)):
+        metric.update(y_hat, y)
+        assert type(metric.accumulate()) is kind
+
+
+@every_metric
+def test_quirk_6_reset_forgets_a_stray_batch(make: Make) -> None:
+    metric, fresh = make(), make()
+    metric.update(torch.rand(5, 2), torch.ones(5))
+    metric.reset()
+    assert vars(metric) == vars(fresh)
+
+
+def test_quirk_7_one_rule_at_half_for_precision_and_recall() -> None:
+    for metric in (Precision(), Recall()):
+        metric.update(torch.tensor([0.5]), torch.tensor([1]))
+        assert metric.accumulate() == 1.0
+
+
+def test_quirk_8_pr_is_not_roc_and_a_batch_has_a_value() -> None:
+    y_hat, y = torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1])
+    for curve, expected in (("ROC", 0.75), ("PR", 5 / 6)):
+        metric = Auc(curve)
+        metric.update(y_hat, y)
+        assert metric.accumulate() == pytest.approx(expected)
+
+
+def test_quirk_9_names_can_be_told_apart() -> None:
+    names = [Precision(name="a"), Recall(name="b"), Auc(name="c"), Accuracy(name="d")]
+    assert [m.name() for m in names] == list("abcd")
+
+
+# ---- errors teach: the argument, the value seen, what was expected, the fix ----------------------
+
+
+@pytest.mark.parametrize(
+    ("y_hat", "y", "topk", "parts"),
+    [
+        ((4,), (4,), 1, ["y_hat", "(4,)", "fewer than two classes", "C >= 2", "use Precision"]),
+        ((4, 1), (4, 1), 1, ["y_hat", "(4, 1)", "fewer than two classes", "use Precision"]),
+        ((4, 1, 5, 5), (4, 5, 5), 1, ["(4, 1, 5, 5)", "fewer than two classes"]),
+        ((), (), 1, ["y_hat", "()", "fewer than two classes"]),
+        ((3,), (), 1, ["y_hat", "(3,)", "fewer than two classes"]),
+        ((4, 3), (5,), 1, ["y has", "(5,)", "(4, 3)", "Expected y (N,)", "Reshape y"]),
+        ((4, 3), (4, 2), 1, ["(4, 2)", "(4, 3)", "does not fit"]),
+        ((4, 3), (1, 4), 1, ["(1, 4)", "(4, 3)", "does not fit"]),
+        ((4, 3, 1, 1), (4,), 1, ["(4,)", "(4, 3, 1, 1)", "does not fit"]),
+        ((4, 3), (4,), (1, 5), ["topk", "best 5", "3 classes", "Expected 1 to 3", "smaller k"]),
+    ],
+)
+def test_accuracy_refuses_what_does_not_fit(
+    y_hat: tuple[int, ...], y: tuple[int, ...], topk: int | tuple[int, ...], parts: list[str]
+) -> None:
+    metric = Accuracy(topk)
+    with pytest.raises(ValueError, match="Expected") as error:
+        metric.update(torch.zeros(y_hat), torch.zeros(y))
+    assert all(part in str(error.value) for part in parts), error.value
+    assert metric.accumulate() in (0.0, [0.0, 0.0])  # a refused batch counts for nothing
+
+
+@pytest.mark.parametrize("topk", [(), 0, (1, 0), (5, 5), 1.5, None, (1, "5")])
+def test_accuracy_refuses_an_impossible_topk(topk: object) -> None:
+    with pytest.raises(ValueError, match=r"topk is .*Expected whole numbers from 1.*write topk=1"):
+        Accuracy(topk)  # type: ignore[arg-type]
+
+
+def test_auc_refuses_impossible_settings() -> None:
+    with pytest.raises(ValueError, match=r"curve is 'roc'\. Expected 'ROC' or 'PR': write"):
+        Auc(curve="roc")
+    for t in (0, 99.5):
+        with pytest.raises(ValueError, match=rf"num_thresholds is {t}\. Expected .* from 1: leave"):
+            Auc(num_thresholds=t)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [Precision, Recall, Auc])
+@pytest.mark.parametrize(
+    ("y_hat", "y"), [((4, 3), (4,)), ((4,), (5,)), ((4, 1), (1,)), ((4,), (4, 2)), ((), ())]
+)
+def test_binary_metrics_refuse_shapes(
+    make: Make, y_hat: tuple[int, ...], y: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="Expected one") as error:
+        make().update(torch.zeros(y_hat), torch.zeros(y))
+    for part in (f"y_hat has shape {y_hat}", f"y has shape {y}", "use Accuracy"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("make", [Precision, Recall, Auc])
+@pytest.mark.parametrize(
+    ("bad", "seen"), [(-3.25, "-3.25 to 1"), (7.5, "0 to 7.5"), (float("nan"), "nan to nan")]
+)
+def test_binary_metrics_refuse_logits_when_asked_for_the_value(
+    make: Make, bad: float, seen: str
+) -> None:
+    metric = make()
+    for p in (0.5, bad, 0.5):  # one bad value in the middle is enough
+        metric.update(torch.tensor([p]), torch.tensor([1]))
+    expected = rf"'{metric.name()}' went from {seen}\. Expected probabilities.*nn\.Sigmoid\(\)"
+    with pytest.raises(ValueError, match=expected):
+        metric.compute()
+    metric.reset()
+    metric.update(torch.tensor([0.0, 1.0]), torch.tensor([0, 1]))  # the ends belong to it
+    assert metric.accumulate() == 1.0
+
+
+def test_a_metric_of_ones_own_must_be_complete() -> None:
+    class Forgetful(Metric):
+        def reset(self) -> None: ...
+
+    with pytest.raises(TypeError, match=r"compute.*name.*update"):
+        Forgetful()  # type: ignore[abstract]

@@ -1,0 +1,184 @@
+"""The partial evaluator: what it keeps, what it drops, and that the result means the same."""
+
+import ast
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import TensorDataset
+
+import tutorial as tl
+from tutorial import loops
+from tutorial.unroll import Code, align_comments, unroll
+
+ACCURACY = {"METRICS": (Code("accuracy"),), "VALUES": (("acc", Code("accuracy"), None),)}
+
+
+def written(function: str, **options: object) -> str:
+    return unroll(function, tuple(options.items()))
+
+
+def test_a_plain_fit_is_what_a_textbook_prints() -> None:
+    assert (
+        written("fit", EPOCHS=5, **ACCURACY)
+        == """\
+train_loader = DataLoader(train_data, batch_size=64, shuffle=True)
+step_losses = []
+rows = []
+for epoch in range(5):
+    network.train()                           # dropout and batch norm behave as in training
+    accuracy.reset()
+    loss_sum, samples = 0.0, 0
+    for step, (x, y) in enumerate(train_loader):
+        y_hat = network(x)                    # forward: predict
+        loss = loss_fn(y_hat, y)              # how wrong was it?
+        loss.backward()                       # backward: a gradient for every weight
+        optimizer.step()                      # one small step downhill
+        optimizer.zero_grad()                 # forget this batch's gradients
+        step_losses.append(loss.item())       # for the curve
+        loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
+        samples += len(x)
+        accuracy.update(y_hat, y)
+        if (step + 1) % 10 == 0:
+            print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
+    rows.append({"epoch": epoch + 1, "loss": loss_sum / samples, "acc": float(accuracy.compute())})
+    print({name: round(number, 4) for name, number in rows[-1].items()})
+"""
+    )
+
+
+@pytest.mark.parametrize("fetch", ["batches", "samples", "given"])
+def test_a_plain_fit_has_at_most_25_lines(fetch: str) -> None:
+    source = written("fit", TRAIN_FETCH=fetch, FLUSH_DENORMAL=True, **ACCURACY)
+    assert len(source.splitlines()) <= 25
+    assert max(map(len, source.splitlines())) <= 100
+
+
+def test_evaluation_is_written_out_inside_fit_exactly_as_evaluate_runs_it() -> None:
+    alone = written("evaluate", **ACCURACY).splitlines()
+    inside = {line.strip() for line in written("fit", EVALUATE=True, **ACCURACY).splitlines()}
+    measured = [line.split("  #")[0].strip() for line in alone if "print(" not in line]
+    assert {line.split("  #")[0].strip() for line in inside} >= set(measured)
+
+
+def test_reporting_is_all_that_differs_between_what_is_read_and_what_runs() -> None:
+    options = {**ACCURACY, "EVALUATE": True, "CLIP": 1.0, "ACCUMULATE": 2, "NUM_ITERS": 9}
+
+    class Quiet(ast.NodeTransformer):
+        """Takes out print and report, and the tests that only guard them."""
+
+        def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+            return None if "print(" in ast.unparse(node) or "report." in ast.unparse(node) else node
+
+        def visit_If(self, node: ast.If) -> ast.If | None:
+            self.generic_visit(node)
+            return node if node.body else None
+
+    read, run = (written("fit", **options, REPORT=flag) for flag in (False, True))
+    assert read != run
+    assert ast.unparse(Quiet().visit(ast.parse(read))) == ast.unparse(Quiet().visit(ast.parse(run)))
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "EPOCHS": st.integers(1, 3),
+            "NUM_ITERS": st.none() | st.integers(1, 9),
+            "ACCUMULATE": st.integers(1, 4),
+            "CLIP": st.none() | st.floats(0.1, 2.0),
+            "TRAIN_FETCH": st.sampled_from(["batches", "samples"]),
+            "EVAL_FETCH": st.sampled_from(["batches", "samples"]),
+            "BATCH_SIZE": st.integers(3, 12),
+            "SHUFFLE": st.booleans(),
+            "DROP_LAST": st.booleans(),
+            "EVALUATE": st.booleans(),
+            "EVAL_FREQ": st.integers(1, 3),
+        }
+    )
+)
+@settings(deadline=None, max_examples=40)
+def test_the_unrolled_program_computes_what_loops_py_computes_as_it_stands(options: dict) -> None:
+    """The functions of loops.py run too, with options as globals: the evaluator's oracle."""
+    tl.seed(3)
+    data = TensorDataset(torch.randn(13, 4), torch.randint(3, (13,)))
+
+    def parts() -> dict:
+        tl.seed(4)
+        network = nn.Linear(4, 3)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        return {"network": network, "optimizer": optimizer, "loss_fn": nn.CrossEntropyLoss()}
+
+    source = unroll("fit", tuple(options.items()))
+    for name in ("ACCUMULATE", "CLIP", "EVALUATE", "NUM_ITERS", "METRICS", "REPORT"):
+        assert name not in source  # every option is decided
+    mine = parts() | {"train_data": data, "eval_data": data, "print": lambda *_: None}
+    exec(source, vars(loops) | mine)
+
+    theirs = parts()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in options.items():
+            patch.setattr(loops, name, value)
+        patch.setattr(loops, "print", lambda *_: None, raising=False)
+        step_losses, rows = loops.fit(**theirs, train_data=data, eval_data=data)
+    namespace = vars(loops) | parts() | {"train_data": data, "eval_data": data}
+    namespace["print"] = lambda *_: None
+    exec(source, namespace)
+    assert namespace["step_losses"] == step_losses
+    assert namespace["rows"] == rows
+    assert torch.equal(namespace["network"].weight, theirs["network"].weight)
+
+
+def test_what_is_off_leaves_no_trace() -> None:
+    source = written("fit")
+    for word in ("None", "True or", "group", "clip", "eval", "to(", "report", "accuracy"):
+        assert word not in source
+
+
+def test_each_option_writes_its_own_line() -> None:
+    assert 'x, y = x.to("cuda:0"), y.to("cuda:0")' in written("fit", DEVICE="cuda:0")
+    assert "clip_grad_norm_(network.parameters(), 0.5)" in written("fit", CLIP=0.5)
+    assert "drop_last=True" in written("fit", DROP_LAST=True)
+    assert "num_workers=2" in written("fit", NUM_WORKERS=2)
+    assert "if len(step_losses) == 7:" in written("fit", NUM_ITERS=7)
+    assert "loss.item()" not in written("fit", DEVICE="cuda:0")  # it would wait for the GPU
+    assert "train_loader = train_data" in written("fit", TRAIN_FETCH="given")
+
+
+def test_a_condition_keeps_only_what_is_open() -> None:
+    every_other = written("fit", EVALUATE=True, EVAL_FREQ=2, EPOCHS=5)
+    assert "    if (epoch + 1) % 2 == 0 or epoch + 1 == 5:\n" in every_other
+    assert "    network.eval()" in written("fit", EVALUATE=True).replace("  #", "\n")
+
+
+def test_several_metrics_and_parts_of_one_are_written_out() -> None:
+    source = written(
+        "evaluate",
+        METRICS=(Code("accuracy"), Code("auc")),
+        VALUES=(
+            ("acc_top1", Code("accuracy"), 0),
+            ("auc", Code("auc"), None),
+            ("f1", Code("scores"), "BinaryF1Score"),
+        ),
+    )
+    assert "accuracy.update(y_hat, y)\n        auc.update(y_hat, y)\n" in source
+    assert '"acc_top1": float(accuracy.compute()[0]), "auc": float(auc.compute())' in source
+    assert '"f1": float(scores.compute()["BinaryF1Score"])' in source
+
+
+def test_comments_align_without_being_pushed_by_a_long_line() -> None:
+    long = "x" * 60
+    assert align_comments(f"a = 1 # one\nbcd = '#'  # two\n{long} # three\n") == (
+        f"a = 1      # one\nbcd = '#'  # two\n{long}  # three\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "function", ["fit", "evaluate", "predict", "train_batch", "eval_batch", "predict_batch"]
+)
+def test_every_program_is_valid_python_that_needs_only_torch(function: str) -> None:
+    source = written(function)
+    compile(source, function, "exec")
+    assert "return" not in source
+    assert "tutorial" not in source

@@ -1,0 +1,82 @@
+"""`make demo`: train on real data, look at the loop that did it, and prove that it did."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+from torchvision.transforms import Normalize
+
+import tutorial as tl
+
+PICTURE = Path("build/digits.png")
+
+
+def main() -> None:
+    """The lesson's main job, from the data to the proof."""
+    tl.seed(0)
+    transform = Normalize(mean=[127.5], std=[127.5])  # pixels 0..255 become -1..1
+    train_data = tl.datasets.MNIST(mode="train", transform=transform)
+    test_data = tl.datasets.MNIST(mode="test", transform=transform)
+    network = nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 512),
+        nn.ReLU(),
+        nn.Dropout(0.2),
+        nn.Linear(512, 10),
+    )
+    model = tl.Model(network)
+    model.prepare(
+        optimizer=torch.optim.Adam(model.parameters(), lr=1e-3),
+        loss=nn.CrossEntropyLoss(),
+        metrics=tl.metrics.Accuracy(),
+    )
+
+    say(f"Train on {len(train_data):,} digits, on {tl.get_device()}")
+    program = model.unroll("fit", train_data, batch_size=64, epochs=1)  # remembers where we begin
+    history = model.fit(train_data, batch_size=64, epochs=1)
+    print(history)
+
+    say(f"Evaluate on {len(test_data):,} others")
+    print(model.evaluate(test_data, batch_size=1000, verbose=0))
+
+    say("Predict")
+    scores = model.predict(test_data, batch_size=1000, stack_outputs=True, verbose=0)[0]
+    guesses = scores.argmax(dim=1)
+    draw(test_data, guesses)
+    print(f"{int((guesses != test_data.targets).sum())} of them wrong; a dozen are in {PICTURE}")
+
+    say("The loop that model.fit ran, as a textbook prints it")
+    print(program)
+
+    say("The proof: the same loop as a script, alone in a fresh process")
+    proof = program.verify(history)
+    print(proof)
+    if not proof:
+        raise SystemExit(1)
+
+
+def draw(data: tl.datasets.MNIST, guesses: torch.Tensor) -> None:
+    """A dozen digits, nine guessed right and three wrong: what they are, and the guess."""
+    from matplotlib import pyplot as plt
+
+    right = guesses == data.targets
+    chosen = [*right.nonzero().flatten()[:9].tolist(), *(~right).nonzero().flatten()[:3].tolist()]
+    figure, axes = plt.subplots(2, 6, figsize=(8, 3.2), layout="constrained")
+    for axis, i in zip(axes.flat, chosen, strict=True):
+        axis.imshow(data.data[i], cmap="gray_r")
+        true, guess = int(data.targets[i]), int(guesses[i])
+        title = f"{true}" if true == guess else f"{true}, not {guess}"
+        axis.set_title(title, color="black" if true == guess else "firebrick")
+        axis.set_axis_off()
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure.savefig(PICTURE, dpi=120)
+    plt.close(figure)
+
+
+def say(title: str) -> None:
+    """Begin a part."""
+    print(f"\n{title}\n{'-' * len(title)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

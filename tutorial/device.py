@@ -1,0 +1,118 @@
+"""Where the numbers live, and where chance begins: devices and seeds."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+_chosen: torch.device | None = None
+
+
+def set_device(name: str) -> torch.device:
+    """Choose the device on which every `Model` made from now on trains.
+
+    Args:
+        name: 'cpu'; 'gpu' or 'cuda' (the first one), 'gpu:1' or 'cuda:1' (the second), ...; 'mps'.
+            Numbers count the devices that CUDA_VISIBLE_DEVICES leaves visible.
+
+    Returns:
+        PyTorch's name for it.
+
+    Raises:
+        ValueError: the name is unknown, or the device is not there; the message lists what is.
+
+    Example:
+        >>> set_device("cpu")
+        device(type='cpu')
+    """
+    global _chosen
+    there = available()
+    torch_name = name.replace("gpu", "cuda", 1) if isinstance(name, str) else ""
+    torch_name = "cuda:0" if torch_name == "cuda" else torch_name
+    if torch_name not in there:
+        raise ValueError(
+            f"set_device: name is {name!r}, but this machine has {', '.join(map(repr, there))}. "
+            "Choose one of these ('gpu:0' is another name for 'cuda:0')."
+        )
+    _chosen = torch.device(torch_name)
+    return _chosen
+
+
+def get_device() -> str:
+    """The device for new models: the chosen one; else the first GPU, if there is one; else 'cpu'.
+
+    Example:
+        >>> _ = set_device("cpu")
+        >>> get_device()
+        'cpu'
+    """
+    if _chosen is not None:
+        return str(_chosen)
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def available() -> list[str]:
+    """The names of this machine's devices, as PyTorch writes them."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def seed(n: int) -> None:
+    """Start all chance anew: Python's, NumPy's, PyTorch's on every device, and so the loaders'.
+
+    Weights, shuffling and dropout after `seed(n)` are the same in every run.
+
+    Args:
+        n: any whole number from 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: n is not such a number.
+
+    Example:
+        >>> seed(0)
+        >>> a = torch.rand(2)
+        >>> seed(0)
+        >>> bool((torch.rand(2) == a).all())
+        True
+    """
+    if not isinstance(n, int) or not 0 <= n < 2**32:
+        raise ValueError(f"seed: n is {n!r}, but a whole number from 0 to 2**32 - 1 is expected.")
+    random.seed(n)
+    np.random.seed(n)
+    torch.manual_seed(n)  # also seeds every GPU
+
+
+def random_state() -> dict[str, Any]:
+    """All chance as it stands, in a form that `torch.save` writes and `weights_only` loads."""
+    name, keys, *rest = np.random.get_state()
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on from a `random_state()`."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["python"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy(), *rest))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+@contextmanager
+def unchanged_randomness() -> Iterator[None]:
+    """Whatever is drawn inside, chance goes on outside as if nothing had been drawn."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)

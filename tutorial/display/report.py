@@ -1,0 +1,95 @@
+"""What a running loop tells, and to whom.
+
+A program that runs calls `report` at four places (see loops.py): `start` before a pass over the
+data, `due` after each step, `update` where `due` said yes, and `finish` at the end of an epoch, an
+evaluation or a prediction. It is also where a user's interrupt takes effect: between two steps.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+Logs = Mapping[str, float]
+
+
+class Report:
+    """Tells nothing (verbose=0), and ends the loop after the step in which an interrupt came."""
+
+    interrupted = False  # set from outside, when the user asks to stop
+    title = ""  # what is running: 'epoch 1/5', 'evaluate' or 'predict'
+    part = ""  # what of it, if not the main part: 'evaluate ' after the training of an epoch
+    steps: int | None = None  # batches in this pass, where the loader knows
+    done = 0  # batches of this pass that are behind us
+
+    def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
+        """A pass begins: phase is 'train', 'evaluate' or 'predict'; epoch counts from 0."""
+        self.part = f"{phase} " if self.title else ""
+        self.title = self.title or (f"epoch {epoch + 1}/{epochs}" if phase == "train" else phase)
+        self.steps = len(loader) if hasattr(loader, "__len__") else None
+        self.done = 0
+
+    def due(self, step: int) -> bool:
+        """Whether this step (from 0) is one to `update` for.
+
+        Raises:
+            KeyboardInterrupt: the user asked to stop since the last step.
+        """
+        self.done = step + 1
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return False
+
+    def update(self, step: int, logs: Logs) -> None:
+        """So far the means are these."""
+
+    def finish(self, logs: Logs) -> None:
+        """An epoch, an evaluation or a prediction is done, with these means."""
+        self.title = ""
+
+    def close(self) -> None:
+        """The call is over: by its end, an error or an interrupt."""
+
+
+class Lines(Report):
+    """One line for each epoch; with log_freq also one for every so many steps (verbose=2).
+
+    The lines hold no times and no control characters: a log file stays readable, and two runs of
+    a notebook print the same.
+    """
+
+    def __init__(self, log_freq: int | None = None) -> None:
+        self.log_freq = log_freq
+
+    def due(self, step: int) -> bool:
+        super().due(step)
+        return self.log_freq is not None and self.done % self.log_freq == 0
+
+    def update(self, step: int, logs: Logs) -> None:
+        of = "" if self.steps is None else f"/{self.steps}"
+        print(join(f"{self.title} {self.part}step {self.done}{of}", logs))
+
+    def finish(self, logs: Logs) -> None:
+        print(join(self.title, logs))
+        super().finish(logs)
+
+
+class Live(Report):
+    """A display that a person watches: at most ten updates a second."""
+
+    SECONDS = 0.1
+    next_update = 0.0
+
+    def due(self, step: int) -> bool:
+        self.done = step + 1
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return time.monotonic() >= self.next_update
+
+    def update(self, step: int, logs: Logs) -> None:
+        self.next_update = time.monotonic() + self.SECONDS
+
+
+def join(title: str, logs: Logs) -> str:
+    """The means behind a title: `epoch 1/5: loss 0.2714, acc 0.9201`."""
+    means = ", ".join(f"{name} {value:.4f}" for name, value in logs.items() if name != "epoch")
+    return f"{title}: {means}" if means else title

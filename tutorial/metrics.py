@@ -1,0 +1,349 @@
+"""How good are the predictions? Numbers that a person can read, over a whole pass through the data.
+
+A metric is a running count: `reset` sets it to zero, `update` adds a batch, `compute` gives the
+value so far. The counts stay on the device of the predictions, so that no step waits for them.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Metric(ABC):
+    """What the training loop asks of a metric; the verbs are those of torchmetrics.
+
+    >>> class Samples(Metric):
+    ...     def name(self): return "samples"
+    ...     def reset(self): self.count = 0
+    ...     def update(self, y_hat, y): self.count += len(y)
+    ...     def compute(self): return torch.tensor(self.count)
+    >>> samples = Samples()
+    >>> samples.reset()
+    >>> samples.update(torch.zeros(64, 10), torch.zeros(64))
+    >>> samples.accumulate()
+    64
+    """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget everything seen so far."""
+
+    @abstractmethod
+    def update(self, y_hat: Tensor, y: Tensor) -> None:
+        """Add one batch of predictions `y_hat` and labels `y`."""
+
+    @abstractmethod
+    def compute(self) -> Tensor:
+        """Return the value so far, as a tensor on the device of the predictions."""
+
+    @abstractmethod
+    def name(self) -> str | list[str]:
+        """Return the key in reports, or one key for each value."""
+
+    def accumulate(self) -> float | list[float]:
+        """Return the value so far as a plain number, or a list of them (waits for the device)."""
+        value: float | list[float] = self.compute().tolist()
+        return value
+
+
+def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
+    """Return part / whole, 0 where there is nothing to count: 9711 of 10000 is 0.9711, in float64.
+
+    >>> fraction(9711, 10000).item(), fraction(0, 0).item()
+    (0.9711, 0.0)
+    """
+    part, whole = torch.as_tensor(part), torch.as_tensor(whole).clamp(min=1)
+    exact = torch.float32 if part.device.type == "mps" else torch.float64  # mps has no float64
+    return part.to(exact) / whole.to(exact)
+
+
+def align(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Bring every layout that `Accuracy` takes to one.
+
+    Returns:
+        Scores `(N, C, d...)`, and class numbers `(N, d...)`.
+
+    Raises:
+        ValueError: There are fewer than two classes, or the shapes do not fit.
+
+    >>> scores, labels = align(torch.zeros(64, 28, 28, 10), torch.zeros(64, 28, 28))
+    >>> scores.shape, labels.shape
+    (torch.Size([64, 10, 28, 28]), torch.Size([64, 28, 28]))
+    """
+    scores, labels = y_hat, y
+    as_pytorch = y_hat.shape[:1] + y_hat.shape[2:]  # the shape of y if the classes stand second
+    last = y_hat.shape[:-1]  # ... and if they stand last
+    if y_hat.ndim == 2 and y.shape == y_hat.shape:
+        labels = y.float().argmax(dim=1)  # one-hot rows to class numbers
+    elif y_hat.ndim > 1 and y.shape != as_pytorch and y.shape in (last, (*last, 1)):
+        scores, labels = y_hat.movedim(-1, 1), y.reshape(last)
+
+    if scores.ndim < 2 or scores.shape[1] < 2:
+        raise ValueError(
+            f"y_hat has shape {tuple(y_hat.shape)}: fewer than two classes. Expected a score for "
+            "every class, (N, C) with C >= 2. For one probability a sample use Precision, Recall "
+            "or Auc."
+        )
+    if labels.shape != scores.shape[:1] + scores.shape[2:]:
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, which does not fit y_hat of shape "
+            f"{tuple(y_hat.shape)}. Expected y (N,), (N, 1) or one-hot (N, C) for y_hat (N, C), or "
+            "y (N, d...) for y_hat (N, C, d...). Reshape y to one class number for each prediction."
+        )
+    return scores, labels
+
+
+class Accuracy(Metric):
+    """The fraction of labels that are among the k best-scored classes.
+
+    `update` takes scores `y_hat`, larger is likelier, `(N, C)`, with class numbers `y`, `(N,)` or
+    `(N, 1)`, or one-hot `(N, C)`. For a label per pixel or token it takes `(N, C, d...)` with
+    `(N, d...)`; or classes last, `(N, d..., C)` with `(N, d...)` or `(N, d..., 1)`, where only
+    that fits. A `y` that is no class counts as wrong. Where scores tie, top-1 guesses the first
+    class, as `argmax` does; a larger k leaves the order to `torch.topk`.
+
+    Args:
+        topk: How many guesses count: one k from 1 to C, or several to report side by side.
+        name: Key in reports; each k is added to it, 'acc_top5', unless `topk` is 1.
+
+    Raises:
+        ValueError: `topk` is not that, there are fewer than two classes, or shapes do not fit.
+
+    >>> metric = Accuracy()
+    >>> metric.update(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
+    >>> metric.accumulate()
+    0.5
+    >>> Accuracy(topk=(1, 5)).name()
+    ['acc_top1', 'acc_top5']
+    """
+
+    def __init__(self, topk: int | tuple[int, ...] = (1,), name: str | None = None) -> None:
+        self.topk = tuple(topk) if isinstance(topk, tuple | list) else (topk,)
+        whole = all(isinstance(k, int) and k >= 1 for k in self.topk)
+        if not self.topk or not whole or len(set(self.topk)) < len(self.topk):
+            raise ValueError(
+                f"topk is {topk!r}. Expected whole numbers from 1, none of them twice: "
+                "write topk=1 or topk=(1, 5)."
+            )
+        self.base_name = name or "acc"
+        self.reset()
+
+    def name(self) -> str | list[str]:
+        if self.topk == (1,):
+            return self.base_name
+        names = [f"{self.base_name}_top{k}" for k in self.topk]
+        return names if len(names) > 1 else names[0]
+
+    def reset(self) -> None:
+        # Plain zeros: the first update makes them tensors, on whatever device y_hat lives.
+        self.correct: list[Tensor | int] = [0 for _ in self.topk]
+        self.total = 0
+
+    def update(self, y_hat: Tensor, y: Tensor) -> None:
+        scores, labels = align(y_hat, y)
+        most, classes = max(self.topk), scores.shape[1]
+        if most > classes:
+            raise ValueError(
+                f"topk asks for the best {most}, but y_hat of shape {tuple(y_hat.shape)} has only "
+                f"{classes} classes. Expected 1 to {classes}: choose a smaller k."
+            )
+        if most == 1:
+            correct = [(scores.argmax(dim=1) == labels).sum()]
+        else:
+            hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best guess first
+            correct = [hits[:, :k].sum() for k in self.topk]
+        self.correct = [old + new for old, new in zip(self.correct, correct, strict=True)]
+        self.total += labels.numel()
+
+    def compute(self) -> Tensor:
+        fractions = [fraction(correct, self.total) for correct in self.correct]
+        return torch.stack(fractions) if len(fractions) > 1 else fractions[0]
+
+
+def accuracy(y_hat: Tensor, y: Tensor, k: int = 1) -> Tensor:
+    """Return the fraction of one batch whose label is among the k best-scored classes.
+
+    Args:
+        y_hat: Scores, `(N, C)` or what else `Accuracy` takes.
+        y: Class numbers, `(N,)` or what else `Accuracy` takes.
+        k: How many guesses count, 1 to C.
+
+    Returns:
+        A tensor without dimensions, 0 to 1.
+
+    Raises:
+        ValueError: As for `Accuracy(topk=k)`.
+
+    >>> accuracy(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1])).item()
+    0.5
+    """
+    metric = Accuracy(topk=k)
+    metric.update(y_hat, y)
+    return metric.compute()
+
+
+class BinaryMetric(Metric):
+    """Base of the metrics for two classes.
+
+    `update` takes probabilities `y_hat` of class 1, from 0 to 1, `(N,)`, `(N, 1)` or `(N, 2)`
+    (column 1 counts), with labels `y`, 0 or 1, `(N,)` or `(N, 1)`.
+
+    Raises:
+        ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was outside 0 to 1.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.base_name = name
+        self.reset()
+
+    def name(self) -> str:
+        return self.base_name
+
+    def reset(self) -> None:
+        self.lowest: Tensor | float = 0.0
+        self.highest: Tensor | float = 1.0
+
+    def read(self, y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a batch as probabilities `(N,)` and truth values `(N,)`, and note its range."""
+        p = y_hat.detach()  # the numbers without their graph
+        p = p.to(torch.promote_types(p.dtype, torch.float32))  # float16 is too coarse for buckets
+        if p.ndim == 2 and p.shape[1] in (1, 2):
+            p = p[:, -1]
+        actual = (y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y) == 1
+        if p.ndim != 1 or actual.shape != p.shape:
+            raise ValueError(
+                f"y_hat has shape {tuple(y_hat.shape)} and y has shape {tuple(y.shape)}. Expected "
+                "one probability a sample, y_hat (N,), (N, 1) or (N, 2), and one label, y (N,) or "
+                "(N, 1). For more classes use Accuracy; for a label per pixel, flatten() both."
+            )
+        if len(p) > 0:
+            self.lowest = p.amin().clamp(max=self.lowest)
+            self.highest = p.amax().clamp(min=self.highest)
+        return p, actual
+
+    def check_range(self) -> None:
+        """Refuse logits. Only `compute` asks, as looking at a value makes the program wait."""
+        lowest, highest = float(self.lowest), float(self.highest)
+        if not (lowest >= 0 and highest <= 1):  # so, and not lowest < 0 or ..., to catch nan
+            raise ValueError(
+                f"y_hat of the metric {self.base_name!r} went from {lowest:.4g} to {highest:.4g}. "
+                "Expected probabilities, 0 to 1. If these are logits, end the network in "
+                "nn.Sigmoid() (two columns: nn.Softmax(dim=1)), then reset() the metric."
+            )
+
+
+class BinaryCounts(BinaryMetric):
+    """Base of precision and recall: a sample is called positive from a probability of 0.5 on."""
+
+    def reset(self) -> None:
+        super().reset()
+        self.true_positives: Tensor | int = 0
+        self.called_positive: Tensor | int = 0
+        self.actual_positive: Tensor | int = 0
+
+    def update(self, y_hat: Tensor, y: Tensor) -> None:
+        p, actual = self.read(y_hat, y)
+        called = p >= 0.5
+        self.true_positives = self.true_positives + (called & actual).sum()
+        self.called_positive = self.called_positive + called.sum()
+        self.actual_positive = self.actual_positive + actual.sum()
+
+
+class Precision(BinaryCounts):
+    """Of the samples called positive, the fraction that are; 0 if none was called so.
+
+    >>> metric = Precision()
+    >>> metric.update(torch.tensor([0.9, 0.5, 0.1, 0.2]), torch.tensor([1, 0, 1, 1]))
+    >>> metric.accumulate()
+    0.5
+    """
+
+    def __init__(self, name: str = "precision") -> None:
+        super().__init__(name)
+
+    def compute(self) -> Tensor:
+        self.check_range()
+        return fraction(self.true_positives, self.called_positive)
+
+
+class Recall(BinaryCounts):
+    """Of the samples that are positive, the fraction called so; 0 if there are none.
+
+    >>> metric = Recall()
+    >>> metric.update(torch.tensor([0.9, 0.5, 0.1, 0.2]), torch.tensor([1, 0, 1, 1]))
+    >>> round(metric.accumulate(), 4)
+    0.3333
+    """
+
+    def __init__(self, name: str = "recall") -> None:
+        super().__init__(name)
+
+    def compute(self) -> Tensor:
+        self.check_range()
+        return fraction(self.true_positives, self.actual_positive)
+
+
+class Auc(BinaryMetric):
+    """Area under a curve over all thresholds, from a histogram; 0 until both classes were seen.
+
+    'ROC': the chance that a positive scores above a negative, a tie counting half (Fawcett 2006,
+    doi:10.1016/j.patrec.2005.10.010). 'PR': average precision as in scikit-learn, the sum of
+    (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold.
+
+    Args:
+        curve: 'ROC' or 'PR'.
+        num_thresholds: T, from 1: probability p falls into bucket int(p T).
+        name: Key in reports.
+
+    Raises:
+        ValueError: `curve` or `num_thresholds` is not that.
+
+    >>> metric = Auc()
+    >>> metric.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+    >>> metric.accumulate()
+    0.75
+    """
+
+    def __init__(self, curve: str = "ROC", num_thresholds: int = 4095, name: str = "auc") -> None:
+        if curve not in ("ROC", "PR"):
+            raise ValueError(f"curve is {curve!r}. Expected 'ROC' or 'PR': write one of them.")
+        if not isinstance(num_thresholds, int) or num_thresholds < 1:
+            raise ValueError(
+                f"num_thresholds is {num_thresholds!r}. Expected a whole number from 1: "
+                "leave it out for 4095."
+            )
+        self.curve, self.num_thresholds = curve, num_thresholds
+        super().__init__(name)
+
+    def reset(self) -> None:
+        super().reset()
+        self.histogram: Tensor | int = 0  # from the first update on (2, T + 1): label, bucket
+
+    def update(self, y_hat: Tensor, y: Tensor) -> None:
+        p, actual = self.read(y_hat, y)
+        # The clamp keeps logits from crashing here: compute() explains what is wrong with them.
+        bucket = (p * self.num_thresholds).long().clamp(0, self.num_thresholds)
+        # index_add_, as bincount makes a GPU wait. int32 is enough for a batch, and Apple's GPUs
+        # fail with int64 (pytorch issue 161446).
+        histogram = torch.zeros(2, self.num_thresholds + 1, dtype=torch.int32, device=p.device)
+        histogram[0].index_add_(0, bucket, (~actual).int())
+        histogram[1].index_add_(0, bucket, actual.int())
+        self.histogram = self.histogram + histogram.long()
+
+    def compute(self) -> Tensor:
+        self.check_range()
+        if isinstance(self.histogram, int):
+            return fraction(0, 0)
+        # Lower the threshold bucket by bucket, from 1 to 0: what lies above is called positive.
+        negatives, positives = self.histogram.flip(1)
+        true_positives, false_positives = positives.cumsum(0), negatives.cumsum(0)
+        if self.curve == "ROC":
+            # Trapezoids of twice the area, so exact in int64: width * (left height + right height).
+            doubled = (negatives * (2 * true_positives - positives)).sum()
+            area = fraction(doubled, 2 * true_positives[-1] * false_positives[-1])
+        else:
+            precision = fraction(true_positives, true_positives + false_positives)
+            area = fraction((positives * precision).sum(), true_positives[-1])
+        seen_both = (true_positives[-1] > 0) & (false_positives[-1] > 0)
+        return torch.where(seen_both, area, 0.0)
