@@ -211,10 +211,10 @@ def train_batch(network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> A
     return result
 
 
-def eval_batch(network: Any, loss_fn: Any, x: Any, y: Any) -> Any:
+def eval_batch(network: Any, loss_fn: Any, x: Any, y: Any, report: Any = None) -> Any:
     """Measure one batch; learn nothing from it."""
     eval_loader = [(x, y)]
-    result = measure(network, loss_fn, eval_loader, None, None)
+    result = measure(network, loss_fn, eval_loader, None, report)
     return result
 
 

@@ -1,11 +1,12 @@
 """A plain program: to read, run, step into, change, save and prove."""
 
+import ast
 import copy
 import inspect
 import linecache
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -20,7 +21,6 @@ from tutorial.device import random_state
 from tutorial.display.report import Report
 from tutorial.history import History
 from tutorial.script import Script
-from tutorial.source import names_read
 from tutorial.unroll import unroll
 
 if TYPE_CHECKING:
@@ -95,11 +95,12 @@ class Program:
             )
         namespace = {**TOOLS, **self.names, **names, "report": report}
         interrupted = False
+        if self.function == "fit":
+            namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
+        # A student's own loop may have no report.due(), for which an interrupt could wait.
+        waiting = report if self.loop is None else None
         try:
-            own = (
-                self.loop is not None
-            )  # it may have no report.due() that an interrupt could wait for
-            with flushing_restored(), interrupts_between_steps(None if own else report):
+            with flushing_restored(), interrupts_between_steps(waiting):
                 if callable(self.loop):
                     namespace["step_losses"] = call_by_names(self.loop, namespace)
                 else:
@@ -118,13 +119,11 @@ class Program:
         finally:
             if report is not None:
                 report.close()
-            if self.function == "fit":  # nothing half-done may leak into the next call
+            if self.function == "fit":  # and no half-made one is left
                 namespace["optimizer"].zero_grad()
         if self.function == "fit":
-            losses = namespace.get("step_losses") or []
-            if len(losses) and isinstance(losses[0], torch.Tensor):
-                losses = torch.stack([loss.detach() for loss in losses]).tolist()
-            return History(list(losses), namespace.get("rows", []), interrupted)
+            losses = numbers(namespace.get("step_losses") or [])
+            return History(losses, namespace.get("rows", []), interrupted)
         return namespace[RESULTS.get(self.function, "result")]
 
     # ---- a file of its own
@@ -189,7 +188,8 @@ class Program:
             self.remember()
         assert self.state is not None
         script = Script()
-        used = names_read(self.source)
+        nodes = ast.walk(ast.parse(self.source))
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
         for name, value in self.names.items():
@@ -239,6 +239,13 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
             f"{', '.join(name for name in namespace if name not in TOOLS)}."
         )
     return function(**{name: namespace[name] for name in wanted if name in namespace})
+
+
+def numbers(losses: Sequence[Any]) -> list[float]:
+    """Losses as plain floats; those on a device are fetched in one go."""
+    if len(losses) and all(isinstance(loss, torch.Tensor) for loss in losses):
+        return torch.stack([loss.detach() for loss in losses]).tolist()
+    return [float(loss) for loss in losses]
 
 
 def fresh(value: Any) -> Any:

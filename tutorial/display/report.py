@@ -25,7 +25,7 @@ class Report:
         """A pass begins: phase is 'train', 'evaluate' or 'predict'; epoch counts from 0."""
         self.part = f"{phase} " if self.title else ""
         self.title = self.title or (f"epoch {epoch + 1}/{epochs}" if phase == "train" else phase)
-        self.steps = len(loader) if hasattr(loader, "__len__") else None
+        self.steps = length(loader)
         self.done = 0
 
     def due(self, step: int) -> bool:
@@ -87,6 +87,14 @@ class Live(Report):
 
     def update(self, step: int, logs: Logs) -> None:
         self.next_update = time.monotonic() + self.SECONDS
+
+
+def length(loader: Any) -> int | None:
+    """The number of batches, if the loader knows it; that of an IterableDataset does not."""
+    try:
+        return len(loader)
+    except TypeError:
+        return None
 
 
 def join(title: str, logs: Logs) -> str:

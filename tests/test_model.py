@@ -1,0 +1,308 @@
+"""What Model means by its numbers, and that nothing leaks from one call into the next."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+import torchmetrics
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+
+import tutorial as tl
+from tutorial.metrics import Accuracy, Auc
+from tutorial.model import fetch_of, title_of
+
+# ---- losses are means over samples
+
+
+def true_loss(model: tl.Model, data: Dataset) -> float:
+    x, y = data[:]
+    model.network.eval()
+    with torch.no_grad():
+        return nn.functional.cross_entropy(model.network(x).double(), y).item()
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1000])
+def test_evaluate_gives_the_same_for_every_batch_size(data, make_model, batch_size: int) -> None:
+    model = make_model(Accuracy())
+    result = model.evaluate(data, batch_size=batch_size, verbose=0)
+    assert list(result) == ["loss", "acc"]
+    assert result["loss"] == pytest.approx(true_loss(model, data), abs=1e-6)
+
+
+def test_a_row_is_the_mean_over_the_epochs_samples(data, make_model) -> None:
+    history = make_model().fit(data, batch_size=64, epochs=2, verbose=0, shuffle=False)
+    for epoch, row in enumerate(history.rows):
+        losses = history.step_losses[3 * epoch : 3 * epoch + 3]
+        assert row == {
+            "epoch": epoch + 1,
+            "loss": pytest.approx((losses[0] * 64 + losses[1] * 64 + losses[2] * 22) / 150),
+        }
+
+
+def test_metrics_begin_anew_in_every_pass(data, make_model) -> None:
+    model = make_model(Accuracy())
+    expected = model.evaluate(data, verbose=0)
+    model.eval_batch(*data[:10])
+    model.train_batch(*data[:10], update=False)
+    assert model.evaluate(data, verbose=0) == expected
+    history = model.fit(data, data, epochs=2, verbose=0)
+    assert history.rows[1]["eval_acc"] == model.evaluate(data, verbose=0)["acc"]
+
+
+def test_rows_hold_the_evaluation_beside_the_training(data, more_data, make_model) -> None:
+    history = make_model(Accuracy()).fit(data, more_data, epochs=4, eval_freq=3, verbose=0)
+    assert list(history.rows[3]) == ["epoch", "loss", "acc", "eval_loss", "eval_acc"]
+    assert ["eval_loss" in row for row in history.rows] == [False, False, True, True]
+
+
+# ---- num_iters
+
+
+def test_num_iters_caps_training_steps_and_the_last_epoch_is_evaluated(
+    data, more_data, make_model
+) -> None:
+    model = make_model()
+    history = model.fit(
+        data, more_data, batch_size=50, epochs=9, num_iters=7, eval_freq=5, verbose=0
+    )
+    assert len(history.step_losses) == 7
+    assert len(history.rows) == 3
+    evaluated = model.evaluate(more_data, verbose=0)["loss"]
+    assert history.rows[-1]["eval_loss"] == pytest.approx(evaluated)
+    assert len(model.fit(data, batch_size=50, epochs=2, verbose=0).step_losses) == 6  # no leak
+    assert len(model.fit(data, batch_size=50, num_iters=99, verbose=0).step_losses) == 3
+
+
+def test_evaluate_can_look_at_some_batches_only(data, make_model) -> None:
+    model = make_model()
+    part = model.evaluate(Subset(data, range(20)), verbose=0)
+    assert model.evaluate(data, batch_size=10, num_iters=2, verbose=0)["loss"] == pytest.approx(
+        part["loss"]
+    )
+
+
+# ---- predict
+
+
+def test_predict_gives_every_row_in_order(data, make_model) -> None:
+    model = make_model()
+    stacked = model.predict(data, batch_size=64, stack_outputs=True, verbose=0)
+    batches = model.predict(data, batch_size=64, verbose=0)
+    assert [len(batch) for batch in batches[0]] == [64, 64, 22]
+    assert torch.equal(torch.cat(batches[0]), stacked[0])
+    torch.testing.assert_close(model.predict_batch(data[:][0])[0], stacked[0])
+    assert not stacked[0].requires_grad
+
+
+@pytest.mark.parametrize("form", ["pairs", "x alone", "loader", "list of x", "generator"])
+def test_predict_reads_pairs_and_bare_inputs(data, make_model, form: str) -> None:
+    x = data.tensors[0]
+    given = {
+        "pairs": data,
+        "x alone": TensorDataset(x),
+        "loader": DataLoader(data, batch_size=64),
+        "list of x": list(x.split(64)),
+        "generator": ((part, None) for part in x.split(64)),
+    }[form]
+    model = make_model()
+    expected = model.predict(data, stack_outputs=True, verbose=0)[0]
+    assert torch.equal(model.predict(given, stack_outputs=True, verbose=0)[0], expected)
+
+
+def test_predict_works_before_prepare(data) -> None:
+    assert tl.Model(nn.Linear(8, 3)).predict(data, stack_outputs=True, verbose=0)[0].shape == (
+        150,
+        3,
+    )
+
+
+# ---- one batch
+
+
+def test_train_batch_is_one_step(data, make_model) -> None:
+    one, other = make_model(Accuracy()), make_model(Accuracy())
+    x, y = data[:32]
+    tl.seed(2)
+    expected = one.fit([(x, y)], verbose=0).rows[0]
+    tl.seed(2)
+    result = other.train_batch(x, y)
+    assert result == {name: expected[name] for name in ("loss", "acc")}
+    assert torch.equal(one.network[0].weight, other.network[0].weight)
+
+
+def test_train_batch_can_collect_gradients(data, make_model) -> None:
+    model = make_model()
+    before = model.network[0].weight.detach().clone()
+    model.train_batch(*data[:10], update=False)
+    assert torch.equal(model.network[0].weight, before)
+    model.train_batch(*data[10:20])
+    assert not torch.equal(model.network[0].weight, before)
+
+
+def test_eval_batch_measures_this_batch_alone(data, make_model) -> None:
+    model = make_model(Accuracy())
+    model.eval_batch(*data[50:100])
+    assert model.eval_batch(*data[:10]) == model.evaluate(Subset(data, range(10)), verbose=0)
+
+
+# ---- data of all kinds
+
+
+class Stream(IterableDataset):
+    def __init__(self, data: TensorDataset) -> None:
+        self.data = data
+
+    def __iter__(self):
+        return (self.data[i] for i in range(len(self.data)))
+
+
+class Plain:
+    """No Dataset, but it can be indexed and has a length."""
+
+    def __init__(self, data: TensorDataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, i: int):
+        return self.data[i]
+
+
+@pytest.mark.parametrize(
+    ("form", "fetch"),
+    [
+        ("tensors", "batches"), ("subset", "batches"), ("plain", "samples"), ("stream", "samples"),
+        ("loader", "given"), ("list", "given"), ("generator", "given"), ("workers", "samples"),
+    ],
+)  # fmt: skip
+def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:
+    x, y = data.tensors
+    given = {
+        "tensors": data,
+        "subset": Subset(data, range(150)),
+        "plain": Plain(data),
+        "workers": Plain(data),
+        "stream": Stream(data),
+        "loader": DataLoader(data, batch_size=50),
+        "list": list(zip(x.split(50), y.split(50), strict=True)),
+        "generator": zip(x.split(50), y.split(50), strict=True),
+    }[form]
+    assert fetch_of(given) == fetch
+    expected = make_model().fit(data, batch_size=50, shuffle=False, verbose=0).step_losses
+    model = make_model()
+    workers = 2 if form == "workers" else 0
+    history = model.fit(given, batch_size=50, shuffle=False, num_workers=workers, verbose=0)
+    assert len(history.step_losses) == 3
+    if form != "workers":  # with the same chance for dropout: a loader's worker seeds draw too
+        assert history.step_losses == pytest.approx(expected, rel=0.5)
+
+
+def test_a_pair_of_batch_sizes_is_for_training_and_evaluation(data, more_data, make_model) -> None:
+    source = make_model().unroll("fit", data, more_data, batch_size=(50, 70)).source
+    assert "BatchSampler(order, 50," in source
+    assert "BatchSampler(order, 70," in source
+
+
+# ---- prepare
+
+
+def test_a_fused_optimizer_is_chosen_where_the_choice_is_open() -> None:
+    network = nn.Linear(8, 3)
+    for make, fused in (
+        (lambda p: torch.optim.Adam(p), True),
+        (lambda p: torch.optim.SGD(p), True),
+        (lambda p: torch.optim.Adam(p, fused=False), False),
+        (lambda p: torch.optim.Adam(p, foreach=True), None),
+        (lambda p: torch.optim.RMSprop(p), None),
+    ):
+        optimizer = make(network.parameters())
+        tl.Model(network).prepare(optimizer, nn.CrossEntropyLoss())
+        assert optimizer.param_groups[0].get("fused") is fused
+
+
+def test_prepare_can_be_called_again(data, make_model) -> None:
+    model = make_model(Accuracy())
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    assert list(model.evaluate(data, verbose=0)) == ["loss"]
+
+
+def test_torchmetrics_are_taken_as_they_are(data, make_model) -> None:
+    collection = torchmetrics.MetricCollection(
+        {"f1": torchmetrics.F1Score("multiclass", num_classes=3)}
+    )
+    each = torchmetrics.Accuracy("multiclass", num_classes=3, average=None)
+    model = make_model([torchmetrics.Accuracy("multiclass", num_classes=3), each, collection])
+    names = ["multiclass_accuracy", *(f"multiclass_accuracy_{i}" for i in range(3)), "f1"]
+    with pytest.raises(ValueError, match="two values"):
+        make_model([each, each])
+    result = model.evaluate(data, verbose=0)
+    assert list(result) == ["loss", *names]
+    y_hat, y = model.predict(data, stack_outputs=True, verbose=0)[0], data.tensors[1]
+    assert result["f1"] == pytest.approx(
+        torchmetrics.functional.f1_score(y_hat, y, "multiclass", num_classes=3).item()
+    )
+    history = model.fit(data, verbose=0)
+    assert list(history.rows[0]) == ["epoch", "loss", *names]
+
+
+def test_metrics_do_not_hold_the_graph_or_slow_the_loss(data, make_model) -> None:
+    model = make_model([Accuracy(), Accuracy(topk=(1, 2), name="best")])
+    model.fit(data, verbose=0)
+    assert list(model.evaluate(data, verbose=0)) == ["loss", "acc", "best_top1", "best_top2"]
+
+
+def test_a_binary_model_reports_auc() -> None:
+    x = torch.randn(100, 2)
+    data = TensorDataset(x, (x[:, :1] > 0).float())
+    model = tl.Model(nn.Sequential(nn.Linear(2, 1), nn.Sigmoid()))
+    model.prepare(torch.optim.Adam(model.parameters(), lr=0.1), nn.BCELoss(), Auc())
+    assert model.fit(data, epochs=20, verbose=0).rows[-1]["auc"] > 0.95
+
+
+# ---- unroll
+
+
+def test_unroll_knows_the_arguments_of_every_method(data, make_model) -> None:
+    model = make_model()
+    with pytest.raises(ValueError, match="method is 'train', but one of fit, evaluate, predict"):
+        model.unroll("train", data)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+        model.unroll("fit", data, epoch=3)
+    assert model.unroll("fit", data, epochs=3).title == "model.fit(train_data, epochs=3)"
+    assert title_of("evaluate", {"eval_data": 1, "num_iters": 3}) == (
+        "model.evaluate(eval_data, num_iters=3)"
+    )
+
+
+def test_unroll_neither_trains_nor_draws(data, make_model) -> None:
+    model = make_model()
+    state = torch.get_rng_state()
+    before = [p.clone() for p in model.parameters()]
+    model.unroll("fit", data)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert model.optimizer.state == {}
+
+
+# ---- the price of import
+
+
+def test_import_is_cheap() -> None:
+    code = (
+        "import sys, time, torch; t = time.perf_counter(); import tutorial; "
+        "spent = time.perf_counter() - t; "
+        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules); "
+        "assert not heavy, heavy; assert spent < 0.3, spent; "
+        "tutorial.Model; assert not {'torchvision', 'matplotlib', 'IPython'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_public_names_are_all_there() -> None:
+    assert set(tl.__all__) <= set(dir(tl))
+    assert all(getattr(tl, name) is not None for name in tl.__all__)
+    with pytest.raises(AttributeError, match=r"tutorial has no 'fit'; it has"):
+        tl.fit  # noqa: B018
