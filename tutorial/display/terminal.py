@@ -7,6 +7,9 @@ from tqdm import tqdm
 
 from tutorial.display.report import Live, Logs, join
 
+# What matters most stands first: a narrow terminal cuts off the end.
+FORMAT = "{desc} |{bar:16}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
+
 
 class TerminalBar(Live):
     """A bar for each epoch, evaluation or prediction, with the means so far."""
@@ -14,30 +17,39 @@ class TerminalBar(Live):
     bar: Any = None
 
     def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
+        self.fill()
         super().start(phase, loader, epoch, epochs)
         if not self.part:  # the evaluation after an epoch's training shares the epoch's bar
             self.bar = tqdm(
-                total=self.steps, desc=self.title, unit="step", file=sys.stderr, dynamic_ncols=True
+                total=self.steps,
+                desc=self.title,
+                unit="step",
+                file=sys.stderr,
+                dynamic_ncols=True,
+                bar_format=FORMAT,
             )
 
     def update(self, step: int, logs: Logs) -> None:
         super().update(step, logs)
-        self.show(f"{self.part}{self.done}/{self.steps or '?'}" if self.part else "", logs)
+        part = f"{self.part}{self.done}/{self.steps or '?'}" if self.part else ""
+        self.show(join(part, logs))
 
     def finish(self, logs: Logs) -> None:
-        self.show("", logs)
+        self.show(join("", logs))
         self.close()
         super().finish(logs)
 
-    def show(self, what: str, logs: Logs) -> None:
-        self.bar.set_postfix_str(join(what, logs).removeprefix(": "), refresh=False)
-        if not self.part:
+    def show(self, means: str) -> None:
+        self.fill()
+        self.bar.set_postfix_str(means.removeprefix(": "))
+
+    def fill(self) -> None:
+        """Fill the bar up to the steps that are done, in the main part."""
+        if self.bar is not None and not self.part:
             self.bar.n = self.done
-        self.bar.refresh()
 
     def close(self) -> None:
         if self.bar is not None:
-            if not self.part:
-                self.bar.n = self.done
+            self.fill()
             self.bar.close()
         self.bar = None
