@@ -23,10 +23,11 @@ class FaceNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.backbone = tl.models.LeNet()
-        self.head = nn.Sequential(nn.Linear(10, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, 10))
+        self.hidden = nn.Sequential(nn.Linear(10, 512), nn.ReLU(), nn.Dropout(0.2))
+        self.head = nn.Linear(512, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.head(self.backbone(x))
+        return self.head(self.hidden(self.backbone(x)))
 
 
 def mlp() -> nn.Module:
