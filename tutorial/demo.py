@@ -65,8 +65,11 @@ def draw(data: tl.datasets.MNIST, guesses: torch.Tensor) -> None:
     for axis, i in zip(axes.flat, chosen, strict=True):
         axis.imshow(data.data[i], cmap="gray_r")
         true, guess = int(data.targets[i]), int(guesses[i])
-        title = f"{true}" if true == guess else f"{true}, not {guess}"
-        axis.set_title(title, color="black" if true == guess else "firebrick")
+        axis.set_title(
+            f"is {true}, read as {guess}",
+            fontsize=9,
+            color="black" if true == guess else "firebrick",
+        )
         axis.set_axis_off()
     PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, dpi=120)
