@@ -53,7 +53,7 @@ $(READY): pyproject.toml tests/constraints.txt
 		$(PYTHON) -m venv --clear $(VENV); }
 	@for info in $(VENV)/lib/python*/site-packages/*.dist-info; do \
 		test -e "$$info/INSTALLER" || rm -rf "$$info"; done
-	$(PY) -m pip install --disable-pip-version-check -e ".[dev]" -c tests/constraints.txt
+	$(PY) -m pip install --disable-pip-version-check $(if $(CI),-q) -e ".[dev]" -c tests/constraints.txt
 	@touch $@
 
 constraints: $(READY)  ## Take the newest versions of everything, and note them in tests/constraints.txt
