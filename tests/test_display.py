@@ -67,7 +67,9 @@ def test_in_a_pipe_there_is_one_line_for_each_epoch_and_no_control_character() -
     number = r"\d\.\d{4}"
     means = f"loss {number}, acc {number}, eval_loss {number}, eval_acc {number}"
     evaluated = rf"evaluate: loss {number}, acc {number}"
-    assert re.fullmatch(rf"epoch 1/2: {means}\nepoch 2/2: {means}\n{evaluated}\npredict\n", out)
+    assert re.fullmatch(
+        rf"epoch 1/2: {means}\nepoch 2/2: {means}\n{evaluated}\npredict: 2 batches\n", out
+    )
 
 
 def test_verbose_0_says_nothing() -> None:

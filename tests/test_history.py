@@ -12,9 +12,9 @@ ROWS = [
 
 def test_it_prints_as_a_table_with_four_digits() -> None:
     assert repr(History([2.0, 1.0, 0.5, 0.25], ROWS)) == (
-        "epoch   loss   acc  eval_loss  eval_acc\n"
-        "    1  1.235   0.5        1.5      0.25\n"
-        "    2    0.5  0.75       0.75       0.5\n"
+        "epoch    loss     acc  eval_loss  eval_acc\n"
+        "    1   1.235  0.5000      1.500    0.2500\n"
+        "    2  0.5000  0.7500     0.7500    0.5000\n"
         "4 steps"
     )
 
@@ -26,8 +26,8 @@ def test_it_says_that_it_was_interrupted() -> None:
 def test_epochs_without_evaluation_leave_a_gap() -> None:
     rows = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "eval_loss": 2.5}]
     assert repr(History([], rows)).splitlines()[1:3] == [
-        "    1   0.5           ",
-        "    2  0.25        2.5",
+        "    1  0.5000           ",
+        "    2  0.2500      2.500",
     ]
 
 

@@ -141,6 +141,25 @@ def test_train_batch_can_collect_gradients(data, make_model) -> None:
     assert not torch.equal(model.network[0].weight, before)
 
 
+def test_a_wrong_batch_is_explained_and_changes_nothing(data, make_model) -> None:
+    model = make_model()
+    before = model.network[0].weight.detach().clone()
+    x, y = data[:10]
+    for call in (model.train_batch, model.eval_batch):
+        with pytest.raises(
+            ValueError, match="the batch: there is a label 7, but the network gives"
+        ):
+            call(x, y + 7 - y)
+    assert torch.equal(model.network[0].weight, before)
+
+
+def test_a_model_shows_what_it_holds_without_an_address(make_model) -> None:
+    assert repr(make_model(Accuracy())) == (
+        "Model(Sequential, optimizer=Adam, loss=CrossEntropyLoss, metrics=[acc], device=cpu)"
+    )
+    assert repr(tl.Model(nn.Linear(1, 1))) == "Model(Linear, device=cpu)"
+
+
 def test_eval_batch_measures_this_batch_alone(data, make_model) -> None:
     model = make_model(Accuracy())
     model.eval_batch(*data[50:100])

@@ -198,7 +198,7 @@ def test_verify_compares_the_very_fit(data, make_model) -> None:
     model.network[0].weight.data[0, 0] += 1e-7  # one bit of one weight
     proof = program.verify(history)
     assert not proof
-    assert "NOT equal: weights, 0.weight" in repr(proof)
+    assert "NOT equal: weight tensors, 0.weight" in repr(proof)
 
 
 def test_a_different_loss_is_found_at_its_step(data, make_model) -> None:

@@ -17,8 +17,8 @@ class History:
 
     Example:
         >>> History([2.3, 1.9], [{"epoch": 1, "loss": 2.1, "acc": 0.25}])
-        epoch  loss   acc
-            1   2.1  0.25
+        epoch   loss     acc
+            1  2.100  0.2500
         2 steps
     """
 
@@ -77,7 +77,7 @@ class History:
         steps = len(self.step_losses)
         per_epoch = steps / max(len(self.rows), 1)
         in_epochs = [(step + 1) / per_epoch for step in range(steps)]
-        loss_axes.plot(in_epochs, self.step_losses, color="0.6", linewidth=0.7, label="each step")
+        loss_axes.plot(in_epochs, self.step_losses, color="0.6", linewidth=0.4, label="each step")
         self._draw(loss_axes, "loss", "C0")
         loss_axes.set(xlabel="epoch", ylabel="loss")
         if metrics:
@@ -116,5 +116,7 @@ class History:
 
 
 def _short(number: float | None) -> str:
-    """At most four significant digits."""
-    return "" if number is None else f"{number:.4g}"
+    """A count as it is; anything else with four significant digits."""
+    if number is None or isinstance(number, int):
+        return "" if number is None else str(number)
+    return f"{number:#.4g}"

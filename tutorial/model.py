@@ -93,6 +93,14 @@ class Model:
         self.optimizer = optimizer
         self.loss_fn = loss.to(self.device) if isinstance(loss, nn.Module) else loss
 
+    def __repr__(self) -> str:
+        parts = {"optimizer": self.optimizer, "loss": self.loss_fn}
+        names = [f"{k}={getattr(v, '__name__', type(v).__name__)}" for k, v in parts.items() if v]
+        names += (
+            [f"metrics=[{', '.join(name for name, _, _ in self.values)}]"] if self.values else []
+        )
+        return f"Model({', '.join([type(self.network).__name__, *names, f'device={self.device}'])})"
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """The network's parameters, for the optimizer."""
         return self.network.parameters()
@@ -138,7 +146,8 @@ class Model:
                 one update; so k small batches act as one large one.
             num_iters: end after so many training steps, if not before.
             clip_grad_norm: shorten the gradient of an update to this length, if it is longer.
-            loop: a loop of your own to run instead: a Program, source text, or a function.
+            loop: a loop of your own to run instead: a Program, source text, or a function. Epochs,
+                batches and the other options are then what your loop says.
 
         Returns:
             The History: the loss of each step, and the means of each epoch.
@@ -282,8 +291,7 @@ class Model:
             ValueError: the model has no optimizer or no loss.
         """
         call = types.SimpleNamespace(inputs=inputs, labels=labels, update=update)
-        result: dict[str, float] = self._train_batch(call).run()
-        return result
+        return self._run_on_batch(self._train_batch(call), call)
 
     def _train_batch(self, call: types.SimpleNamespace) -> Program:
         checks.trainable(self.network, self.optimizer, self.loss_fn)
@@ -304,12 +312,20 @@ class Model:
             ValueError: the model has no loss.
         """
         call = types.SimpleNamespace(inputs=inputs, labels=labels)
-        result: dict[str, float] = self._eval_batch(call).run()
-        return result
+        return self._run_on_batch(self._eval_batch(call), call)
 
     def _eval_batch(self, call: types.SimpleNamespace) -> Program:
         checks.loss_given(self.loss_fn)
         return self._program("eval_batch", call, {}, {"x": call.inputs, "y": call.labels})
+
+    def _run_on_batch(self, program: Program, call: types.SimpleNamespace) -> dict[str, float]:
+        try:
+            result: dict[str, float] = program.run()
+        except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
+            batch = [(call.inputs, call.labels)]
+            checks.rehearse("the batch", batch, "given", self.network, self.loss_fn, self.device)
+            raise
+        return result
 
     def predict_batch(self, inputs: Any) -> list[torch.Tensor]:
         """The network's outputs for one batch.

@@ -66,7 +66,7 @@ class Proof:
     def __repr__(self) -> str:
         what = ", ".join(f"{count} {name}" for name, count in self.compared.items())
         verdict = "equal bit for bit" if self else f"NOT equal: {self.difference}"
-        return f"{self.title}\nand its script, alone in a fresh process: {verdict} ({what})"
+        return f"{self.title}\nhere, and as a script alone in a fresh process: {verdict}\n({what})"
 
 
 KINDS = {
@@ -74,7 +74,7 @@ KINDS = {
     "rows": "reported means",
     "result": "reported means",
     "outputs": "predictions",
-    "network": "weights",
+    "network": "weight tensors",
     "optimizer": "optimizer values",
 }
 

@@ -69,7 +69,7 @@ class Lines(Report):
         print(join(f"{self.title} {self.part}step {self.done}{of}", logs))
 
     def finish(self, logs: Logs) -> None:
-        print(join(self.title, logs))
+        print(join(self.title, logs) if logs else f"{self.title}: {self.done} batches")
         super().finish(logs)
 
 
