@@ -11,6 +11,7 @@ Read the library in this order; each file has one job.
     proof.py       runs a script in a fresh process and compares every bit
     history.py     History: what fit returns
     metrics.py     Accuracy, Precision, Recall, Auc
+    checkpoint.py  saves and loads what was learned, in one piece
     checks.py      refuses bad input, in words that help
     device.py      set_device, get_device, seed
     display/       how a running loop shows itself: silent, lines, a bar; and code in colours

@@ -6,13 +6,14 @@ import re
 import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from tutorial import checks
+from tutorial import checkpoint, checks
 from tutorial.device import get_device
 from tutorial.display import choose
 from tutorial.history import History
@@ -343,6 +344,52 @@ class Model:
 
     def _predict_batch(self, call: types.SimpleNamespace) -> Program:
         return self._program("predict_batch", call, {}, {"x": call.inputs})
+
+    # ---- save and load
+
+    def save(self, path: str | Path) -> Path:
+        """Write the network's weights and the optimizer's memory to a file.
+
+        The file is never half-written: an earlier one is replaced in one piece, or left as it was.
+        `torch.load(path, weights_only=True)` opens it without this library: a dict with the
+        state_dicts 'network' and, if there is one, 'optimizer'.
+
+        Args:
+            path: where to write; the ending .pt is added, missing folders are made.
+
+        Returns:
+            The path, with its ending.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        state = {"network": self.network.state_dict()}
+        if self.optimizer is not None:
+            state["optimizer"] = self.optimizer.state_dict()
+        return checkpoint.write(path, state)
+
+    def load(
+        self, path: str | Path, skip_mismatch: bool = False, reset_optimizer: bool = False
+    ) -> None:
+        """Go on from a file that `save` wrote.
+
+        Args:
+            path: the file, with or without its ending.
+            skip_mismatch: load the weights that fit and warn of the others, instead of refusing
+                all. The optimizer then begins anew, since its memory is of other weights.
+            reset_optimizer: load the weights only.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is damaged or does not fit; nothing was changed.
+        """
+        state = checkpoint.read(path)
+        kept = None if reset_optimizer else state.get("optimizer")
+        if self.optimizer is not None and kept is not None:
+            checkpoint.check_optimizer(self.optimizer, kept)
+        fitted = checkpoint.load_network(self.network, state["network"], skip_mismatch)
+        if self.optimizer is not None and kept is not None and fitted:
+            self.optimizer.load_state_dict(kept)
 
     # ---- the loop itself
 

@@ -1,0 +1,171 @@
+"""What is saved comes back in every bit, and a file is never half-written."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import tutorial as tl
+from tutorial import checkpoint
+from tutorial.proof import flat, identical
+
+
+def state(model: tl.Model) -> dict:
+    return flat([model.network.state_dict(), model.optimizer.state_dict()])
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.Adagrad])
+def test_training_goes_on_as_if_it_had_not_stopped(data, make_model, optimizer, tmp_path) -> None:
+    one, other = make_model(optimizer=optimizer), make_model(optimizer=optimizer)
+    one.fit(data, epochs=2, verbose=0)
+    path = one.save(tmp_path / "deep" / "model")
+    assert path == tmp_path / "deep" / "model.pt"
+    other.load(tmp_path / "deep" / "model")
+    for model in (one, other):
+        tl.seed(3)
+        model.fit(data, verbose=0)
+    a, b = state(one), state(other)
+    assert a.keys() == b.keys()
+    assert all(identical(a[key], b[key]) for key in a)
+
+
+def test_the_file_opens_without_this_library(data, make_model, tmp_path) -> None:
+    model = make_model()
+    model.fit(data, verbose=0)
+    path = model.save(tmp_path / "model.pt")
+    code = (
+        "import sys; sys.modules['tutorial'] = None; import torch; "
+        f"state = torch.load({str(path)!r}, weights_only=True); "
+        "network = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), "
+        "torch.nn.Dropout(), torch.nn.Linear(16, 3)); "
+        "network.load_state_dict(state['network']); "
+        "torch.optim.Adam(network.parameters()).load_state_dict(state['optimizer'])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_without_an_optimizer_can_be_saved_and_loaded(data, make_model, tmp_path) -> None:
+    model = make_model()
+    model.save(tmp_path / "whole")
+    bare = tl.Model(make_model().network)
+    bare.network[0].weight.data.zero_()
+    bare.load(tmp_path / "whole")
+    assert torch.equal(bare.network[0].weight, model.network[0].weight)
+    bare.save(tmp_path / "bare")
+    model.load(tmp_path / "bare")
+
+
+def test_a_full_disk_loses_no_earlier_file(data, make_model, tmp_path, monkeypatch) -> None:
+    model = make_model()
+    path = model.save(tmp_path / "model")
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]  # and no rest lies about
+
+
+NO_SPACE = """
+import resource, signal, sys
+import tutorial as tl
+from torch import nn
+model = tl.Model(nn.Linear(1000, 100))
+model.save(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # let the write fail, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+model.network.weight.data.zero_()
+try:
+    model.save(sys.argv[1])
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_write_that_the_system_refuses_loses_no_earlier_file(tmp_path) -> None:
+    path = tmp_path / "model.pt"
+    ran = subprocess.run(
+        [sys.executable, "-c", NO_SPACE, path], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written" in ran.stdout or "too large" in ran.stdout
+    assert checkpoint.read(path)["network"]["weight"].abs().sum() > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ---- what is refused, and that nothing changes then
+
+
+def refused(
+    model: tl.Model, path, match: str, error: type[Exception] = ValueError, **options
+) -> None:
+    before = {key: value.clone() for key, value in state(model).items() if hasattr(value, "clone")}
+    with pytest.raises(error, match=match):
+        model.load(path, **options)
+    after = state(model)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_missing_file_is_named_with_those_that_are_there(make_model, tmp_path) -> None:
+    model = make_model()
+    refused(model, tmp_path / "a", r"a\.pt.*no file that ends in \.pt", FileNotFoundError)
+    model.save(tmp_path / "b")
+    refused(model, tmp_path / "a", r"there are b\.pt", FileNotFoundError)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 0.5, 0.99])
+def test_a_truncated_file_is_refused(make_model, tmp_path, keep: float) -> None:
+    model = make_model()
+    path = model.save(tmp_path / "model")
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(keep * len(raw)) if keep < 1 else int(keep)])
+    refused(model, path, "this file is damaged, or was not written by model.save")
+
+
+def test_a_foreign_file_is_refused(make_model, tmp_path) -> None:
+    model = make_model()
+    (tmp_path / "text.pt").write_text("weights")
+    refused(model, tmp_path / "text.pt", "damaged, or was not written")
+    torch.save(model.network.state_dict(), tmp_path / "weights.pt")
+    refused(model, tmp_path / "weights.pt", r"'0\.weight'.*network\.load_state_dict")
+    torch.save([1, 2], tmp_path / "list.pt")
+    refused(model, tmp_path / "list.pt", "holds a list")
+
+
+def test_other_shapes_and_names_are_refused_or_skipped(data, make_model, tmp_path) -> None:
+    small = make_model()
+    small.fit(data, verbose=0)
+    path = small.save(tmp_path / "small")
+    network = nn.Sequential(
+        nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 5), nn.Linear(5, 3)
+    )
+    model = tl.Model(network)
+    model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss())
+    refused(model, path, "the file's optimizer holds")
+    refused(model, path, r"4\.weight is not in the file.*3\.weight has shape", reset_optimizer=True)
+    with pytest.warns(UserWarning, match="load: .*; skipped"):
+        model.load(path, skip_mismatch=True, reset_optimizer=True)
+    assert torch.equal(network[0].weight, small.network[0].weight)
+    assert not model.optimizer.state_dict()["state"]
+
+
+def test_another_optimizer_is_refused(data, make_model, tmp_path) -> None:
+    model = make_model()
+    model.fit(data, verbose=0)
+    path = model.save(tmp_path / "adam")
+    other = make_model(optimizer=torch.optim.SGD)
+    refused(other, path, r"options betas.*reset_optimizer=True")
+    other.load(path, reset_optimizer=True)
+    assert torch.equal(other.network[0].weight, model.network[0].weight)
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_a_path_without_a_name_is_refused(make_model, path: str) -> None:
+    with pytest.raises(ValueError, match="but a file's name is expected"):
+        checkpoint.with_ending(path)
