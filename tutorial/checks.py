@@ -3,14 +3,23 @@
 Each message names the argument, the value seen, what was expected, and the fix.
 """
 
+import copy
 import inspect
-from collections.abc import Sized
+from collections.abc import Iterable, Mapping, Sized
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset, TensorDataset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+    default_convert,
+)
 
 from tutorial.device import unchanged_randomness
 
@@ -18,8 +27,8 @@ from tutorial.device import unchanged_randomness
 BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
 BY_SHAPE = (
     nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss,
-    F.mse_loss, F.l1_loss, F.smooth_l1_loss, F.huber_loss,
-    F.binary_cross_entropy, F.binary_cross_entropy_with_logits,
+    nn.PoissonNLLLoss, nn.KLDivLoss, nn.SoftMarginLoss, F.mse_loss, F.l1_loss, F.smooth_l1_loss,
+    F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss,
 )  # fmt: skip
 
 
@@ -36,8 +45,9 @@ def whole_number(name: str, value: Any, least: int, none: bool = False) -> None:
 
 def positive(name: str, value: Any) -> None:
     """Refuse what is neither a positive number nor None."""
-    if value is not None and (not isinstance(value, int | float) or not value > 0):
-        raise ValueError(f"{name} is {value!r}, but a number above 0 is expected, or None.")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (number and 0 < value < float("inf")):
+        raise ValueError(f"{name} is {value!r}, but a finite number above 0 is expected, or None.")
 
 
 def batch_sizes(value: Any) -> tuple[Any, Any]:
@@ -94,6 +104,11 @@ def loss_given(loss_fn: Any) -> None:
         raise ValueError(
             "the model has no loss. Call model.prepare(loss=nn.CrossEntropyLoss()) before."
         )
+    if isinstance(loss_fn, type):
+        raise TypeError(
+            f"loss is the class {loss_fn.__name__}, but an object is expected that can be called: "
+            f"put brackets after it, {loss_fn.__name__}()."
+        )
 
 
 def loop_given(loop: Any) -> None:
@@ -128,26 +143,33 @@ def a_batch_remains(name: str, samples: int, batch_size: int) -> None:
 
 def data_given(name: str, data: Any) -> None:
     """Refuse what no batch can come from."""
-    if (
-        data is None
-        or isinstance(data, str | bytes | int | float)
-        or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__"))
-    ):
+    batches = hasattr(data, "__iter__")
+    samples = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    if isinstance(data, type | str | bytes | Mapping) or not (batches or samples):
         raise TypeError(
-            f"{name} is {data!r}, but a Dataset, a DataLoader or an iterable of batches (x, y) is "
-            "expected, such as TensorDataset(images, labels)."
+            f"{name} is {_kind(data)}, but a Dataset (with its length), a DataLoader or an "
+            "iterable of batches (x, y) is expected, such as TensorDataset(images, labels)."
         )
     if isinstance(data, Sized) and _length(data) == 0:
-        raise ValueError(f"{name} is empty (its length is 0), but at least one sample is expected.")
+        dropped = getattr(data, "drop_last", False)
+        raise ValueError(
+            f"{name} is empty (its length is 0), but at least one sample is expected."
+            f"{' Its drop_last=True leaves out a short batch.' if dropped else ''}"
+        )
 
 
 def trainable(network: nn.Module, optimizer: Any, loss_fn: Any) -> None:
     """Refuse to train without an optimizer, a loss, or an optimizer that moves the network."""
-    if optimizer is None or loss_fn is None:
-        missing = "optimizer" if optimizer is None else "loss"
+    if optimizer is None:
         raise ValueError(
-            f"the model has no {missing}. Call model.prepare(optimizer=torch.optim.Adam("
+            "the model has no optimizer. Call model.prepare(optimizer=torch.optim.Adam("
             "model.parameters()), loss=nn.CrossEntropyLoss()) before training."
+        )
+    loss_given(loss_fn)
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise ValueError(
+            "none of the network's parameters can learn: all are frozen, or there are none. Let "
+            "some learn: network.requires_grad_(True)."
         )
     held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     forgotten = [
@@ -183,39 +205,51 @@ def passes_possible(name: str, data: Any, passes: int) -> None:
 
 
 def rehearse(
-    name: str, data: Any, fetch: str, network: nn.Module, loss_fn: Any, device: str
+    name: str,
+    data: Any,
+    fetch: str,
+    network: nn.Module,
+    loss_fn: Any,
+    device: str,
+    metrics: Iterable[Any] = (),
 ) -> None:
-    """Send one or two samples through the network and the loss, and explain what fails.
+    """Send one or two samples through network, loss and metrics, and explain what fails.
 
     Nothing changes by it: the network is in evaluation mode, no gradient is kept, and chance goes
     on as if nothing had been drawn. An iterator is not touched, since a batch cannot be put back.
     """
-    with unchanged_randomness():
-        batch = first_samples(data, fetch)
-        if batch is None:
-            return
-        if not isinstance(batch, list | tuple) or len(batch) != 2:
-            raise ValueError(
-                f"{name} gives {_kind(batch)} for a batch, but a pair (x, y) of inputs and labels "
-                "is expected. Two tensors become pairs with TensorDataset(x, y)."
-            )
-        x, y = batch
-        x_there, y_there = (part.to(device) if hasattr(part, "to") else part for part in (x, y))
-        modes = {module: module.training for module in network.modules()}
-        network.eval()
-        try:
-            with torch.no_grad():
-                _rehearse_network(name, network, x_there)
-                y_hat = network(x_there)
-                labels_fit(name, y_hat, y_there, _all_labels(data), loss_fn)
-                loss = _rehearse_loss(name, loss_fn, y_hat, y_there)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with unchanged_randomness(), torch.set_grad_enabled(name == "train_data"):
+            batch = first_samples(data, fetch)
+            if batch is None:
+                return
+            if not isinstance(batch, list | tuple) or len(batch) != 2:
+                raise ValueError(
+                    f"{name} gives {_kind(batch)} for a batch, but a pair (x, y) of inputs and "
+                    "labels is expected. Two tensors become pairs with TensorDataset(x, y)."
+                )
+            x, y = (part.to(device) if hasattr(part, "to") else part for part in batch)
+            y_hat = _rehearse_network(name, network, x)
+            labels_fit(name, y_hat, y, _all_labels(data), loss_fn)
+            loss = _rehearse_loss(name, loss_fn, y_hat, y)
+            _rehearse_metrics(name, metrics, y_hat, y)
+    except Exception as error:
+        error.add_note(f"(seen in a rehearsal with the first samples of {name}; nothing changed)")
+        raise
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
     if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
         raise ValueError(
             f"the loss function returns {_kind(loss)}, but one number is expected, a tensor of "
             'shape (). Let it average over the batch: reduction="mean", or loss.mean().'
+        )
+    if name == "train_data" and not loss.requires_grad:
+        raise ValueError(
+            "the loss does not depend on the network's weights, so nothing can be learned. "
+            "Somewhere between them is a detach(), an item(), an argmax() or a torch.no_grad()."
         )
 
 
@@ -248,44 +282,74 @@ def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> 
     """Refuse labels of which the loss would make something else than is meant."""
     if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):
         return
-    kind = loss_fn if not isinstance(loss_fn, nn.Module) else type(loss_fn)
-    if kind in BY_SHAPE and y_hat.shape != y.shape:
-        raise ValueError(
-            f"{name}: the labels have shape {_shape(y)}, but the predictions have shape "
-            f"{_shape(y_hat)}; the loss would compare every label with every prediction. Make them "
-            "alike: y.unsqueeze(1) adds the missing axis, y_hat.squeeze(1) in forward drops it."
-        )
-    if kind not in BY_INDEX or y.shape == y_hat.shape:  # the same shape: class probabilities
+    options = vars(loss_fn) if isinstance(loss_fn, nn.Module) else {}
+    kind = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
+    if isinstance(loss_fn, partial):
+        kind, options = loss_fn.func, loss_fn.keywords
+    if kind in BY_SHAPE:
+        _labels_of_one_shape(name, y_hat, y)
+    if kind in BY_INDEX:
+        _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
+
+
+def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
+    if y_hat.shape == y.shape:
         return
-    if y.dim() == y_hat.dim() and y.shape[1:2] == (1,):
+    fix = "Let the network's last layer give as many numbers as a label has."
+    if y_hat.squeeze().shape == y.squeeze().shape:
+        fix = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
+    raise ValueError(
+        f"{name}: the labels of {len(y)} samples have shape {_shape(y)}, but the predictions "
+        f"{_shape(y_hat)}; the loss would compare every label with every prediction. {fix}"
+    )
+
+
+def _labels_by_index(
+    name: str, y_hat: torch.Tensor, y: torch.Tensor, all_labels: Any, ignored: int
+) -> None:
+    whole = not y.is_floating_point()
+    if y_hat.dim() < 2:
         raise ValueError(
-            f"{name}: the labels have shape {_shape(y)}, but class indices of shape "
-            f"{_shape(y)[:1] + _shape(y)[2:]} are expected. Drop the axis: y.squeeze(1)."
+            f"{name}: the predictions have shape {_shape(y_hat)}, but a score for every class is "
+            "expected, shape (N, classes). For one score a sample: nn.BCEWithLogitsLoss()."
+        )
+    if y.shape == y_hat.shape:  # probabilities of the classes
+        if whole:
+            raise ValueError(
+                f"{name}: the labels have shape {_shape(y)} and {y.dtype}: one-hot? Class indices "
+                "are expected, y.argmax(1), or probabilities, y.float()."
+            )
+        return
+    if y.dim() == y_hat.dim() and y.shape[1] == 1:
+        raise ValueError(
+            f"{name}: the labels of {len(y)} samples have shape {_shape(y)}, but class indices of "
+            f"shape {_shape(y)[:1] + _shape(y)[2:]} are expected. Drop the axis: y.squeeze(1)."
         )
     if y.dtype not in (torch.int64, torch.uint8):
         raise ValueError(
             f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
             "Convert them: y.long()."
         )
-    classes = y_hat.shape[1] if y_hat.dim() > 1 else y_hat.shape[0]
-    ignored = getattr(loss_fn, "ignore_index", -100)
+    classes = y_hat.shape[1]
     labels = y if all_labels is None else all_labels
     wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignored)]
     if wrong.numel():
         raise ValueError(
-            f"{name}: there is a label {int(wrong.flatten()[0])}, but the network gives scores for "
+            f"{name}: there is a label {int(wrong[0])}, but the network gives scores for "
             f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
             "classes from 0, or give the last layer more outputs."
         )
 
 
-def _rehearse_network(name: str, network: nn.Module, x: Any) -> None:
+def _rehearse_network(name: str, network: nn.Module, x: Any) -> Any:
     weight = next((p for p in network.parameters() if p.is_floating_point()), None)
     try:
-        network(x)
+        return network(x)
     except Exception as error:
-        fix = "Compare the shape with what the first layer expects."
-        if isinstance(x, torch.Tensor) and weight is not None and x.dtype != weight.dtype:
+        fix = "Compare them with what the first layer expects."
+        if not isinstance(x, torch.Tensor):
+            fix = "Make a tensor of them: torch.as_tensor(x)."
+        elif weight is not None and x.dtype != weight.dtype and "type" in str(error):
             fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
         raise ValueError(
             f"{name}: the network cannot take its inputs, {_kind(x)}: {error}. {fix}"
@@ -296,16 +360,43 @@ def _rehearse_loss(name: str, loss_fn: Any, y_hat: Any, y: Any) -> Any:
     try:
         return loss_fn(y_hat, y)
     except Exception as error:
+        whole = isinstance(y, torch.Tensor) and not y.is_floating_point()
+        fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
         raise ValueError(
             f"{name}: the loss cannot compare the predictions, {_kind(y_hat)}, with the labels, "
-            f"{_kind(y)}: {error}"
+            f"{_kind(y)}: {error}.{fix}"
         ) from error
 
 
+def _rehearse_metrics(name: str, metrics: Iterable[Any], y_hat: Any, y: Any) -> None:
+    for metric in copy.deepcopy(list(metrics)):
+        try:
+            metric.reset()
+            metric.update(y_hat.detach(), y)
+        except Exception as error:
+            raise ValueError(
+                f"{name}: {type(metric).__name__} cannot measure the predictions, {_kind(y_hat)}, "
+                f"by the labels, {_kind(y)}: {error}"
+            ) from error
+
+
 def _all_labels(data: Any) -> torch.Tensor | None:
-    """All labels at once, where they lie in one tensor; else the first ones must do."""
-    data = data.dataset if isinstance(data, DataLoader) else data
-    labels = data.tensors[1] if type(data) is TensorDataset else getattr(data, "targets", None)
+    """All labels at once, where they lie together; else the first ones must do."""
+    labels: Any = None
+    if isinstance(data, DataLoader):
+        plain = data.collate_fn in (default_collate, default_convert)
+        labels = _all_labels(data.dataset) if plain else None
+    elif type(data) is Subset:
+        labels = _all_labels(data.dataset)
+        labels = None if labels is None else labels[list(data.indices)]
+    elif isinstance(data, list | tuple):  # of batches
+        parts = [batch[1] for batch in data if isinstance(batch, list | tuple)]
+        if all(isinstance(part, torch.Tensor) for part in parts):
+            labels = torch.cat([part.flatten() for part in parts])
+    elif type(data) is TensorDataset:
+        labels = data.tensors[1]
+    elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
+        labels = getattr(data, "targets", None) if data.target_transform is None else None
     return labels if isinstance(labels, torch.Tensor) else None
 
 
@@ -322,6 +413,10 @@ def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
 
 def _kind(value: Any) -> str:
     """What a value is, in a few words."""
+    if value is None or isinstance(value, str | bytes | int | float):
+        return repr(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if isinstance(value, torch.Tensor):
         return f"a tensor of shape {_shape(value)} and {value.dtype}"
     if isinstance(value, list | tuple):

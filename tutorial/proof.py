@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +93,10 @@ def run_script(program: "Program") -> dict[str, Any]:
     """What the standalone script computes."""
     with tempfile.TemporaryDirectory() as folder:
         script = program.save(Path(folder) / "script.py")
-        if "# You must supply" in script.read_text(encoding="utf-8"):
-            start = script.read_text(encoding="utf-8").split("import", 1)[0]
-            raise ValueError(f"verify: the script cannot run alone.\n{start.strip()}")
+        lines = script.read_text(encoding="utf-8").splitlines()
+        head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
+        if "# You must supply" in head:
+            raise ValueError(f"verify: the script cannot run alone.\n{head}")
         results = Path(folder) / "results.pt"
         threads = str(torch.get_num_threads())
         ran = subprocess.run(

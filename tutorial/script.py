@@ -6,24 +6,33 @@ An object becomes code in the plainest way that is sure to be right:
 - a class or function: imported, if it is installed; else its source is copied into the script,
   with all that it names (`tutorial`'s own classes too: a script never imports `tutorial`);
 - an object: a call of its class with the arguments that it remembers, if that makes it again; else
-  an empty object that is given the same attributes;
+  an empty object that is given the same attributes, and so on for each of them;
 - a tensor, and what else is only data: saved beside the script, with the weights.
 
 Where none of these works, the script says at its top what its reader must supply.
 """
 
+import enum
+import itertools
+import sys
+import textwrap
 import types
-from collections.abc import Iterable
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import (
-    BatchSampler,
     DataLoader,
+    Dataset,
+    IterableDataset,
     RandomSampler,
     SequentialSampler,
     default_collate,
@@ -35,13 +44,16 @@ from tutorial.source import (
     constant_source,
     home,
     is_installed,
+    names_assigned,
     outside_names,
     source_of,
     without_docstrings,
+    without_modules,
 )
 
 MISSING = object()
 LONGEST = 200  # characters; what is longer is saved as data
+WIDTH = 88  # columns; a call that is wider is broken into a line for each argument
 
 
 class CannotWriteError(Exception):
@@ -54,22 +66,40 @@ class Script:
     def __init__(self) -> None:
         self.imports = {"Path": "from pathlib import Path", "torch": "import torch"}
         self.copies: dict[str, str] = {}  # a name -> the source that defines it
-        self.meanings: dict[str, Any] = {}  # a name -> what it stands for in this script
+        self.meanings: dict[str, Any] = {"start": MISSING, "Path": Path, "torch": torch}
+        self.needed: set[str] = set()  # names that the copied sources read
         self.lines: list[str] = []  # `name = code`, in order
+        self.made: dict[str, Any] = {}  # the objects that these lines make, by name
         self.supply: dict[str, str] = {}  # a name -> why there is no code for it
         self.saved: dict[str, Any] = {}  # data, by the key under which the script finds it
         self.weights: dict[int, str] = {}  # id of a parameter of the network -> its name
+        self.restoring = False  # inside a module whose whole state is loaded
 
     def make(self, name: str, value: Any) -> None:
         """Add the line that makes `value` under `name`; or a request to supply it."""
         try:
-            if name == "network":
-                self.lines.append(f"network = {self.network(value)}")
-            else:
-                self.lines.append(f"{name} = {self.code(value, name)}")
-        except CannotWriteError as reason:
+            known = self.network(value) if name == "network" else self.line(name, value)
+            if known != name:
+                self.lines.append(f"{name} = {known}")
+        except (CannotWriteError, RecursionError) as reason:
             self.supply[name] = str(reason)
             self.lines.append(f"# {name} = ...  (supply it here)")
+        text = "\n".join([*self.copies.values(), *self.lines])  # without what was only tried
+        self.saved = {key: data for key, data in self.saved.items() if f'start["{key}"]' in text}
+
+    def line(self, name: str, value: Any) -> str:
+        """Add the line that makes `value`, unless there is one; the name that it then has."""
+        write = self.object if isinstance(value, Dataset) else self.code
+        code = self.name_of(value) or write(value, name)
+        if code.isidentifier() and code in self.made | self.copies:
+            return code
+        self.mean(name, value)
+        self.made[name] = value
+        self.lines.append(f"{name} = {code}")
+        return name
+
+    def name_of(self, value: Any) -> str | None:
+        return next((name for name, other in self.made.items() if other is value), None)
 
     def tool(self, name: str, value: Any) -> None:
         """Import what the program itself names, such as DataLoader."""
@@ -80,6 +110,8 @@ class Script:
 
     def render(self, title: str, program: str) -> str:
         """The whole file."""
+        for name in sorted(names_assigned(program) & self.needed):
+            self.supply[name] = "the loop uses this name for something else; rename yours"
         must = [f"#   {name}: {reason}" for name, reason in self.supply.items()]
         head = [
             f"# {title}",
@@ -94,7 +126,7 @@ class Script:
             f"start = {load}",
         ]
         restore = ['network.load_state_dict(start["network"])']
-        if "optimizer" in self.meanings:
+        if "optimizer" in self.made or "optimizer" in self.supply:
             restore.append('optimizer.load_state_dict(start["optimizer"])')
         restore.append('torch.set_rng_state(start["random"]["torch"])')
         if torch.cuda.is_available():
@@ -114,149 +146,246 @@ class Script:
 
     def code(self, value: Any, name: str) -> str:
         """An expression that makes the value; `name` is the key for data that must be saved."""
+        if known := self.name_of(value):
+            return known
         match value:
+            case enum.Enum():
+                return f"{self.reference(type(value))}.{value.name}"
             case None | bool() | int():
                 return repr(value)
             case str():
                 return repr(value) if '"' in value else '"' + repr(value)[1:-1] + '"'
+            case np.generic():
+                self.tool("np", np)
+                return f"np.{value.dtype.name}({self.code(value.item(), name)})"
             case float():
                 return repr(value) if abs(value) < float("inf") else f'float("{value}")'
-            case torch.dtype():
-                return str(value)
+            case np.ndarray() if value.dtype.kind in "biuf":
+                return f"{self.save(torch.from_numpy(value), name)}.numpy()"
+            case torch.dtype() | range():
+                return repr(value)
             case torch.device():
                 return f'torch.device("{value}")'
-            case range():
-                return repr(value)
             case Path():
                 return f"Path({self.code(str(value), name)})"
-            case list() | tuple() | dict():
+            case list() | tuple() | dict() | torch.Size() if type(value) in PLAIN:
                 return self.collection(value, name)
+            case tuple() if hasattr(value, "_fields"):  # a NamedTuple
+                return self.call(self.reference(type(value)), value, {}, name)
+            case nn.Parameter():
+                return f"nn.Parameter({self.save(value.detach(), name)})"
             case torch.Tensor():
                 return self.save(value, name)
             case type() | types.FunctionType() | types.BuiltinFunctionType():
                 return self.reference(value)
+            case types.MethodType():
+                return f"{self.code(value.__self__, name)}.{value.__name__}"
             case partial():
                 self.imports["partial"] = "from functools import partial"
-                function = self.code(value.func, name)
-                return f"partial({self.join(function, value.args, value.keywords, name)})"
+                return self.call("partial", [value.func, *value.args], value.keywords, name)
             case torch.optim.Optimizer():
                 return self.optimizer(value)
             case DataLoader():
                 return self.loader(value, name)
-            case nn.Sequential() if type(value) is nn.Sequential and "0" in value._modules:
-                return f"{self.reference(nn.Sequential)}({self.join('', list(value), {}, name)})"
+            case Dataset():  # on a line of its own: others may share it
+                return self.line(name, value)
+            case nn.Module():
+                return self.module(value, name)
             case _:
                 return self.object(value, name)
 
     def collection(self, value: Any, name: str) -> str:
-        if len(value) > LONGEST // 3:  # an item and its comma take three characters at least
-            return self.save(value, name)
         if isinstance(value, dict):
             pairs = [(self.code(k, name), self.code(v, f"{name}_{k}")) for k, v in value.items()]
-            code = "{" + ", ".join(f"{key}: {item}" for key, item in pairs) + "}"
+            code = bracketed("{", [f"{key}: {item}" for key, item in pairs], "}")
+        elif isinstance(value, list):
+            code = bracketed("[", self.codes(value, {}, name), "]")
         else:
-            items = self.join("", value, {}, name) + ("," if len(value) == 1 else "")
-            code = f"[{items.rstrip(',')}]" if isinstance(value, list) else f"({items})"
-        return code if len(code) <= LONGEST else self.save(value, name)
+            items = self.codes(value, {}, name)
+            code = f"({items[0]},)" if len(items) == 1 else bracketed("(", items, ")")
+        if len(code) <= LONGEST or not is_data(value):
+            return code
+        return self.save(value, name)
 
-    def join(self, first: str, values: Any, keywords: dict[str, Any], name: str) -> str:
-        """The inside of a call's brackets."""
+    def codes(self, values: Iterable[Any], keywords: dict[str, Any], name: str) -> list[str]:
+        """What stands in a call's brackets."""
         items = [self.code(value, f"{name}_{i}") for i, value in enumerate(values)]
-        items += [f"{key}={self.code(value, f'{name}_{key}')}" for key, value in keywords.items()]
-        return ", ".join([first, *items] if first else items)
+        return items + [f"{k}={self.code(v, f'{name}_{k}')}" for k, v in keywords.items()]
+
+    def call(
+        self, function: str, values: Iterable[Any], keywords: dict[str, Any], name: str
+    ) -> str:
+        return bracketed(f"{function}(", self.codes(values, keywords, name), ")")
 
     def save(self, value: Any, name: str) -> str:
         if not is_data(value):
-            raise CannotWriteError(f"there is no plain code for {type(value).__qualname__} objects")
+            raise no_code(value, name)
+        while self.saved.get(name, value) is not value:
+            name += "_"
         self.saved[name] = value
         return f'start["{name}"]'
 
+    # ---- networks
+
     def network(self, network: nn.Module) -> str:
-        code = self.code(network, "network")
-        if {p.dtype for p in network.parameters()} == {torch.float64}:
-            code += ".double()"
-        if not is_same_module(self.build(code), network):
-            raise CannotWriteError(
-                f"{code} does not make it again; let each class keep every argument of its "
-                "__init__ under the argument's name (self.hidden = hidden)"
-            )
-        device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        """Add the lines that make the network, all but its weights' values."""
+        self.mean("network", network)
         self.weights = {id(weight): name for name, weight in network.named_parameters()}
-        return code if device.type == "cpu" else f'{code}.to("{device}")'
+        with self.state_comes_later():
+            code = self.code(network, "network")
+        weight = next(network.parameters(), torch.empty(0))
+        if weight.dtype != torch.float32:
+            code += f".to({weight.dtype})"
+        built = self.build(code)
+        kinds = [[(k, v.dtype) for k, v in m.state_dict().items()] for m in (built, network)]
+        if kinds[0] != kinds[1]:
+            raise CannotWriteError("its weights have another order, or are not all of one type")
+        if weight.device.type != "cpu":
+            code += f'.to("{weight.device}")'
+        self.made["network"] = network
+        self.lines += [f"network = {code}", *shared(built, network), *frozen(built, network)]
+        return "network"
+
+    @contextmanager
+    def state_comes_later(self) -> Iterator[None]:
+        outer, self.restoring = self.restoring, True
+        try:
+            yield
+        finally:
+            self.restoring = outer
+
+    def module(self, module: nn.Module, name: str) -> str:
+        if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+            raise CannotWriteError(f"{type(module).__name__} has hooks, which have no plain code")
+        write = self.layers if type(module) in LAYERS else self.object
+        if self.restoring or not list(module.parameters()):
+            return write(module, name)
+        with self.state_comes_later():
+            code = write(module, name) + ("" if module.training else ".eval()")
+        state = self.code(dict(module.state_dict()), f"{name}_state")
+        return f"{self.reference(restored)}({code}, {state})"
+
+    def layers(self, module: Any, name: str) -> str:
+        """A container of layers, as one writes it."""
+        layers: dict[str, nn.Module] = module._modules
+        cls = self.reference(type(module))
+        if list(layers) == [str(i) for i in range(len(layers))] and type(module) is nn.Sequential:
+            return self.call(cls, layers.values(), {}, name)
+        if list(layers) == [str(i) for i in range(len(layers))]:
+            return f"{cls}({self.collection(list(layers.values()), name)})"
+        code = self.collection(dict(layers), name)
+        if type(module) is nn.Sequential:
+            code = f"{self.reference(OrderedDict)}({code})"
+        return f"{cls}({code})"
+
+    # ---- optimizers and loaders
 
     def optimizer(self, optimizer: torch.optim.Optimizer) -> str:
         defaults = {k: p.default for k, p in signature(type(optimizer)).parameters.items()}
-        groups = []
-        for group in optimizer.param_groups:
-            unknown = [p for p in group["params"] if id(p) not in self.weights]
-            if unknown:
-                raise CannotWriteError("it holds weights that are not the network's")
-            names = [self.weights[id(p)] for p in group["params"]]
-            chosen = {
-                k: v for k, v in group.items() if k in defaults and not _equal(v, defaults[k])
-            }
-            groups.append((names, {k: v for k, v in chosen.items() if k != "params"}))
-        self.meanings["optimizer"] = optimizer
         cls = self.reference(type(optimizer))
-        if len(groups) == 1 and groups[0][0] == list(self.weights.values()):
-            return f"{cls}({self.join('network.parameters()', [], groups[0][1], 'optimizer')})"
-        parts = []
-        for names, options in groups:
-            weights = ", ".join(f'network.get_parameter("{name}")' for name in names)
-            extra = "".join(f', "{k}": {self.code(v, "optimizer")}' for k, v in options.items())
-            parts.append(f'{{"params": [{weights}]{extra}}}')
-        return f"{cls}([{', '.join(parts)}])"
+        groups = []
+        for i, group in enumerate(optimizer.param_groups):
+            if any(id(weight) not in self.weights for weight in group["params"]):
+                raise CannotWriteError("it holds weights that are not the network's")
+            names = [self.weights[id(weight)] for weight in group["params"]]
+            options = {
+                key: self.code(value, f"optimizer_{i}_{key}")
+                for key, value in group.items()
+                if key in defaults and key != "params" and not same(value, defaults[key])
+            }
+            groups.append((names, options))
+        if len(groups) == 1:
+            names, options = groups[0]
+            whole = names == list(self.weights.values())
+            weights = "network.parameters()" if whole else weights_named(names)
+            return bracketed(f"{cls}(", [weights, *(f"{k}={v}" for k, v in options.items())], ")")
+        dicts = [
+            bracketed(
+                "{", [f'"{k}": {v}' for k, v in {"params": weights_named(n), **o}.items()], "}"
+            )
+            for n, o in groups
+        ]
+        return f"{cls}({bracketed('[', dicts, ']')})"
 
-    def loader(self, loader: Any, name: str) -> str:
-        batches = loader.batch_sampler if loader.batch_size is not None else loader.sampler
-        order = getattr(batches, "sampler", None)
-        shuffle = type(order) is RandomSampler and order.generator is None
-        known = shuffle or type(order) is SequentialSampler
-        if loader.generator is not None or type(batches) is not BatchSampler or not known:
-            raise CannotWriteError("it is a DataLoader with a sampler or generator of its own")
-        data = f"{name}_set"
-        self.lines.append(f"{data} = {self.code(loader.dataset, data)}")
-        if loader.batch_size is None:
-            order_class = self.reference(type(order))
-            size, drop_last = batches.batch_size, batches.drop_last
-            sampler = f"{self.reference(BatchSampler)}({order_class}({data}), {size}, {drop_last})"
-            arguments = f"{data}, batch_size=None, sampler={sampler}"
+    def loader(self, loader: DataLoader[Any], name: str) -> str:
+        data = self.line(f"{name}_set", loader.dataset)
+        order: Any = loader.sampler
+        shuffle = type(order) is RandomSampler and vars(order) == vars(
+            RandomSampler(order.data_source)
+        )
+        options: dict[str, Any] = {}
+        if loader.batch_sampler is not None and loader.batch_size is None:
+            options["batch_sampler"] = loader.batch_sampler
         else:
-            arguments = f"{data}, batch_size={batches.batch_size}, shuffle={shuffle}"
-            arguments += f", drop_last={batches.drop_last}"
-        others: dict[str, Any] = {}
-        if loader.collate_fn not in (default_collate, default_convert):
-            others["collate_fn"] = loader.collate_fn
-        if loader.num_workers:
-            others["num_workers"] = loader.num_workers
-        return f"{self.reference(DataLoader)}({self.join(arguments, [], others, name)})"
+            options["batch_size"] = loader.batch_size
+            if shuffle and loader.batch_size is not None:
+                options["shuffle"] = True
+            elif type(order) is not SequentialSampler and not isinstance(
+                loader.dataset, IterableDataset
+            ):
+                options["sampler"] = order
+            options["drop_last"] = loader.drop_last
+        options |= {key: getattr(loader, key) for key in LOADER_OPTIONS}
+        defaults = signature(DataLoader).parameters
+        chosen = {
+            key: value
+            for key, value in options.items()
+            if not same(value, defaults[key].default)
+            and value not in (default_collate, default_convert)
+        }
+        return bracketed(
+            f"{self.reference(DataLoader)}(", [data, *self.codes([], chosen, name)], ")"
+        )
+
+    # ---- any other object
 
     def object(self, value: Any, name: str) -> str:
         cls = type(value)
-        if not hasattr(value, "__dict__"):
-            raise CannotWriteError(f"there is no plain code for {cls.__qualname__} objects")
+        if not hasattr(value, "__dict__") or isinstance(value, list | tuple | dict | set):
+            raise no_code(value, name)
         reference = self.reference(cls)
         try:
             arguments, keywords, sure = remembered_arguments(value)
-            code = f"{reference}({self.join('', arguments, keywords, name)})"
-            sure = sure and (is_installed(cls) or cls.__module__.startswith("tutorial."))
-            if isinstance(value, nn.Module) or sure or _equal(vars(self.build(code)), vars(value)):
+            code = self.call(reference, arguments, keywords, name)
+            if sure and (is_installed(cls) or cls.__module__.startswith("tutorial.")):
+                return code
+            if self.makes(code, value):
                 return code
         except CannotWriteError:
-            if isinstance(value, nn.Module):
-                raise
-        return f"{self.reference(remake)}({reference}, {self.code(vars(value), name)})"
+            pass
+        if isinstance(value, nn.Module):
+            items = [f'"{k}": {self.code(v, f"{name}_{k}")}' for k, v in attributes(value).items()]
+            items += [
+                f'"{k}": nn.Buffer({self.save(v.detach(), f"{name}_{k}")}, '
+                f"persistent={k not in value._non_persistent_buffers_set})"
+                for k, v in value._buffers.items()
+                if v is not None
+            ]
+            items += [f'"{k}": {self.code(v, f"{name}_{k}")}' for k, v in value._modules.items()]
+            self.tool("nn", nn)
+            code = bracketed(f"{self.reference(remade_module)}({reference}, {{", items, "})")
+        else:
+            code = f"{self.reference(remade)}({reference}, {self.code(vars(value), name)})"
+        if not self.makes(code, value):
+            raise CannotWriteError(
+                f"neither its arguments nor its attributes make a {cls.__name__} again"
+            )
+        return code
+
+    def makes(self, code: str, value: Any) -> bool:
+        """Whether the expression makes an object like this one."""
+        try:
+            return same(self.build(code), value)
+        except Exception:  # of the user's class, or of comparing what it holds
+            return False
 
     def build(self, code: str) -> Any:
         """What the expression makes, with the script's own imports and copies."""
-        namespace: dict[str, Any] = {"start": self.saved, "__name__": "script"}
-        try:
-            with unchanged_randomness():
-                for part in (*self.imports.values(), *self.copies.values()):
-                    exec("from __future__ import annotations\n" + part, namespace)
-                return eval(code, namespace)
-        except Exception as error:
-            raise CannotWriteError(f"{code} fails: {type(error).__name__}: {error}") from error
+        namespace: dict[str, Any] = {"start": self.saved, "__name__": "__main__"}
+        with unchanged_randomness():
+            for part in (*self.imports.values(), *self.copies.values()):
+                exec("from __future__ import annotations\n" + part, namespace)
+            return eval(code, namespace | self.made)
 
     # ---- classes and functions
 
@@ -265,10 +394,16 @@ class Script:
         name = str(thing.__name__)
         if vars(torch).get(name) is thing:  # torch.relu and the like have no module
             return f"torch.{name}"
+        outer, dot, rest = thing.__qualname__.partition(".")
+        owner = getattr(sys.modules.get(thing.__module__), outer, None)
+        if dot and owner is not None and "<locals>" not in rest:  # it stands in a class
+            return f"{self.reference(owner)}.{rest}"
         if not is_installed(thing):
             self.copy(thing)
             return name
         path = home(thing)
+        if path is None:
+            raise CannotWriteError(f"{name} cannot be imported from {thing.__module__}")
         if path.startswith("torch.nn"):
             self.tool("nn", nn)
             return f"{path.removeprefix('torch.')}.{name}"
@@ -283,31 +418,39 @@ class Script:
         name = thing.__name__
         if self.meanings.get(name) is thing:
             return
+        if name == "<lambda>":
+            raise CannotWriteError("a lambda has no source of its own; write a function with def")
         self.mean(name, thing)
         try:
             source = source_of(thing)
             if thing.__module__.startswith("tutorial."):
                 source = without_docstrings(source)  # they are the library's; a script is short
             names = outside_names(thing, source)
-        except (OSError, SyntaxError):  # a lambda's source is the line around it: no definition
+            source, parts = without_modules(source, names)
+            for used, value in (names | parts).items():
+                self.need(used, value, thing)
+        except (OSError, SyntaxError, CannotWriteError) as error:
+            del self.meanings[name]
+            if isinstance(error, CannotWriteError):
+                raise
             raise CannotWriteError(
                 f"the source of {name} cannot be found; write it to a file"
             ) from None
-        if name == "<lambda>":
-            raise CannotWriteError("a lambda has no source of its own; write a function with def")
-        for used, value in names.items():
-            if isinstance(value, types.ModuleType):
-                self.tool(used, value)
-            elif isinstance(value, type | types.FunctionType) and used == value.__name__:
-                if is_installed(value):
-                    self.bind(used, value, f"from {home(value)} import {used}")
-                else:
-                    self.copy(value)
-            else:
-                self.mean(used, value)
-                typed = constant_source(thing, used)
-                self.copies[used] = typed or f"{used} = {self.code(value, used)}"
         self.copies[name] = source.rstrip()
+
+    def need(self, name: str, value: Any, user: Any) -> None:
+        """Give the name its meaning, for the source of a class or function that uses it."""
+        self.needed.add(name)
+        if isinstance(value, types.ModuleType):
+            self.tool(name, value)
+        elif isinstance(value, type | types.FunctionType) and name == value.__name__:
+            code = self.reference(value)
+            if code != name:
+                self.bind(name, value, f"from {home(value)} import {name}")
+        elif self.meanings.get(name, MISSING) is not value:
+            code = constant_source(user, name) or f"{name} = {self.code(value, name)}"
+            self.mean(name, value)
+            self.copies[name] = code
 
     def bind(self, name: str, value: Any, line: str) -> None:
         self.mean(name, value)
@@ -320,7 +463,8 @@ class Script:
 
     def mean(self, name: str, value: Any) -> None:
         """Let the name stand for the value; a name can stand for one thing only."""
-        if name in self.meanings and self.meanings[name] is not value:
+        known = self.meanings.get(name, value)
+        if known is not value and not (type(value) in (int, float, str) and known == value):
             raise CannotWriteError(f"{name} would stand for two different things in one script")
         self.meanings[name] = value
 
@@ -339,11 +483,32 @@ def merged(imports: Iterable[str]) -> list[str]:
     ]
 
 
-def remake(cls: Any, attributes: dict[str, Any]) -> Any:
+# ---- small functions that a script may need, and then holds
+
+
+def remade(cls: Any, attributes: dict[str, Any]) -> Any:
     """An object of the class with these attributes, made without calling its __init__."""
     made = cls.__new__(cls)
     vars(made).update(attributes)
     return made
+
+
+def remade_module(cls: Any, members: dict[str, Any]) -> Any:
+    """A module of the class with these members, made without calling its __init__."""
+    made = cls.__new__(cls)
+    nn.Module.__init__(made)
+    for name, value in members.items():
+        setattr(made, name, value)
+    return made
+
+
+def restored(module: Any, state: dict[str, Any]) -> Any:
+    """The module with these weights."""
+    module.load_state_dict(state)
+    return module
+
+
+# ---- what an object is made of
 
 
 def remembered_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
@@ -357,57 +522,161 @@ def remembered_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
     keywords: dict[str, Any] = {}
     sure = True
     for name, parameter in signature(type(value).__init__).parameters.items():
-        if name == "self" or parameter.kind is Parameter.VAR_KEYWORD:
+        if name == "self":
             continue
-        found = [a for a in (name, f"_{name}") if not callable(getattr(type(value), a, None))]
+        found = [a for a in (f"_{name}", name) if not callable(getattr(type(value), a, None))]
         kept: Any = next((getattr(value, a) for a in found if hasattr(value, a)), MISSING)
-        sure = sure and kept is not MISSING
+        sure = sure and (kept is not MISSING or parameter.kind is Parameter.VAR_KEYWORD)
         kept = parameter.default if kept is MISSING else kept
         if isinstance(parameter.default, bool) and (kept is None or isinstance(kept, torch.Tensor)):
             kept = kept is not None  # bias=True is kept as the bias itself
+        kept = _one_number(value, kept)
         if parameter.kind is Parameter.VAR_POSITIONAL:
             arguments += [] if kept is Parameter.empty else kept
+        elif parameter.kind is Parameter.VAR_KEYWORD:
+            keywords |= kept if isinstance(kept, dict) else {}
         elif kept is Parameter.empty:
             raise CannotWriteError(
                 f"{type(value).__name__} does not keep its argument {name}; "
                 f"write self.{name} = {name} in its __init__"
             )
         elif parameter.default is Parameter.empty:
-            arguments.append(_one_number(value, kept))
-        elif not _equal(kept, parameter.default):
-            keywords[name] = _one_number(value, kept)
+            arguments.append(kept)
+        elif not same(kept, parameter.default):
+            keywords[name] = kept
     return arguments, keywords, sure
 
 
 def _one_number(owner: Any, value: Any) -> Any:
-    """3 for the (3, 3) that PyTorch's layers make of a 3."""
-    same = isinstance(value, tuple) and len(value) > 1 and len(set(map(repr, value))) == 1
-    return value[0] if same and type(owner).__module__.startswith("torch.nn") else value
+    """3 for the (3, 3) that PyTorch's convolutions make of a 3."""
+    same_all = isinstance(value, tuple) and len(value) > 1 and len(set(map(repr, value))) == 1
+    return value[0] if same_all and type(owner).__module__ == "torch.nn.modules.conv" else value
+
+
+def attributes(module: nn.Module) -> dict[str, Any]:
+    """A module's own attributes and parameters: what its class added to an empty module."""
+    empty = vars(nn.Module())
+    own = {k: v for k, v in vars(module).items() if k not in empty}
+    return own | module._parameters
+
+
+def shared(built: nn.Module, network: nn.Module) -> list[str]:
+    """The lines that tie weights (and buffers) of which the network has one under two names."""
+    lines = []
+    first: dict[int, str] = {}
+    there = dict(tensors(built))
+    for name, tensor in tensors(network):
+        known = first.setdefault(id(tensor), name)
+        if there[name] is not there[known]:
+            lines.append(f"{member(name)} = {member(known)}")
+    return lines
+
+
+def frozen(built: nn.Module, network: nn.Module) -> list[str]:
+    """The lines that freeze the weights which do not learn, and the like."""
+    lines = []
+    there = dict(built.named_parameters())
+    for learns in (False, True):
+        names = [
+            name
+            for name, weight in network.named_parameters()
+            if weight.requires_grad == learns and there[name].requires_grad != learns
+        ]
+        if names:
+            lines.append(
+                f"for weight in {weights_named(names)}:\n    weight.requires_grad_({learns})"
+            )
+    return lines
+
+
+def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Its weights and buffers, each under all its names."""
+    yield from itertools.chain(
+        module.named_parameters(remove_duplicate=False),
+        module.named_buffers(remove_duplicate=False),
+    )
+
+
+def member(name: str) -> str:
+    """An expression for a weight of the network: network.get_submodule("0").weight."""
+    layer, _, last = name.rpartition(".")
+    return f'network.get_submodule("{layer}").{last}' if layer else f"network.{last}"
+
+
+def weights_named(names: list[str]) -> str:
+    """A list of these weights of the network."""
+    return bracketed("[", [f'network.get_parameter("{name}")' for name in names], "]")
+
+
+def bracketed(start: str, items: Iterable[str], end: str) -> str:
+    """A call or a list, on one line if that is short, else on a line for each item."""
+    items = list(items)
+    line = start + ", ".join(items) + end
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return f"{start}\n" + "".join(textwrap.indent(item, "    ") + ",\n" for item in items) + end
+
+
+def no_code(value: Any, name: str) -> CannotWriteError:
+    """The error for a value that nothing here fits."""
+    return CannotWriteError(
+        f"there is no plain code for {type(value).__qualname__} objects ({name})"
+    )
+
+
+PLAIN = (list, tuple, dict, torch.Size)
+LAYERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+LOADER_OPTIONS = ("num_workers", "collate_fn", "worker_init_fn", "generator", "persistent_workers")
 
 
 def is_data(value: Any) -> bool:
     """Whether torch.load(weights_only=True) reads it back."""
-    if isinstance(value, dict):
+    if type(value) is dict:
         return all(is_data(k) and is_data(v) for k, v in value.items())
-    if isinstance(value, list | tuple):
+    if type(value) in PLAIN:
         return all(map(is_data, value))
-    return value is None or type(value) in (bool, int, float, str, torch.Tensor, nn.Parameter)
+    return value is None or type(value) in (bool, int, float, str, torch.Tensor)
 
 
-def is_same_module(a: Any, b: nn.Module) -> bool:
-    """Whether two modules have the same layers and weights of the same shapes."""
-    if type(a).__name__ != type(b).__name__ or repr(a) != repr(b):
+def same(a: Any, b: Any) -> bool:
+    """Whether two objects are alike, apart from the values that a network's state brings."""
+    if a is b:
+        return True
+    if type(a).__name__ != type(b).__name__:
         return False
-    shapes = [{k: (v.shape, v.dtype) for k, v in m.state_dict().items()} for m in (a, b)]
-    return shapes[0] == shapes[1]
+    match a:
+        case nn.Parameter():
+            return bool(a.shape == b.shape)
+        case torch.Tensor():
+            return a.dtype == b.dtype and torch.equal(a, b)
+        case np.ndarray():
+            return a.dtype == b.dtype and np.array_equal(a, b)
+        case nn.Module():
+            return same(comparable(a), comparable(b))
+        case dict():
+            return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
+        case list() | tuple():
+            return len(a) == len(b) and all(map(same, a, b))
+        case type() | types.FunctionType() | types.MethodType():
+            return bool(a.__name__ == b.__name__)  # one of them is a copy
+        case partial():
+            return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
+        case weakref.ref():  # nn.LSTM keeps some to its own weights
+            return True
+        case _ if hasattr(a, "__dict__"):
+            return same(vars(a), vars(b))
+        case _:
+            return bool(a == b)
 
 
-def _equal(a: Any, b: Any) -> bool:
-    """Equality that tensors and containers of them know too."""
-    if isinstance(a, torch.Tensor) or isinstance(b, torch.Tensor):
-        return isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) and torch.equal(a, b)
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_equal(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple) and type(a) is type(b):
-        return len(a) == len(b) and all(map(_equal, a, b))
-    return bool(a is b or (type(a) is type(b) and a == b))
+def comparable(module: nn.Module) -> dict[str, Any]:
+    """All that two like modules must have in common."""
+    hooks = [list(hook.values()) for key, hook in vars(module).items() if key.endswith("_hooks")]
+    passing = module._non_persistent_buffers_set
+    buffers = {k: v for k, v in module._buffers.items() if v is not None}
+    return {
+        "": hooks,
+        **{k: v for k, v in attributes(module).items() if v is not None},
+        **{k: v if k in passing else v.shape for k, v in buffers.items()},
+        **module._modules,
+    }

@@ -4,10 +4,12 @@ import ast
 import builtins
 import inspect
 import linecache
+import re
 import symtable
 import sys
 import sysconfig
 import textwrap
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,22 +19,25 @@ INSTALLED = tuple(
 
 
 def is_installed(thing: Any) -> bool:
-    """Whether a fresh process can import the class or function; `tutorial`'s own do not count."""
-    package = thing.__module__.partition(".")[0]
-    if "<locals>" in thing.__qualname__ or package in ("__main__", "tutorial"):
+    """Whether a fresh process can import it: a module, or a class or function from its module.
+
+    `tutorial`'s own do not count.
+    """
+    name = thing.__name__ if isinstance(thing, types.ModuleType) else str(thing.__module__)
+    local = "<locals>" in getattr(thing, "__qualname__", "")
+    if local or name.partition(".")[0] in ("__main__", "tutorial"):
         return False
-    module = sys.modules.get(thing.__module__)
+    module = sys.modules.get(name)
     file = getattr(module, "__file__", None)
     return module is not None and (file is None or file.startswith(INSTALLED))
 
 
-def home(thing: Any) -> str:
+def home(thing: Any) -> str | None:
     """The shortest path to import it from: torch.nn, not torch.nn.modules.linear."""
     parts = thing.__module__.split(".")
     paths = [".".join(parts[: end + 1]) for end in range(len(parts))]
-    return next(
-        path for path in paths if getattr(sys.modules.get(path), thing.__name__, None) is thing
-    )
+    found = (p for p in paths if getattr(sys.modules.get(p), thing.__name__, None) is thing)
+    return next(found, None)
 
 
 def source_of(thing: Any) -> str:
@@ -43,14 +48,16 @@ def source_of(thing: Any) -> str:
     """
     if not isinstance(thing, type):
         return textwrap.dedent(inspect.getsource(thing))
-    # A class of a notebook has no file that `inspect` could find, but its methods have one.
-    for file, line in _methods(thing):
+    # A class of a notebook has no file that `inspect` could find, but its methods have one; if it
+    # has none, it is looked for in all cells, the newest first.
+    cells = [(file, None) for file in reversed(linecache.cache) if "ipykernel" in file]
+    for file, line in [*_methods(thing), *(cells if thing.__module__ == "__main__" else [])]:
         text = "".join(linecache.getlines(file))
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
                 first = _top(node)
                 assert node.end_lineno is not None
-                if first <= line <= node.end_lineno:
+                if line is None or first <= line <= node.end_lineno:
                     lines = text.splitlines(keepends=True)[first - 1 : node.end_lineno]
                     return textwrap.dedent("".join(lines))
     try:
@@ -59,7 +66,7 @@ def source_of(thing: Any) -> str:
         raise OSError(str(error)) from None
 
 
-def _methods(cls: type) -> Iterator[tuple[str, int]]:
+def _methods(cls: type) -> Iterator[tuple[str, int | None]]:
     """File and first line of each function in the class's body."""
     for member in vars(cls).values():
         code = getattr(inspect.unwrap(getattr(member, "__func__", member)), "__code__", None)
@@ -78,6 +85,33 @@ def without_docstrings(source: str) -> str:
                     if i < (first.end_lineno or 0) or not lines[i].strip():
                         lines[i] = ""
     return "".join(lines)
+
+
+def without_modules(source: str, names: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The source without the modules that a script cannot import: `f(x)` for `my_module.f(x)`.
+
+    Args:
+        source: the source of a class or function.
+        names: what its names mean; those modules are taken out.
+
+    Returns:
+        The changed source, and what it now names instead.
+    """
+    parts: dict[str, Any] = {}
+    for node in ast.walk(ast.parse(source)):
+        dotted = ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        path = dotted.split(".")
+        module = names.get(path[0])
+        while isinstance(module, types.ModuleType) and not is_installed(module) and path[1:]:
+            module, path = getattr(module, path[1], None), path[1:]
+        inside = isinstance(module, types.ModuleType) and not is_installed(module)
+        if module is not None and not inside and len(path) == 1 and dotted != path[0]:
+            source = re.sub(rf"\b{re.escape(dotted)}\b", path[0], source)
+            parts[path[0]] = module
+    for name, value in list(names.items()):
+        if isinstance(value, types.ModuleType) and not is_installed(value):
+            del names[name]
+    return source, parts
 
 
 def _top(node: ast.stmt) -> int:
@@ -125,6 +159,12 @@ def outside_names(thing: Any, source: str) -> dict[str, Any]:
 def names_read(source: str) -> set[str]:
     """The names that a piece of source reads and does not assign."""
     return _read(symtable.symtable(source, "<source>", "exec"))
+
+
+def names_assigned(source: str) -> set[str]:
+    """The names that a piece of source assigns at its top level."""
+    symbols = symtable.symtable(source, "<source>", "exec").get_symbols()
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
 
 
 def _read(table: symtable.SymbolTable) -> set[str]:
