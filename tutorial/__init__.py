@@ -7,6 +7,7 @@ Read the library in this order; each file has one job.
     model.py       Model: remembers the parts, chooses the options; contains no loop
     program.py     Program: a plain loop that can be read, run, changed, saved and proved
     script.py      from live objects back to the code that makes them
+    objects.py     what an object is made of, and whether two are alike
     source.py      the source of a class or function, and the names it needs
     proof.py       runs a script in a fresh process and compares every bit
     history.py     History: what fit returns

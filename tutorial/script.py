@@ -13,16 +13,14 @@ Where none of these works, the script says at its top what its reader must suppl
 """
 
 import enum
-import itertools
 import sys
 import textwrap
 import types
-import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +38,20 @@ from torch.utils.data import (
 )
 
 from tutorial.device import unchanged_randomness
+from tutorial.objects import (
+    MISSING,
+    PLAIN,
+    CannotWriteError,
+    attributes,
+    is_data,
+    no_code,
+    remade,
+    remade_module,
+    remembered_arguments,
+    restored,
+    same,
+    tensors,
+)
 from tutorial.source import (
     constant_source,
     home,
@@ -51,13 +63,10 @@ from tutorial.source import (
     without_modules,
 )
 
-MISSING = object()
 LONGEST = 200  # characters; what is longer is saved as data
+LAYERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+LOADER_OPTIONS = ("num_workers", "collate_fn", "worker_init_fn", "generator", "persistent_workers")
 WIDTH = 88  # columns; a call that is wider is broken into a line for each argument
-
-
-class CannotWriteError(Exception):
-    """There is no code for an object; the message says why."""
 
 
 class Script:
@@ -269,9 +278,9 @@ class Script:
         """A container of layers, as one writes it."""
         layers: dict[str, nn.Module] = module._modules
         cls = self.reference(type(module))
-        if list(layers) == [str(i) for i in range(len(layers))] and type(module) is nn.Sequential:
-            return self.call(cls, layers.values(), {}, name)
         if list(layers) == [str(i) for i in range(len(layers))]:
+            if type(module) is nn.Sequential:
+                return self.call(cls, layers.values(), {}, name)
             return f"{cls}({self.collection(list(layers.values()), name)})"
         code = self.collection(dict(layers), name)
         if type(module) is nn.Sequential:
@@ -310,9 +319,8 @@ class Script:
     def loader(self, loader: DataLoader[Any], name: str) -> str:
         data = self.line(f"{name}_set", loader.dataset)
         order: Any = loader.sampler
-        shuffle = type(order) is RandomSampler and vars(order) == vars(
-            RandomSampler(order.data_source)
-        )
+        random = type(order) is RandomSampler
+        shuffle = random and vars(order) == vars(RandomSampler(order.data_source))
         options: dict[str, Any] = {}
         if loader.batch_sampler is not None and loader.batch_size is None:
             options["batch_sampler"] = loader.batch_sampler
@@ -382,10 +390,13 @@ class Script:
     def build(self, code: str) -> Any:
         """What the expression makes, with the script's own imports and copies."""
         namespace: dict[str, Any] = {"start": self.saved, "__name__": "__main__"}
-        with unchanged_randomness():
-            for part in (*self.imports.values(), *self.copies.values()):
-                exec("from __future__ import annotations\n" + part, namespace)
-            return eval(code, namespace | self.made)
+        try:
+            with unchanged_randomness():
+                for part in (*self.imports.values(), *self.copies.values()):
+                    exec("from __future__ import annotations\n" + part, namespace)
+                return eval(code, namespace | self.made)
+        except Exception as error:
+            raise CannotWriteError(f"{code} fails: {type(error).__name__}: {error}") from error
 
     # ---- classes and functions
 
@@ -483,83 +494,6 @@ def merged(imports: Iterable[str]) -> list[str]:
     ]
 
 
-# ---- small functions that a script may need, and then holds
-
-
-def remade(cls: Any, attributes: dict[str, Any]) -> Any:
-    """An object of the class with these attributes, made without calling its __init__."""
-    made = cls.__new__(cls)
-    vars(made).update(attributes)
-    return made
-
-
-def remade_module(cls: Any, members: dict[str, Any]) -> Any:
-    """A module of the class with these members, made without calling its __init__."""
-    made = cls.__new__(cls)
-    nn.Module.__init__(made)
-    for name, value in members.items():
-        setattr(made, name, value)
-    return made
-
-
-def restored(module: Any, state: dict[str, Any]) -> Any:
-    """The module with these weights."""
-    module.load_state_dict(state)
-    return module
-
-
-# ---- what an object is made of
-
-
-def remembered_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
-    """The arguments of __init__ that the object keeps under their own names (or with a _ before).
-
-    Returns:
-        Positional arguments, keywords, and whether every argument was found; where one was not, its
-        default stands in for it, and may be wrong.
-    """
-    arguments: list[Any] = []
-    keywords: dict[str, Any] = {}
-    sure = True
-    for name, parameter in signature(type(value).__init__).parameters.items():
-        if name == "self":
-            continue
-        found = [a for a in (f"_{name}", name) if not callable(getattr(type(value), a, None))]
-        kept: Any = next((getattr(value, a) for a in found if hasattr(value, a)), MISSING)
-        sure = sure and (kept is not MISSING or parameter.kind is Parameter.VAR_KEYWORD)
-        kept = parameter.default if kept is MISSING else kept
-        if isinstance(parameter.default, bool) and (kept is None or isinstance(kept, torch.Tensor)):
-            kept = kept is not None  # bias=True is kept as the bias itself
-        kept = _one_number(value, kept)
-        if parameter.kind is Parameter.VAR_POSITIONAL:
-            arguments += [] if kept is Parameter.empty else kept
-        elif parameter.kind is Parameter.VAR_KEYWORD:
-            keywords |= kept if isinstance(kept, dict) else {}
-        elif kept is Parameter.empty:
-            raise CannotWriteError(
-                f"{type(value).__name__} does not keep its argument {name}; "
-                f"write self.{name} = {name} in its __init__"
-            )
-        elif parameter.default is Parameter.empty:
-            arguments.append(kept)
-        elif not same(kept, parameter.default):
-            keywords[name] = kept
-    return arguments, keywords, sure
-
-
-def _one_number(owner: Any, value: Any) -> Any:
-    """3 for the (3, 3) that PyTorch's convolutions make of a 3."""
-    same_all = isinstance(value, tuple) and len(value) > 1 and len(set(map(repr, value))) == 1
-    return value[0] if same_all and type(owner).__module__ == "torch.nn.modules.conv" else value
-
-
-def attributes(module: nn.Module) -> dict[str, Any]:
-    """A module's own attributes and parameters: what its class added to an empty module."""
-    empty = vars(nn.Module())
-    own = {k: v for k, v in vars(module).items() if k not in empty}
-    return own | module._parameters
-
-
 def shared(built: nn.Module, network: nn.Module) -> list[str]:
     """The lines that tie weights (and buffers) of which the network has one under two names."""
     lines = []
@@ -589,14 +523,6 @@ def frozen(built: nn.Module, network: nn.Module) -> list[str]:
     return lines
 
 
-def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Its weights and buffers, each under all its names."""
-    yield from itertools.chain(
-        module.named_parameters(remove_duplicate=False),
-        module.named_buffers(remove_duplicate=False),
-    )
-
-
 def member(name: str) -> str:
     """An expression for a weight of the network: network.get_submodule("0").weight."""
     layer, _, last = name.rpartition(".")
@@ -615,68 +541,3 @@ def bracketed(start: str, items: Iterable[str], end: str) -> str:
     if len(line) <= WIDTH and "\n" not in line:
         return line
     return f"{start}\n" + "".join(textwrap.indent(item, "    ") + ",\n" for item in items) + end
-
-
-def no_code(value: Any, name: str) -> CannotWriteError:
-    """The error for a value that nothing here fits."""
-    return CannotWriteError(
-        f"there is no plain code for {type(value).__qualname__} objects ({name})"
-    )
-
-
-PLAIN = (list, tuple, dict, torch.Size)
-LAYERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-LOADER_OPTIONS = ("num_workers", "collate_fn", "worker_init_fn", "generator", "persistent_workers")
-
-
-def is_data(value: Any) -> bool:
-    """Whether torch.load(weights_only=True) reads it back."""
-    if type(value) is dict:
-        return all(is_data(k) and is_data(v) for k, v in value.items())
-    if type(value) in PLAIN:
-        return all(map(is_data, value))
-    return value is None or type(value) in (bool, int, float, str, torch.Tensor)
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two objects are alike, apart from the values that a network's state brings."""
-    if a is b:
-        return True
-    if type(a).__name__ != type(b).__name__:
-        return False
-    match a:
-        case nn.Parameter():
-            return bool(a.shape == b.shape)
-        case torch.Tensor():
-            return a.dtype == b.dtype and torch.equal(a, b)
-        case np.ndarray():
-            return a.dtype == b.dtype and np.array_equal(a, b)
-        case nn.Module():
-            return same(comparable(a), comparable(b))
-        case dict():
-            return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-        case list() | tuple():
-            return len(a) == len(b) and all(map(same, a, b))
-        case type() | types.FunctionType() | types.MethodType():
-            return bool(a.__name__ == b.__name__)  # one of them is a copy
-        case partial():
-            return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
-        case weakref.ref():  # nn.LSTM keeps some to its own weights
-            return True
-        case _ if hasattr(a, "__dict__"):
-            return same(vars(a), vars(b))
-        case _:
-            return bool(a == b)
-
-
-def comparable(module: nn.Module) -> dict[str, Any]:
-    """All that two like modules must have in common."""
-    hooks = [list(hook.values()) for key, hook in vars(module).items() if key.endswith("_hooks")]
-    passing = module._non_persistent_buffers_set
-    buffers = {k: v for k, v in module._buffers.items() if v is not None}
-    return {
-        "": hooks,
-        **{k: v for k, v in attributes(module).items() if v is not None},
-        **{k: v if k in passing else v.shape for k, v in buffers.items()},
-        **module._modules,
-    }
