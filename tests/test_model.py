@@ -242,6 +242,56 @@ def test_a_fused_optimizer_is_chosen_where_the_choice_is_open() -> None:
         assert optimizer.param_groups[0].get("fused") is fused
 
 
+def test_a_refused_prepare_changes_nothing(data, make_model) -> None:
+    model = make_model(Accuracy())
+    optimizer = torch.optim.Adam(model.parameters())
+    for loss, metrics in ((nn.CrossEntropyLoss, None), (nn.CrossEntropyLoss(), [Accuracy] * 2)):
+        with pytest.raises(TypeError):
+            model.prepare(optimizer, loss, metrics)
+        assert optimizer.param_groups[0]["fused"] is None
+        assert model.optimizer is not optimizer
+        assert list(model.metrics) == ["accuracy"]
+
+
+def test_a_students_metric_may_divide_by_nothing_before_its_first_batch(data, make_model) -> None:
+    class Share:
+        def reset(self) -> None:
+            self.hits = self.count = 0
+
+        def update(self, y_hat: torch.Tensor, y: torch.Tensor) -> None:
+            self.hits += int((y_hat.argmax(1) == y).sum())
+            self.count += len(y)
+
+        def compute(self) -> float:
+            return self.hits / self.count
+
+    model = make_model([Share(), Accuracy()])
+    result = model.evaluate(data, verbose=0)
+    assert result["share"] == result["acc"]
+
+
+def test_a_learning_rate_may_be_numpys(data, make_model) -> None:
+    import numpy as np
+
+    proof = make_model(lr=np.float64(0.01)).unroll("fit", data).verify()
+    assert proof, proof
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"verbose": "3"},
+        {"verbose": -1},
+        {"shuffle": "no"},
+        {"drop_last": 1},
+        {"batch_size": (8, 0)},
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused(data, make_model, wrong: dict) -> None:
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} is .*, but .* expected"):
+        make_model().fit(data, **wrong)
+
+
 def test_prepare_can_be_called_again(data, make_model) -> None:
     model = make_model(Accuracy())
     model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())

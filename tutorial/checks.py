@@ -50,6 +50,13 @@ def positive(name: str, value: Any) -> None:
         raise ValueError(f"{name} is {value!r}, but a finite number above 0 is expected, or None.")
 
 
+def yes_or_no(**arguments: Any) -> None:
+    """Refuse what is neither True nor False: the text "no" would count as yes."""
+    for name, value in arguments.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name} is {value!r}, but True or False is expected.")
+
+
 def batch_sizes(value: Any) -> tuple[Any, Any]:
     """The sizes for training and for evaluation, from one number or a pair."""
     if isinstance(value, list | tuple):

@@ -84,13 +84,16 @@ class Model:
         """
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
-            choose_fused(optimizer)
         if loss is not None and not callable(loss):
             raise TypeError(
                 f"loss is {loss!r}, but a callable loss(y_hat, y) is expected, such as "
                 "nn.CrossEntropyLoss()."
             )
+        if loss is not None:
+            checks.loss_given(loss)
         self.metrics, self.values = named_metrics(metrics, self.device)
+        if optimizer is not None:
+            choose_fused(optimizer)  # only now: a refused call changes nothing
         self.optimizer = optimizer
         self.loss_fn = loss.to(self.device) if isinstance(loss, nn.Module) else loss
 
@@ -166,7 +169,10 @@ class Model:
             checks.whole_number(name, getattr(call, name), 1)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         checks.positive("clip_grad_norm", call.clip_grad_norm)
+        checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last)
         sizes = checks.batch_sizes(call.batch_size)
+        for size in sizes:
+            checks.whole_number("batch_size", size, 1)
         fetch = self._fetch("train_data", call.train_data, call, sizes[0], call.drop_last)
         checks.passes_possible("train_data", call.train_data, call.epochs)
         if call.accumulate_grad_batches > 1:
@@ -264,6 +270,7 @@ class Model:
         checks.data_given("test_data", call.test_data)
         checks.whole_number("batch_size", call.batch_size, 1)
         checks.whole_number("num_workers", call.num_workers, 0)
+        checks.whole_number("verbose", call.verbose, 0)
         fetch = fetch_of(call.test_data)
         first = checks.first_samples_quietly(call.test_data, fetch)
         options = {
@@ -432,8 +439,10 @@ class Model:
         checks.whole_number("batch_size", size, 1)
         checks.whole_number("num_workers", call.num_workers, 0)
         checks.whole_number("log_freq", call.log_freq, 1)
+        checks.whole_number("verbose", call.verbose, 0)
         fetch = fetch_of(data)
-        checks.rehearse(name, data, fetch, self.network, self.loss_fn, self.device)
+        metrics = self.metrics.values()
+        checks.rehearse(name, data, fetch, self.network, self.loss_fn, self.device, metrics)
         if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
         return fetch
@@ -528,9 +537,13 @@ def reported_by(metric: Any, kind: str) -> list[tuple[str, Any]]:
         names = metric.name()
         return [(names, None)] if isinstance(names, str) else [(n, i) for i, n in enumerate(names)]
     unused = copy.deepcopy(metric)  # torchmetrics: the form of its value tells
+    unused.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it was not updated yet
-        value = unused.compute()
+        try:
+            value = unused.compute()
+        except ZeroDivisionError:  # a mean over nothing: one number, then
+            value = None
     if isinstance(value, Mapping):
         return [(name, name) for name in value]
     if isinstance(value, torch.Tensor) and value.dim() == 1:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from tutorial import loops
@@ -178,7 +179,7 @@ class Program:
         self.state = {"random": random_state()}
         for name in ("network", "optimizer"):
             if name in self.names:
-                self.state[name] = copy.deepcopy(self.names[name].state_dict())
+                self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
 
     def _script(self) -> tuple[str, dict[str, Any]]:
         """The script's text, and the data for the file beside it."""
@@ -255,6 +256,15 @@ def fresh(value: Any) -> Any:
     value = copy.deepcopy(value)
     value.reset()
     return value
+
+
+def without_numpy(state: Any) -> Any:
+    """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
+    if isinstance(state, dict):
+        state.update({key: without_numpy(value) for key, value in state.items()})
+    elif isinstance(state, list):
+        state[:] = [without_numpy(value) for value in state]
+    return state.item() if isinstance(state, np.generic) else state
 
 
 @contextmanager
