@@ -111,6 +111,15 @@ def loss_given(loss_fn: Any) -> None:
         raise ValueError(
             "the model has no loss. Call model.prepare(loss=nn.CrossEntropyLoss()) before."
         )
+
+
+def loss_fits(loss_fn: Any) -> None:
+    """Refuse what cannot be called with predictions and labels."""
+    if not callable(loss_fn):
+        raise TypeError(
+            f"loss is {loss_fn!r}, but a callable loss(y_hat, y) is expected, such as "
+            "nn.CrossEntropyLoss()."
+        )
     if isinstance(loss_fn, type):
         raise TypeError(
             f"loss is the class {loss_fn.__name__}, but an object is expected that can be called: "

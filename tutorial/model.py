@@ -84,13 +84,8 @@ class Model:
         """
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
-        if loss is not None and not callable(loss):
-            raise TypeError(
-                f"loss is {loss!r}, but a callable loss(y_hat, y) is expected, such as "
-                "nn.CrossEntropyLoss()."
-            )
         if loss is not None:
-            checks.loss_given(loss)
+            checks.loss_fits(loss)
         self.metrics, self.values = named_metrics(metrics, self.device)
         if optimizer is not None:
             choose_fused(optimizer)  # only now: a refused call changes nothing
@@ -99,11 +94,13 @@ class Model:
 
     def __repr__(self) -> str:
         parts = {"optimizer": self.optimizer, "loss": self.loss_fn}
-        names = [f"{k}={getattr(v, '__name__', type(v).__name__)}" for k, v in parts.items() if v]
-        names += (
-            [f"metrics=[{', '.join(name for name, _, _ in self.values)}]"] if self.values else []
-        )
-        return f"Model({', '.join([type(self.network).__name__, *names, f'device={self.device}'])})"
+        shown = [type(self.network).__name__]
+        for name, part in parts.items():
+            if part is not None:
+                shown.append(f"{name}={getattr(part, '__name__', type(part).__name__)}")
+        if self.values:
+            shown.append(f"metrics=[{', '.join(name for name, _, _ in self.values)}]")
+        return f"Model({', '.join(shown)}, device={self.device})"
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """The network's parameters, for the optimizer."""
