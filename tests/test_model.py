@@ -359,13 +359,12 @@ def test_unroll_neither_trains_nor_draws(data, make_model) -> None:
 # ---- the price of import
 
 
-def test_import_is_cheap() -> None:
+def test_import_reads_nothing_heavy() -> None:
+    """How long it takes is measured in tests/benchmarks."""
     code = (
-        "import sys, time, torch; t = time.perf_counter(); import tutorial; "
-        "spent = time.perf_counter() - t; "
-        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'IPython'} & set(sys.modules); "
-        "assert not heavy, heavy; assert spent < 0.3, spent; "
-        "tutorial.Model; assert not {'torchvision', 'matplotlib', 'IPython'} & set(sys.modules)"
+        "import sys, torch, tutorial; heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'IPython'}; "
+        "assert not heavy & set(sys.modules); assert 'libcst' not in sys.modules; "
+        "tutorial.Model; assert not heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
