@@ -362,7 +362,8 @@ def test_unroll_neither_trains_nor_draws(data, make_model) -> None:
 def test_import_reads_nothing_heavy() -> None:
     """How long it takes is measured in tests/benchmarks."""
     code = (
-        "import sys, torch, tutorial; heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'IPython'}; "
+        "import sys, torch, tutorial; "
+        "heavy = {'torchvision', 'matplotlib', 'ipywidgets', 'IPython'}; "
         "assert not heavy & set(sys.modules); assert 'libcst' not in sys.modules; "
         "tutorial.Model; assert not heavy & set(sys.modules)"
     )
