@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 import tutorial as tl
+from tutorial.display.report import Report
 from tutorial.program import TOOLS, compiled
 
 
@@ -257,6 +258,17 @@ def test_an_interrupt_ends_fit_after_the_step(data, verbose: int, capsys) -> Non
     again = model.fit(data, batch_size=50, epochs=2, verbose=0)
     assert not again.interrupted
     assert len(again.step_losses) == 6
+
+
+def test_an_interrupt_after_the_last_step_is_not_lost(data, make_model) -> None:
+    class Late(Report):
+        def finish(self, logs) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.05)
+
+    history = make_model().unroll("fit", data).run(Late())
+    assert history.interrupted
+    assert len(history.rows) == 1
 
 
 def test_a_second_interrupt_does_not_wait(data) -> None:

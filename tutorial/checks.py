@@ -288,12 +288,6 @@ def first_samples(data: Any, fetch: str) -> Any:
     return data[indices] if fetch == "batches" else default_collate([data[i] for i in indices])
 
 
-def first_samples_quietly(data: Any, fetch: str) -> Any:
-    """`first_samples`, without any trace in the random numbers."""
-    with unchanged_randomness():
-        return first_samples(data, fetch)
-
-
 def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> None:
     """Refuse labels of which the loss would make something else than is meant."""
     if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from tutorial import checkpoint, checks
-from tutorial.device import get_device
+from tutorial.device import get_device, unchanged_randomness
 from tutorial.display import choose
 from tutorial.history import History
 from tutorial.metrics import Metric
@@ -269,7 +269,8 @@ class Model:
         checks.whole_number("num_workers", call.num_workers, 0)
         checks.whole_number("verbose", call.verbose, 0)
         fetch = fetch_of(call.test_data)
-        first = checks.first_samples_quietly(call.test_data, fetch)
+        with unchanged_randomness():
+            first = checks.first_samples(call.test_data, fetch)
         options = {
             "TEST_FETCH": fetch,
             "BATCH_SIZE": call.batch_size,

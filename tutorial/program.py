@@ -27,7 +27,7 @@ from tutorial.unroll import unroll
 if TYPE_CHECKING:
     from tutorial.proof import Proof
 
-RESULTS = {"fit": "step_losses", "predict": "outputs", "predict_batch": "outputs"}  # else: result
+RESULTS = {"predict": "outputs", "predict_batch": "outputs"}  # the others: result
 
 
 class Program:
@@ -124,7 +124,8 @@ class Program:
                 namespace["optimizer"].zero_grad()
         if self.function == "fit":
             losses = numbers(namespace.get("step_losses") or [])
-            return History(losses, namespace.get("rows", []), interrupted)
+            asked = report is not None and report.interrupted  # perhaps after the very last step
+            return History(losses, namespace.get("rows", []), interrupted or asked)
         return namespace[RESULTS.get(self.function, "result")]
 
     # ---- a file of its own

@@ -163,21 +163,13 @@ def identical(a: Any, b: Any) -> bool:
 
 def bits(tensor: torch.Tensor) -> bytes:
     """The tensor's memory."""
-    return (
-        tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
-        if tensor.dim()
-        else bits(tensor.reshape(1))
-    )
+    return tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def shown(value: Any) -> str:
     """A number, or the kind of a tensor, as part of a message."""
     if isinstance(value, torch.Tensor) and value.numel() > 1:
         return f"a tensor {tuple(value.shape)} with mean {value.double().mean():.9g}"
-    return (
-        "nothing"
-        if value is None
-        else f"{float(value):.9g}"
-        if isinstance(value, torch.Tensor | float)
-        else repr(value)
-    )
+    if isinstance(value, torch.Tensor | float):
+        return f"{float(value):.9g}"
+    return "nothing" if value is None else repr(value)
