@@ -9,6 +9,30 @@ from typing import Any
 import torch
 from torch import nn
 
+from tutorial.device import random_state
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    """Everything that a training needs to go on from here, as plain dicts, lists and tensors.
+
+    Args:
+        model: a `Model`, or anything else that has these parts: network, optimizer, scaler,
+            schedulers and generators (those that shuffle for a loader).
+
+    Returns:
+        The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
+        'schedulers' and 'generators'; and 'random', all chance as it stands.
+    """
+    state: dict[str, Any] = {"network": model.network.state_dict(), "random": random_state()}
+    for name in ("optimizer", "scaler"):
+        if getattr(model, name) is not None:
+            state[name] = getattr(model, name).state_dict()
+    if model.schedulers:
+        state["schedulers"] = [scheduler.state_dict() for scheduler in model.schedulers]
+    if model.generators:
+        state["generators"] = [generator.get_state() for generator in model.generators]
+    return state
+
 
 def write(path: str | Path, state: dict[str, Any]) -> Path:
     """Write the state to path, in one piece.
