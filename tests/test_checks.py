@@ -24,9 +24,9 @@ from torch.utils.data import (
 )
 
 import tutorial as tl
-from tutorial import checks
 from tutorial.device import random_state
 from tutorial.proof import flat, identical
+from tutorial.rehearsal import _all_labels
 
 X, Y = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
 GOOD = TensorDataset(X, Y)
@@ -154,7 +154,7 @@ DATA: dict[str, tuple[Any, tuple[str, ...]]] = {
     "a tensor": (X, ("a tensor of shape (2, 8)", *PAIR)),
     "an array": (X.numpy(), PAIR),
     "x alone": (TensorDataset(X), ("a tuple of 1", *PAIR)),
-    "three": (TensorDataset(X, Y, Y), ("a tuple of 3", *PAIR)),
+    "three": (TensorDataset(X, Y, Y), ("(2,) and torch.int64 and a tensor", "for one loss an")),
     "arrays": ([(X.numpy(), Y.numpy())], ("a ndarray", "torch.as_tensor(x)")),
     "features": (TensorDataset(X[:, 1:], Y), ("(2, 7)", "cannot take", "first layer")),
     "float64": (TensorDataset(X.double(), Y), ("torch.float64", "x.to(torch.float32)")),
@@ -203,7 +203,7 @@ def test_a_label_of_mnist_is_found_wherever_it_is() -> None:
     nines = Subset(data, (data.targets < 9).nonzero().flatten().tolist()[:64])
     assert model.evaluate(nines, verbose=0)
     data.target_transform = len  # torchvision's own: what the loss will see is not known then
-    assert checks._all_labels(data) is None
+    assert _all_labels(data) is None
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCEWithLogitsLoss(), partial(F.mse_loss)])
@@ -404,7 +404,7 @@ def test_what_cannot_be_called_is_no_loss() -> None:
     [
         ("acc", TypeError, ("'acc'", "Accuracy()")),
         (tl.metrics.Accuracy, TypeError, ("Accuracy'>", "objects", "Accuracy()")),
-        ([[tl.metrics.Accuracy()]], TypeError, ("update(y_hat, y)",)),
+        ([[[tl.metrics.Accuracy()]]], TypeError, ("update(y_hat, y)",)),
         (len, TypeError, ("update(y_hat, y)",)),
         ([tl.metrics.Accuracy()] * 2, ValueError, ("two values as 'acc'", 'name="top1"')),
         (tl.metrics.Accuracy(name="loss"), ValueError, ("two values as 'loss'",)),
@@ -420,9 +420,8 @@ def test_a_metric_that_does_not_fit_is_found_in_the_rehearsal() -> None:
     model = prepared()
     for metric in (tl.metrics.Accuracy(topk=5), tl.metrics.Auc(), torchmetrics.MeanSquaredError()):
         before = repr(vars(metric))
-        call = partial(
-            checks.rehearse, "train_data", GOOD, "batches", model.network, CE(), "cpu", [metric]
-        )
+        model.prepare(model.optimizer, CE(), metric)
+        call = partial(model.fit, GOOD)
         refused(model, type(metric).__name__, "cannot measure", "(2, 3)", call=call)
         assert repr(vars(metric)) == before
 

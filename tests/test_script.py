@@ -653,11 +653,6 @@ SUPPLY: dict[str, tuple[str, dict[str, Any], str]] = {
     "unseen loss": ("loss_fn", {"loss": UNSEEN["Counted"]()}, "write it to a file"),
     "the loop's name": ("step", {"loss": uses_step}, "rename yours"),
     "iterator": ("train_data", {"data": iter([(X, Y)])}, "no plain code for list_iterator"),
-    "generator": (
-        "train_data",
-        {"data": DataLoader(DATA, 5, shuffle=True, generator=torch.Generator())},
-        "no plain code for Generator",
-    ),
     "lambda transform": ("train_data", {"data": Transformed(DATA, lambda x: x)}, "a lambda has no"),
     "two meanings": (
         "loss_fn",

@@ -13,7 +13,10 @@ import tutorial as tl
 from tutorial import loops
 from tutorial.unroll import Code, align_comments, unroll
 
-ACCURACY = {"METRICS": (Code("accuracy"),), "VALUES": (("acc", Code("accuracy"), None),)}
+ACCURACY = {
+    "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),
+    "VALUES": (("acc", Code("accuracy"), None),),
+}
 
 
 def written(function: str, **options: object) -> str:
@@ -155,7 +158,10 @@ def test_a_condition_keeps_only_what_is_open() -> None:
 def test_several_metrics_and_parts_of_one_are_written_out() -> None:
     source = written(
         "evaluate",
-        METRICS=(Code("accuracy"), Code("auc")),
+        METRICS=(
+            (Code("accuracy"), Code("y_hat"), Code("y")),
+            (Code("auc"), Code("y_hat"), Code("y")),
+        ),
         VALUES=(
             ("acc_top1", Code("accuracy"), 0),
             ("auc", Code("auc"), None),
@@ -163,7 +169,9 @@ def test_several_metrics_and_parts_of_one_are_written_out() -> None:
         ),
     )
     assert "accuracy.update(y_hat, y)\n        auc.update(y_hat, y)\n" in source
-    assert '"acc_top1": float(accuracy.compute()[0]), "auc": float(auc.compute())' in source
+    assert (
+        '    "acc_top1": float(accuracy.compute()[0]),\n    "auc": float(auc.compute()),' in source
+    )
     assert '"f1": float(scores.compute()["BinaryF1Score"])' in source
 
 

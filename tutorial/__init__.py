@@ -5,6 +5,11 @@ Read the library in this order; each file has one job.
     loops.py       the lesson: fit, evaluate and predict as plain PyTorch
     unroll.py      from loops.py and a call's options to a plain loop
     model.py       Model: remembers the parts, chooses the options; contains no loop
+    rehearsal.py   before a call runs: a look at the first samples
+    batches.py     what a batch holds, and what its parts are called in the loop
+    inputs.py      InputSpec: what an input looks like
+    measures.py    losses and metrics, by their names in the loop
+    precision.py   mixed precision
     program.py     Program: a plain loop that can be read, run, changed, saved and proved
     script.py      from live objects back to the code that makes them
     objects.py     what an object is made of, and whether two are alike
@@ -12,9 +17,13 @@ Read the library in this order; each file has one job.
     proof.py       runs a script in a fresh process and compares every bit
     history.py     History: what fit returns
     metrics.py     Accuracy, Precision, Recall, Auc
+    callbacks.py   callbacks: stop early, save, log, ...
+    wiring.py      what callbacks are connected to
     checkpoint.py  saves and loads what was learned, in one piece
     checks.py      refuses bad input, in words that help
     device.py      set_device, get_device, seed
+    summary.py     a network's layers and parameters
+    export.py      the network for use elsewhere: torch.export and ONNX
     display/       how a running loop shows itself: silent, lines, a bar; and code in colours
     data/          MNIST and its bundled files
     models.py      LeNet
@@ -26,18 +35,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tutorial import callbacks as callbacks
     from tutorial import data as datasets
     from tutorial import metrics as metrics
     from tutorial import models as models
     from tutorial.device import get_device, seed, set_device
     from tutorial.history import History
+    from tutorial.inputs import InputSpec
     from tutorial.model import Model
     from tutorial.program import Program
 
 __all__ = [
     "History",
+    "InputSpec",
     "Model",
     "Program",
+    "callbacks",
     "datasets",
     "get_device",
     "metrics",
@@ -50,8 +63,10 @@ __all__ = [
 # `import tutorial` costs next to nothing.
 _HOMES = {
     "History": "history",
+    "InputSpec": "inputs",
     "Model": "model",
     "Program": "program",
+    "callbacks": "callbacks",
     "datasets": "data",
     "get_device": "device",
     "metrics": "metrics",

@@ -88,7 +88,7 @@ def read(path: str | Path) -> dict[str, Any]:
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
         raise ValueError(
             f"path is {str(path)!r}, but this file is damaged, or was not written by model.save: "
             f"{type(error).__name__}: {str(error).partition('. ')[0]}. Load an earlier checkpoint."
@@ -101,13 +101,69 @@ def read(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def load_network(network: nn.Module, weights: dict[str, Any], skip_mismatch: bool) -> bool:
+def newest(folder: str | Path) -> tuple[Path | None, dict[str, Any]]:
+    """The checkpoint in the folder that a training goes on from: the newest that can be read.
+
+    Of several trainings the one that began last counts, and of its checkpoints the one with most
+    epochs. A file that cannot be read is passed over, with a warning.
+
+    Args:
+        folder: where `fit(save_dir=...)` wrote.
+
+    Returns:
+        The path and what the file holds; None and nothing if there is no checkpoint yet.
+
+    Raises:
+        ValueError: there are checkpoints, but none can be read.
+    """
+    found: list[tuple[Any, Path, dict[str, Any]]] = []
+    damaged = []
+    for path in sorted(Path(folder).glob("*.pt")):
+        if not (path.stem.isdigit() or path.stem in ("start", "final")):
+            continue  # such as best_model: it has no history
+        try:
+            state = read(path)
+            fit = state["fit"]
+            found.append(((fit["began"], fit["epochs"], fit["ended"]), path, state))
+        except (ValueError, KeyError) as error:
+            damaged.append(f"{path.name}: {error}")
+    if damaged and not found:
+        raise ValueError(f"no checkpoint in {str(folder)!r} can be read. {'; '.join(damaged)}")
+    if not found:
+        return None, {}
+    _, path, state = max(found, key=lambda one: one[0])
+    for fault in damaged:
+        warnings.warn(f"{fault} Going on from {path.name}.", stacklevel=4)
+    return path, state
+
+
+def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) -> None:
+    """Refuse a checkpoint of another training: nothing of it is loaded then."""
+    load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
+    check_optimizer(model.optimizer, saved["optimizer"])
+    for name, have, kept in (
+        ("schedulers", len(wiring.schedulers), len(saved.get("schedulers", ()))),
+        ("callbacks", len(wiring.callbacks), len(saved["fit"]["callbacks"])),
+        ("scalers", int(model.scaler is not None), int("scaler" in saved)),
+        ("generators", len(wiring.generators), len(saved.get("generators", ()))),
+    ):
+        if have != kept:
+            raise ValueError(
+                f"resume: {str(path)!r} is of a training with {kept} {name}, but this call has "
+                f"{have}. Give fit the same {name} as when the training began."
+            )
+
+
+def load_network(
+    network: nn.Module, weights: dict[str, Any], skip_mismatch: bool, dry: bool = False
+) -> bool:
     """Load the weights that fit, after all were compared: nothing changes if one is refused.
 
     Args:
         network: gets the weights.
         weights: a state_dict.
         skip_mismatch: leave out what does not fit, with a warning, instead of refusing all.
+        dry: compare only.
 
     Returns:
         Whether everything fitted.
@@ -130,6 +186,8 @@ def load_network(network: nn.Module, weights: dict[str, Any], skip_mismatch: boo
             f"{'; ...' if len(faults) > 4 else ''}. Make the network as it was when it was saved, "
             "or load what fits with skip_mismatch=True."
         )
+    if dry:
+        return not faults
     for fault in faults:
         warnings.warn(f"load: {fault}; skipped", stacklevel=3)
     fitting = {

@@ -3,33 +3,14 @@
 Each message names the argument, the value seen, what was expected, and the fix.
 """
 
-import copy
 import inspect
-from collections.abc import Iterable, Mapping, Sized
-from functools import partial
+import warnings
+from collections.abc import Mapping, Sized
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import (
-    DataLoader,
-    IterableDataset,
-    Subset,
-    TensorDataset,
-    default_collate,
-    default_convert,
-)
-
-from tutorial.device import unchanged_randomness
-
-# Losses that take class indices, and losses that take labels in the shape of the predictions.
-BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
-BY_SHAPE = (
-    nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss,
-    nn.PoissonNLLLoss, nn.KLDivLoss, nn.SoftMarginLoss, F.mse_loss, F.l1_loss, F.smooth_l1_loss,
-    F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss,
-)  # fmt: skip
+from torch.utils.data import DataLoader, IterableDataset
 
 
 def whole_number(name: str, value: Any, least: int, none: bool = False) -> None:
@@ -105,9 +86,21 @@ def names_differ(names: list[str]) -> None:
         )
 
 
-def loss_given(loss_fn: Any) -> None:
+def specs_differ(specs: list[Any], reserved: set[str]) -> None:
+    """Refuse inputs and labels of one name, or of a name that the loop uses for something else."""
+    names = [spec.name for spec in specs if spec.name is not None]
+    for name in names:
+        if names.count(name) > 1 or name in reserved:
+            why = "twice" if names.count(name) > 1 else "for something else in the loop"
+            raise ValueError(
+                f"an input or label has the name {name!r}, which is used {why}. Choose another "
+                "one: InputSpec(shape, name=...)."
+            )
+
+
+def loss_given(loss_fns: Mapping[str, Any]) -> None:
     """Refuse to measure without a loss."""
-    if loss_fn is None:
+    if not loss_fns:
         raise ValueError(
             "the model has no loss. Call model.prepare(loss=nn.CrossEntropyLoss()) before."
         )
@@ -118,7 +111,7 @@ def loss_fits(loss_fn: Any) -> None:
     if not callable(loss_fn):
         raise TypeError(
             f"loss is {loss_fn!r}, but a callable loss(y_hat, y) is expected, such as "
-            "nn.CrossEntropyLoss()."
+            "nn.CrossEntropyLoss(); for several outputs a list or dict of them."
         )
     if isinstance(loss_fn, type):
         raise TypeError(
@@ -127,8 +120,8 @@ def loss_fits(loss_fn: Any) -> None:
         )
 
 
-def loop_given(loop: Any) -> None:
-    """Refuse a loop that cannot run."""
+def loop_given(loop: Any, network: nn.Module) -> None:
+    """Refuse a loop that cannot run, and warn of one that forgets `network.train()`."""
     if (
         loop is not None
         and not isinstance(loop, str)
@@ -163,10 +156,10 @@ def data_given(name: str, data: Any) -> None:
     samples = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if isinstance(data, type | str | bytes | Mapping) or not (batches or samples):
         raise TypeError(
-            f"{name} is {_kind(data)}, but a Dataset (with its length), a DataLoader or an "
+            f"{name} is {kind_of(data)}, but a Dataset (with its length), a DataLoader or an "
             "iterable of batches (x, y) is expected, such as TensorDataset(images, labels)."
         )
-    if isinstance(data, Sized) and _length(data) == 0:
+    if isinstance(data, Sized) and length_of(data) == 0:
         dropped = getattr(data, "drop_last", False)
         raise ValueError(
             f"{name} is empty (its length is 0), but at least one sample is expected."
@@ -174,14 +167,58 @@ def data_given(name: str, data: Any) -> None:
         )
 
 
-def trainable(network: nn.Module, optimizer: Any, loss_fn: Any) -> None:
+def watch_hand_loops(optimizer: torch.optim.Optimizer, network: nn.Module) -> Any:
+    """Warn once if somebody steps the optimizer while the network is in evaluation mode."""
+    warned = False
+
+    def look(*_: Any) -> None:
+        nonlocal warned
+        if not network.training and not warned:
+            warned = True
+            warnings.warn(
+                "optimizer.step() while the network is in evaluation mode: dropout is off, and "
+                "batch norm does not learn. evaluate and predict leave it so. Call network.train() "
+                "before you train.",
+                stacklevel=5,
+            )
+
+    return optimizer.register_step_pre_hook(look)
+
+
+def resumable(resume: Any, save_dir: Any, train_data: Any) -> None:
+    """Refuse to resume what leaves no checkpoint, or cannot be read again."""
+    yes_or_no(resume=resume)
+    if not resume:
+        return
+    if save_dir is None:
+        raise ValueError(
+            "resume is True, but save_dir is None, so there is no checkpoint to go on from. Name "
+            'the folder: fit(..., save_dir="checkpoints", resume=True).'
+        )
+    if not isinstance(train_data, DataLoader) and iter_is_itself(train_data):
+        raise ValueError(
+            "resume is True, but train_data is an iterator, which cannot be put back to where a "
+            "training broke off. Give a Dataset or a DataLoader."
+        )
+
+
+def forms_agree(train: Any, evaluated: Any) -> None:
+    """Refuse evaluation data that is built in another way than the training data."""
+    if (train.batch, train.x, train.y) != (evaluated.batch, evaluated.x, evaluated.y):
+        raise ValueError(
+            f"train_data gives batches {train.batch}, but eval_data {evaluated.batch}. Both must "
+            "hold the same parts in the same order."
+        )
+
+
+def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -> None:
     """Refuse to train without an optimizer, a loss, or an optimizer that moves the network."""
     if optimizer is None:
         raise ValueError(
             "the model has no optimizer. Call model.prepare(optimizer=torch.optim.Adam("
             "model.parameters()), loss=nn.CrossEntropyLoss()) before training."
         )
-    loss_given(loss_fn)
+    loss_given(loss_fns)
     if not any(weight.requires_grad for weight in network.parameters()):
         raise ValueError(
             "none of the network's parameters can learn: all are frozen, or there are none. Let "
@@ -200,11 +237,28 @@ def trainable(network: nn.Module, optimizer: Any, loss_fn: Any) -> None:
             "never learn. Make it with this network's model.parameters(), or freeze what is not "
             "to learn: weight.requires_grad_(False)."
         )
+    only_the_networks(network, optimizer, loss_fns)
+
+
+def only_the_networks(
+    network: nn.Module, optimizer: torch.optim.Optimizer, loss_fns: Mapping[str, Any]
+) -> None:
+    """Warn of an optimizer that holds what is not the network's."""
+    modules = [network, *(loss for loss in loss_fns.values() if isinstance(loss, nn.Module))]
+    own = {id(weight) for module in modules for weight in module.parameters()}
+    others = [w for group in optimizer.param_groups for w in group["params"] if id(w) not in own]
+    if others:
+        warnings.warn(
+            f"the optimizer holds {len(others)} parameters that are not the network's: they get no "
+            "gradient from it, and do not learn. Was the optimizer made for another network? Make "
+            "it with model.parameters().",
+            stacklevel=4,
+        )
 
 
 def length_needed(name: str, data: Any, why: str) -> None:
     """Refuse data without a length where the loop must know its last batch beforehand."""
-    if isinstance(data, IterableDataset) or _length(data) is None:
+    if length_of(data) is None:
         raise TypeError(
             f"{name} has no length (len({name}) fails), but {why} needs to know which batch is the "
             "last. Give a Dataset or a list of batches, or leave that option out."
@@ -213,222 +267,41 @@ def length_needed(name: str, data: Any, why: str) -> None:
 
 def passes_possible(name: str, data: Any, passes: int) -> None:
     """Refuse an iterator, which can be used once, for several passes."""
-    if passes > 1 and not isinstance(data, DataLoader) and iter(data) is data:
+    if passes > 1 and not isinstance(data, DataLoader) and iter_is_itself(data):
         raise ValueError(
             f"{name} is an iterator, which is used up after one pass, but {passes} passes are to "
             "be made. Give something that can be read again, such as a list of batches."
         )
 
 
-def rehearse(
-    name: str,
-    data: Any,
-    fetch: str,
-    network: nn.Module,
-    loss_fn: Any,
-    device: str,
-    metrics: Iterable[Any] = (),
-) -> None:
-    """Send one or two samples through network, loss and metrics, and explain what fails.
-
-    Nothing changes by it: the network is in evaluation mode, no gradient is kept, and chance goes
-    on as if nothing had been drawn. An iterator is not touched, since a batch cannot be put back.
-    """
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with unchanged_randomness(), torch.set_grad_enabled(name == "train_data"):
-            batch = first_samples(data, fetch)
-            if batch is None:
-                return
-            if not isinstance(batch, list | tuple) or len(batch) != 2:
-                raise ValueError(
-                    f"{name} gives {_kind(batch)} for a batch, but a pair (x, y) of inputs and "
-                    "labels is expected. Two tensors become pairs with TensorDataset(x, y)."
-                )
-            x, y = (part.to(device) if hasattr(part, "to") else part for part in batch)
-            y_hat = _rehearse_network(name, network, x)
-            labels_fit(name, y_hat, y, _all_labels(data), loss_fn)
-            loss = _rehearse_loss(name, loss_fn, y_hat, y)
-            _rehearse_metrics(name, metrics, y_hat, y)
-    except Exception as error:
-        error.add_note(f"(seen in a rehearsal with the first samples of {name}; nothing changed)")
-        raise
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-    if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
-        raise ValueError(
-            f"the loss function returns {_kind(loss)}, but one number is expected, a tensor of "
-            'shape (). Let it average over the batch: reduction="mean", or loss.mean().'
-        )
-    if name == "train_data" and not loss.requires_grad:
-        raise ValueError(
-            "the loss does not depend on the network's weights, so nothing can be learned. "
-            "Somewhere between them is a detach(), an item(), an argmax() or a torch.no_grad()."
-        )
+def iter_is_itself(data: Any) -> bool:
+    """Whether the data is an iterator, which can be read only once."""
+    return hasattr(data, "__next__") or (hasattr(data, "__iter__") and iter(data) is data)
 
 
-def first_samples(data: Any, fetch: str) -> Any:
-    """A batch of the first one or two samples, or None where one cannot look without taking."""
-    if isinstance(data, IterableDataset) or isinstance(
-        getattr(data, "dataset", None), IterableDataset
-    ):
+def length_of(data: Any) -> int | None:
+    """The length, where there is one; that of an IterableDataset is none."""
+    if isinstance(data, IterableDataset):
         return None
-    if isinstance(data, list | tuple):
-        return data[0]
-    if isinstance(data, DataLoader):
-        if data.batch_size is None and data.batch_sampler is None:
-            return None  # its sampler decides what an index is
-        samples = [data.dataset[i] for i in range(min(2, len(data.dataset)))]  # type: ignore[arg-type]
-        return data.collate_fn(samples)
-    if fetch == "given":
-        return None
-    indices = list(range(min(2, len(data))))
-    return data[indices] if fetch == "batches" else default_collate([data[i] for i in indices])
-
-
-def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> None:
-    """Refuse labels of which the loss would make something else than is meant."""
-    if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):
-        return
-    options = vars(loss_fn) if isinstance(loss_fn, nn.Module) else {}
-    kind = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
-    if isinstance(loss_fn, partial):
-        kind, options = loss_fn.func, loss_fn.keywords
-    if kind in BY_SHAPE:
-        _labels_of_one_shape(name, y_hat, y)
-    if kind in BY_INDEX:
-        _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
-
-
-def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
-    if y_hat.shape == y.shape:
-        return
-    fix = "Let the network's last layer give as many numbers as a label has."
-    if y_hat.squeeze().shape == y.squeeze().shape:
-        fix = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
-    raise ValueError(
-        f"{name}: the labels of {len(y)} samples have shape {_shape(y)}, but the predictions "
-        f"{_shape(y_hat)}; the loss would compare every label with every prediction. {fix}"
-    )
-
-
-def _labels_by_index(
-    name: str, y_hat: torch.Tensor, y: torch.Tensor, all_labels: Any, ignored: int
-) -> None:
-    whole = not y.is_floating_point()
-    if y_hat.dim() < 2:
-        raise ValueError(
-            f"{name}: the predictions have shape {_shape(y_hat)}, but a score for every class is "
-            "expected, shape (N, classes). For one score a sample: nn.BCEWithLogitsLoss()."
-        )
-    if y.shape == y_hat.shape:  # probabilities of the classes
-        if whole:
-            raise ValueError(
-                f"{name}: the labels have shape {_shape(y)} and {y.dtype}: one-hot? Class indices "
-                "are expected, y.argmax(1), or probabilities, y.float()."
-            )
-        return
-    if y.dim() == y_hat.dim() and y.shape[1] == 1:
-        raise ValueError(
-            f"{name}: the labels of {len(y)} samples have shape {_shape(y)}, but class indices of "
-            f"shape {_shape(y)[:1] + _shape(y)[2:]} are expected. Drop the axis: y.squeeze(1)."
-        )
-    if y.dtype not in (torch.int64, torch.uint8):
-        raise ValueError(
-            f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
-            "Convert them: y.long()."
-        )
-    classes = y_hat.shape[1]
-    labels = y if all_labels is None else all_labels
-    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignored)]
-    if wrong.numel():
-        raise ValueError(
-            f"{name}: there is a label {int(wrong[0])}, but the network gives scores for "
-            f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
-            "classes from 0, or give the last layer more outputs."
-        )
-
-
-def _rehearse_network(name: str, network: nn.Module, x: Any) -> Any:
-    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
-    try:
-        return network(x)
-    except Exception as error:
-        fix = "Compare them with what the first layer expects."
-        if not isinstance(x, torch.Tensor):
-            fix = "Make a tensor of them: torch.as_tensor(x)."
-        elif weight is not None and x.dtype != weight.dtype and "type" in str(error):
-            fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
-        raise ValueError(
-            f"{name}: the network cannot take its inputs, {_kind(x)}: {error}. {fix}"
-        ) from error
-
-
-def _rehearse_loss(name: str, loss_fn: Any, y_hat: Any, y: Any) -> Any:
-    try:
-        return loss_fn(y_hat, y)
-    except Exception as error:
-        whole = isinstance(y, torch.Tensor) and not y.is_floating_point()
-        fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
-        raise ValueError(
-            f"{name}: the loss cannot compare the predictions, {_kind(y_hat)}, with the labels, "
-            f"{_kind(y)}: {error}.{fix}"
-        ) from error
-
-
-def _rehearse_metrics(name: str, metrics: Iterable[Any], y_hat: Any, y: Any) -> None:
-    for metric in copy.deepcopy(list(metrics)):
-        try:
-            metric.reset()
-            metric.update(y_hat.detach(), y)
-        except Exception as error:
-            raise ValueError(
-                f"{name}: {type(metric).__name__} cannot measure the predictions, {_kind(y_hat)}, "
-                f"by the labels, {_kind(y)}: {error}"
-            ) from error
-
-
-def _all_labels(data: Any) -> torch.Tensor | None:
-    """All labels at once, where they lie together; else the first ones must do."""
-    labels: Any = None
-    if isinstance(data, DataLoader):
-        plain = data.collate_fn in (default_collate, default_convert)
-        labels = _all_labels(data.dataset) if plain else None
-    elif type(data) is Subset:
-        labels = _all_labels(data.dataset)
-        labels = None if labels is None else labels[list(data.indices)]
-    elif isinstance(data, list | tuple):  # of batches
-        parts = [batch[1] for batch in data if isinstance(batch, list | tuple)]
-        if all(isinstance(part, torch.Tensor) for part in parts):
-            labels = torch.cat([part.flatten() for part in parts])
-    elif type(data) is TensorDataset:
-        labels = data.tensors[1]
-    elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
-        labels = getattr(data, "targets", None) if data.target_transform is None else None
-    return labels if isinstance(labels, torch.Tensor) else None
-
-
-def _length(data: Any) -> int | None:
     try:
         return len(data)
     except TypeError:
         return None
 
 
-def _shape(tensor: torch.Tensor) -> tuple[int, ...]:
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape as a plain tuple, as messages show it."""
     return tuple(tensor.shape)
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     """What a value is, in a few words."""
     if value is None or isinstance(value, str | bytes | int | float):
         return repr(value)
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, torch.Tensor):
-        return f"a tensor of shape {_shape(value)} and {value.dtype}"
+        return f"a tensor of shape {shape_of(value)} and {value.dtype}"
     if isinstance(value, list | tuple):
         return f"a {type(value).__name__} of {len(value)}"
     return f"a {type(value).__name__}"

@@ -8,6 +8,7 @@ is off. What is left is a plain loop; it is printed, and it is run. (`unroll.py`
 The functions below also run as they stand, with the options' values that stand here.
 """
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -16,26 +17,42 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sequential
 
 # ---- options: what a call decides beforehand
 
-EPOCHS = 1  # passes over the training data
+EPOCHS, FIRST_EPOCH = 1, 0  # passes over the training data; where a resumed training begins
 NUM_ITERS: int | None = None  # at most so many steps, all epochs together
 ACCUMULATE = 1  # batches that share one update
 CLIP: float | None = None  # the largest length of the gradient, all weights together
 UPDATE = True  # train_batch: make the step, or only collect gradients
+RESUME: str | None = None  # the checkpoint to go on from
 
 TRAIN_FETCH = EVAL_FETCH = TEST_FETCH = "samples"  # how batches are made: see `loader`
 BATCH_SIZE = EVAL_BATCH_SIZE = 64  # samples in one batch
 SHUFFLE, DROP_LAST = True, False  # a new order in each epoch; leave out a short last batch
 NUM_WORKERS = 0  # processes that load data; 0: this one
+BATCH = OUTPUT = CALL = SIZE = None  # where a batch is more than (x, y): see `unroll.py`
 
 EVALUATE = False  # is there data to evaluate on while training?
 EVAL_FREQ = 1  # evaluate after every so many epochs, and after the last
 STACK = False  # predict: one tensor instead of one for each batch
-LABELS = True  # predict: do the batches carry labels, (x, y), or are they x alone?
+OUTPUTS, NAMES = "one", ()  # predict: "one" tensor, or "several", or "named" in a dict
 
-METRICS: tuple[Any, ...] = ()  # objects with reset(), update(y_hat, y) and compute()
-VALUES: tuple[tuple[str, Any, Any], ...] = ()  # (name, metric, its part or None): what is reported
+NONE: tuple[Any, ...] = ()
+METRICS = NONE  # (object with reset(), update(...) and compute(), and what it is to compare)
+VALUES = NONE  # (name, metric, its part or None): what is reported
+LOSSES = "one"  # or "several" that loss_fn gives at once, or "each" output has its own loss_fn
+PARTS, LOSS_FNS = NONE, NONE  # several losses; and (loss, its loss_fn, what that compares)
 
-DEVICE = "cpu"  # where the network is
+SCHEDULERS, STEP_SCHEDULERS, EPOCH_SCHEDULERS = NONE, NONE, NONE  # change the learning rate
+CALLBACKS, CHECKPOINTS = NONE, NONE  # those that may end the training; those that save
+STATES, GENERATORS = NONE, NONE  # callbacks that remember; what shuffles for a loader of your own
+ON_TRAIN_BEGIN = ON_TRAIN_END = ON_EPOCH_BEGIN = ON_EPOCH_END = NONE  # callbacks to tell of this
+ON_TRAIN_BATCH_BEGIN = ON_TRAIN_BATCH_END = ON_EVAL_BATCH_BEGIN = ON_EVAL_BATCH_END = NONE
+ON_EVAL_BEGIN = ON_EVAL_END = ON_PREDICT_BEGIN = ON_PREDICT_END = NONE
+ON_PREDICT_BATCH_BEGIN = ON_PREDICT_BATCH_END = NONE
+
+DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a "cuda"
+AMP, AMP_DTYPE = False, torch.bfloat16  # compute the forward pass in shorter numbers
+SCALE = False  # float16: enlarge the loss, so that small gradients do not become 0
+COMPILE = False  # make the network faster, for the price of a slow first step
 FLUSH_DENORMAL = False  # let a CPU count numbers below 1e-38 as 0
 REPORT = False  # True: tell `report`; False: print, as a textbook does
 LOG_FREQ = 10  # print at every so many steps
@@ -45,11 +62,14 @@ LOG_FREQ = 10  # print at every so many steps
 
 
 def fit(
-    network: nn.Module,
+    network: Any,
     loss_fn: Any,
     optimizer: torch.optim.Optimizer,
     train_data: Any,
     eval_data: Any = None,
+    scaler: Any = None,
+    model: Any = None,
+    set_random_state: Any = None,
     report: Any = None,
 ) -> tuple[list[float], list[dict[str, float]]]:
     """Train: predict, measure how wrong that was, take one small step downhill; again and again."""
@@ -60,9 +80,31 @@ def fit(
         eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False)
     step_losses: list[Any] = []
     rows: list[dict[str, float]] = []
-    for epoch in range(EPOCHS):
+    if CALLBACKS:
+        model.stop_training = False  # a callback may set it
+    for callback in ON_TRAIN_BEGIN:
+        callback.on_train_begin({})
+    if RESUME is not None:
+        saved = torch.load(RESUME, map_location="cpu", weights_only=True)  # where it broke off
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        if SCALE:
+            scaler.load_state_dict(saved["scaler"])
+        for i, scheduler in SCHEDULERS:
+            scheduler.load_state_dict(saved["schedulers"][i])
+        for i, callback in STATES:
+            callback.load_state_dict(saved["fit"]["callbacks"][i])
+        for i, generator in GENERATORS:
+            generator.set_state(saved["generators"][i])
+        set_random_state(saved["random"])  # the order of the data and dropout go on as well
+        step_losses, rows = saved["fit"]["step_losses"], saved["fit"]["rows"]
+    if COMPILE:
+        network = torch.compile(network)  # faster, but its first step is slow
+    for epoch in range(EPOCHS) if FIRST_EPOCH == 0 else range(FIRST_EPOCH, EPOCHS):
+        for callback in ON_EPOCH_BEGIN:
+            callback.on_epoch_begin(epoch, {})
         network.train()  # dropout and batch norm behave as in training
-        for metric in METRICS:
+        for metric, _, _ in METRICS:
             metric.reset()
         loss_sum, samples = 0.0, 0
         if ACCUMULATE > 1:
@@ -70,15 +112,21 @@ def fit(
         if REPORT:
             report.start("train", train_loader, epoch, EPOCHS)
         for step, (x, y) in enumerate(train_loader):
+            for callback in ON_TRAIN_BATCH_BEGIN:
+                callback.on_train_batch_begin(step, {})
             if DEVICE != "cpu":
                 x, y = x.to(DEVICE), y.to(DEVICE)
-            y_hat = network(x)  # forward: predict
-            loss = loss_fn(y_hat, y)  # how wrong was it?
-            if ACCUMULATE > 1:
-                (loss * len(x)).backward()  # backward: add this batch's gradients to the group's
-                group += len(x)
-            if ACCUMULATE == 1:
+            with autocast():
+                y_hat = network(x)  # forward: predict
+                loss = compare(loss_fn, y_hat, y)  # how wrong was it?
+            if SCALE:
+                scaler.scale(loss if ACCUMULATE == 1 else loss * len(x)).backward()
+            if not SCALE and ACCUMULATE == 1:
                 loss.backward()  # backward: a gradient for every weight
+            if not SCALE and ACCUMULATE > 1:
+                (loss * len(x)).backward()  # backward: a gradient for every weight
+            if ACCUMULATE > 1:
+                group += len(x)
             if (
                 ACCUMULATE == 1
                 or (step + 1) % ACCUMULATE == 0
@@ -90,27 +138,46 @@ def fit(
                         if weight.grad is not None:
                             weight.grad /= group  # the mean over the group's samples
                     group = 0
+                if CLIP is not None and SCALE:
+                    scaler.unscale_(optimizer)
                 if CLIP is not None:
                     nn.utils.clip_grad_norm_(network.parameters(), CLIP)  # no step too long
-                optimizer.step()  # one small step downhill
+                if SCALE:
+                    scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
+                    scaler.update()  # then scale less
+                else:
+                    optimizer.step()  # one small step downhill
                 optimizer.zero_grad()  # forget this batch's gradients
+                for scheduler in STEP_SCHEDULERS:
+                    scheduler.step()  # the next learning rate
             step_losses.append(loss.item() if DEVICE == "cpu" else loss.detach())  # for the curve
             loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
             samples += len(x)
-            for metric in METRICS:
-                metric.update(y_hat, y)
+            for metric, guess, truth in METRICS:
+                metric.update(guess, truth)
+            if ON_TRAIN_BATCH_END:
+                logs = {**means(loss_sum, samples), "batch_size": len(x)}
+            for callback in ON_TRAIN_BATCH_END:
+                callback.on_train_batch_end(step, dict(logs))
             if REPORT and report.due(step):
                 report.update(step, means(loss_sum, samples))
             if not REPORT and (step + 1) % LOG_FREQ == 0:
                 print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
             if NUM_ITERS is not None and len(step_losses) == NUM_ITERS:
                 break
+            if (ON_TRAIN_BATCH_BEGIN or ON_TRAIN_BATCH_END) and model.stop_training:
+                break
         rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
+        for callback in ON_EPOCH_END:
+            callback.on_epoch_end(epoch, dict(rows[-1]))
+        for scheduler in EPOCH_SCHEDULERS:
+            scheduler.step()  # the next learning rate
         if EVALUATE and (
             EVAL_FREQ == 1
             or (epoch + 1) % EVAL_FREQ == 0
             or epoch + 1 == EPOCHS
             or (NUM_ITERS is not None and len(step_losses) == NUM_ITERS)
+            or (CALLBACKS and model.stop_training)
         ):
             result = measure(network, loss_fn, eval_loader, None, report)
             rows[-1].update({f"eval_{name}": number for name, number in result.items()})
@@ -118,8 +185,14 @@ def fit(
             report.finish(rows[-1])
         if not REPORT:
             print({name: round(number, 4) for name, number in rows[-1].items()})
+        for checkpoint in CHECKPOINTS:
+            checkpoint.save(epoch, step_losses, rows)  # to go on from here, should it break off
         if NUM_ITERS is not None and len(step_losses) == NUM_ITERS:
             break
+        if CALLBACKS and model.stop_training:
+            break
+    for callback in ON_TRAIN_END:
+        callback.on_train_end(dict(rows[-1]))
     return step_losses, rows
 
 
@@ -139,26 +212,39 @@ def evaluate(network: nn.Module, loss_fn: Any, eval_data: Any, report: Any = Non
 
 def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report: Any) -> Any:
     """The mean loss over all samples, and the metrics."""
+    for callback in ON_EVAL_BEGIN:
+        callback.on_eval_begin({})
     network.eval()  # dropout off; batch norm uses what it learned
-    for metric in METRICS:
+    for metric, _, _ in METRICS:
         metric.reset()
     loss_sum, samples = 0.0, 0
     if REPORT:
         report.start("evaluate", eval_loader)
     with torch.no_grad():  # no gradients: faster, and less memory
         for step, (x, y) in enumerate(eval_loader):
+            for callback in ON_EVAL_BATCH_BEGIN:
+                callback.on_eval_batch_begin(step, {})
             if DEVICE != "cpu":
                 x, y = x.to(DEVICE), y.to(DEVICE)
-            y_hat = network(x)
-            loss = loss_fn(y_hat, y)
+            with autocast():
+                y_hat = network(x)
+                loss = compare(loss_fn, y_hat, y)
             loss_sum += (loss.item() if DEVICE == "cpu" else loss) * len(x)
             samples += len(x)
-            for metric in METRICS:
-                metric.update(y_hat, y)
+            for metric, guess, truth in METRICS:
+                metric.update(guess, truth)
+            if ON_EVAL_BATCH_END:
+                logs = {**means(loss_sum, samples), "batch_size": len(x)}
+            for callback in ON_EVAL_BATCH_END:
+                callback.on_eval_batch_end(step, dict(logs))
             if REPORT and report.due(step):
                 report.update(step, means(loss_sum, samples))
             if num_iters is not None and step + 1 == num_iters:
                 break
+    if ON_EVAL_END:
+        logs = means(loss_sum, samples)
+    for callback in ON_EVAL_END:
+        callback.on_eval_end(dict(logs))
     return means(loss_sum, samples)
 
 
@@ -168,42 +254,70 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
 def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
     """Predict: only forward. Labels are not needed; where there are some, they are not used."""
     test_loader = loader(test_data, TEST_FETCH, BATCH_SIZE, False, False)
+    for callback in ON_PREDICT_BEGIN:
+        callback.on_predict_begin({})
     network.eval()  # dropout off; batch norm uses what it learned
     y_hats: list[Any] = []
     if REPORT:
         report.start("predict", test_loader)
     with torch.no_grad():  # no gradients: faster, and less memory
-        for step, batch in enumerate(test_loader):
-            x = batch[0] if LABELS else batch
+        for step, (x, _) in enumerate(test_loader):
+            for callback in ON_PREDICT_BATCH_BEGIN:
+                callback.on_predict_batch_begin(step, {})
             if DEVICE != "cpu":
                 x = x.to(DEVICE)
-            y_hats.append(network(x) if DEVICE == "cpu" else network(x).cpu())
+            with autocast():
+                y_hat = network(x)
+            if OUTPUTS == "one":
+                y_hats.append(y_hat if DEVICE == "cpu" else y_hat.cpu())
+            else:
+                y_hats.append((y_hat if DEVICE == "cpu" else y_hat.cpu(),))
+            for callback in ON_PREDICT_BATCH_END:
+                callback.on_predict_batch_end(step, {"batch_size": len(x)})
             if REPORT and report.due(step):
                 report.update(step, {})
-    outputs = [torch.cat(y_hats)] if STACK else [tuple(y_hats)]
+    if OUTPUTS == "one":
+        outputs: Any = [torch.cat(y_hats)] if STACK else [tuple(y_hats)]
+    else:
+        parts = zip(*y_hats, strict=True)  # for each output, its batches
+        outputs = [torch.cat(part) for part in parts] if STACK else list(parts)
+    if OUTPUTS == "named":
+        outputs = dict(zip(NAMES, outputs, strict=True))
     if REPORT:
         report.finish({})
+    for callback in ON_PREDICT_END:
+        callback.on_predict_end({})
     return outputs
 
 
 # ---- one batch
 
 
-def train_batch(network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> Any:
+def train_batch(
+    network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any, scaler: Any = None
+) -> Any:
     """Train on one batch that you hold in your hand."""
     network.train()  # dropout and batch norm behave as in training
-    for metric in METRICS:
+    for metric, _, _ in METRICS:
         metric.reset()
     if DEVICE != "cpu":
         x, y = x.to(DEVICE), y.to(DEVICE)
-    y_hat = network(x)  # forward: predict
-    loss = loss_fn(y_hat, y)  # how wrong was it?
-    loss.backward()  # backward: a gradient for every weight, added to what is there
+    with autocast():
+        y_hat = network(x)  # forward: predict
+        loss = compare(loss_fn, y_hat, y)  # how wrong was it?
+    if SCALE:
+        scaler.scale(loss).backward()
+    else:
+        loss.backward()  # backward: a gradient for every weight, added to what is there
     if UPDATE:
-        optimizer.step()  # one small step downhill
+        if SCALE:
+            scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
+            scaler.update()  # then scale less
+        else:
+            optimizer.step()  # one small step downhill
         optimizer.zero_grad()  # forget this batch's gradients
-    for metric in METRICS:
-        metric.update(y_hat, y)
+    for metric, guess, truth in METRICS:
+        metric.update(guess, truth)
     result = {
         "loss": loss.item(),
         **{name: float(value(metric, part)) for name, metric, part in VALUES},
@@ -221,8 +335,14 @@ def eval_batch(network: Any, loss_fn: Any, x: Any, y: Any, report: Any = None) -
 def predict_batch(network: Any, x: Any) -> Any:
     """Predict one batch."""
     network.eval()  # dropout off; batch norm uses what it learned
+    if DEVICE != "cpu":
+        x = x.to(DEVICE)
     with torch.no_grad():
-        outputs = [network(x) if DEVICE == "cpu" else network(x.to(DEVICE)).cpu()]
+        with autocast():
+            y_hat = network(x)
+    outputs: Any = [y_hat if DEVICE == "cpu" else y_hat.cpu()]
+    if OUTPUTS == "named":
+        outputs = dict(zip(NAMES, outputs, strict=True))
     return outputs
 
 
@@ -244,6 +364,20 @@ def loader(data: Any, fetch: str, batch_size: int, shuffle: bool, drop_last: boo
     order = RandomSampler(data) if shuffle else SequentialSampler(data)
     indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
     return DataLoader(data, batch_size=None, sampler=indices, num_workers=NUM_WORKERS)
+
+
+def autocast() -> Any:
+    """Shorter numbers where that does no harm: matrix products, but not sums or the loss."""
+    return torch.autocast(DEVICE_TYPE, AMP_DTYPE) if AMP else nullcontext()
+
+
+def compare(loss_fn: Any, y_hat: Any, y: Any) -> Any:
+    """How wrong the predictions are, as one number: of several losses, their sum."""
+    if LOSSES == "several":
+        losses = loss_fn(y_hat, y)
+    for loss, its_loss_fn, guess, truth in LOSS_FNS:
+        loss = its_loss_fn(guess, truth)
+    return loss_fn(y_hat, y) if LOSSES == "one" else sum(PARTS)
 
 
 def means(loss_sum: Any, samples: int) -> dict[str, float]:

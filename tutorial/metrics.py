@@ -58,6 +58,41 @@ def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
     return part.to(exact) / whole.to(exact)
 
 
+class Mean(Metric):
+    """The mean of numbers that stand for batches, each weighted by its batch's size.
+
+    `update` takes the number, a tensor of shape (), and the weight: the samples in the batch.
+
+    Args:
+        name: Key in reports.
+
+    >>> mean = Mean("loss_0")
+    >>> mean.update(torch.tensor(2.0), 64)
+    >>> mean.update(torch.tensor(5.0), 32)
+    >>> mean.accumulate()
+    3.0
+    """
+
+    def __init__(self, name: str = "mean") -> None:
+        self.base_name = name
+        self.reset()
+
+    def name(self) -> str:
+        return self.base_name
+
+    def reset(self) -> None:
+        self.sum: Tensor | int = 0
+        self.weight: Tensor | float = 0
+
+    def update(self, value: Tensor, weight: Tensor | float) -> None:
+        exact = torch.float32 if value.device.type == "mps" else torch.float64
+        self.sum = self.sum + value.detach().to(exact) * weight
+        self.weight = self.weight + weight
+
+    def compute(self) -> Tensor:
+        return torch.as_tensor(self.sum / self.weight if self.weight else 0.0)
+
+
 def align(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Bring every layout that `Accuracy` takes to one.
 

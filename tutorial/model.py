@@ -1,25 +1,29 @@
 """`Model`: the high level. It remembers the parts and chooses options; it holds no loop."""
 
-import copy
 import inspect
-import re
 import types
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 from tutorial import checkpoint, checks
-from tutorial.device import get_device, unchanged_randomness
+from tutorial.batches import pieces, take_apart
+from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
 from tutorial.history import History
-from tutorial.metrics import Metric
+from tutorial.inputs import InputSpec
+from tutorial.measures import Measures
+from tutorial.precision import Precision
 from tutorial.program import Program
-from tutorial.unroll import Code
+from tutorial.rehearsal import Seen, rehearse
+from tutorial.unroll import Code, reserved_names
+from tutorial.wiring import Wiring, wire
 
 Loop = Program | str | Callable[..., Any]
 
@@ -32,9 +36,16 @@ class Model:
 
     Args:
         network: the network to train. It is moved to `get_device()`.
+        inputs: what a batch holds, where a look at the data does not tell: an InputSpec for each
+            input, a list or a dict of them. Their names stand in the loop.
+        labels: the same for the labels.
+
+    Attributes:
+        stop_training: a callback sets it to True to end the training.
 
     Raises:
-        TypeError: network is not an nn.Module.
+        TypeError: network is not an nn.Module, or inputs or labels are not InputSpecs.
+        ValueError: two of them have one name, or one that the loop uses itself.
 
     Example:
         >>> from torch.utils.data import TensorDataset
@@ -48,7 +59,7 @@ class Model:
         tensor([0, 1])
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, inputs: Any = None, labels: Any = None) -> None:
         if not isinstance(network, nn.Module):
             raise TypeError(
                 f"network is {network!r}, but an nn.Module is expected, such as "
@@ -56,16 +67,27 @@ class Model:
             )
         self.device = get_device()
         self.network = network.to(self.device)
+        self.inputs, self.labels = specs("inputs", inputs), specs("labels", labels)
+        checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
         self.optimizer: torch.optim.Optimizer | None = None
-        self.loss_fn: Callable[..., torch.Tensor] | None = None
-        self.metrics: dict[str, Any] = {}  # by the name of the metric's variable in the loop
-        self.values: tuple[tuple[str, Code, Any], ...] = ()  # (name, variable, part): see loops.py
+        self.measures = Measures(None, None, self.device)
+        self.precision = Precision()
+        self.stop_training = False
+        self.examples: tuple[torch.Tensor, ...] = ()  # inputs of a few samples, once some were seen
+        # What took part in the last fit: `save` writes their state.
+        self.callbacks: list[Any] = []
+        self.schedulers: list[Any] = []
+        self.generators: list[torch.Generator] = []
+        self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
+        self._watch: Any = None
+        self._seen: dict[Any, Seen] = {}  # of batches for train_batch and the like
 
     def prepare(
         self,
         optimizer: torch.optim.Optimizer | None = None,
-        loss: Callable[..., torch.Tensor] | None = None,
+        loss: Any = None,
         metrics: Any = None,
+        amp_configs: str | Mapping[str, Any] | None = None,
     ) -> None:
         """Choose how to learn (optimizer), what to improve (loss) and what to report (metrics).
 
@@ -74,32 +96,60 @@ class Model:
 
         Args:
             optimizer: any torch.optim optimizer that holds the network's parameters.
-            loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape ().
+            loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape (). With
+                several outputs and labels it gets them all: loss(y_hat_0, y_hat_1, y_0, y_1). It
+                may return several losses, in a list or a dict; they are summed. Or a list or dict
+                of callables, one for each output.
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
-                reset(), update(y_hat, y) and compute().
+                reset(), update(y_hat, y) and compute(). For several outputs a dict from the
+                output's name (or number) to its metrics, or a list of lists.
+            amp_configs: mixed precision: 'O0' (off), 'O1', 'O2', or a dict: see `Precision`.
 
         Raises:
             TypeError: one of them is not of its kind.
-            ValueError: two metrics have the same name; the optimizer needs a closure (LBFGS).
+            ValueError: two values would be reported under one name; the optimizer needs a closure
+                (LBFGS); the amp_configs are unknown.
         """
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
-        if loss is not None:
-            checks.loss_fits(loss)
-        self.metrics, self.values = named_metrics(metrics, self.device)
-        if optimizer is not None:
-            choose_fused(optimizer)  # only now: a refused call changes nothing
+        precision = Precision(amp_configs, self.device)
+        self.measures = Measures(loss, metrics, self.device)
+        if optimizer is not None:  # only now: a refused call changes nothing
+            choose_fused(optimizer)
+            if self._watch is not None:
+                self._watch.remove()
+            self._watch = checks.watch_hand_loops(optimizer, self.network)
         self.optimizer = optimizer
-        self.loss_fn = loss.to(self.device) if isinstance(loss, nn.Module) else loss
+        self.precision = precision
+        precision.cast(self.network)
+        self._seen = {}
+
+    @property
+    def loss_fn(self) -> Any:
+        """The loss; of several, one for each output, a dict by their variables in the loop."""
+        losses = self.measures.loss_fns
+        return losses.get("loss_fn") if len(losses) < 2 else losses
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics by their variables in the loop."""
+        return self.measures.metrics
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What scales the loss, in mixed precision with float16."""
+        return self.precision.scaler
 
     def __repr__(self) -> str:
-        parts = {"optimizer": self.optimizer, "loss": self.loss_fn}
+        losses = list(self.measures.loss_fns.values())
         shown = [type(self.network).__name__]
-        for name, part in parts.items():
-            if part is not None:
-                shown.append(f"{name}={getattr(part, '__name__', type(part).__name__)}")
-        if self.values:
-            shown.append(f"metrics=[{', '.join(name for name, _, _ in self.values)}]")
+        if self.optimizer is not None:
+            shown.append(f"optimizer={type(self.optimizer).__name__}")
+        if losses:
+            kinds = [getattr(loss, "__name__", type(loss).__name__) for loss in losses]
+            shown.append(f"loss={', '.join(kinds)}" if len(kinds) == 1 else f"losses={kinds}")
+        if self.measures.values:
+            shown.append(f"metrics=[{', '.join(name for name, _, _ in self.measures.values)}]")
         return f"Model({', '.join(shown)}, device={self.device})"
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -116,13 +166,18 @@ class Model:
         epochs: int = 1,
         eval_freq: int = 1,
         log_freq: int = 10,
+        save_dir: str | Path | None = None,
+        save_freq: int = 1,
         verbose: int = 1,
         drop_last: bool = False,
         shuffle: bool = True,
         num_workers: int = 0,
+        callbacks: Any = None,
         accumulate_grad_batches: int = 1,
         num_iters: int | None = None,
         clip_grad_norm: float | None = None,
+        resume: bool = False,
+        compile: bool = False,
         loop: Loop | None = None,
     ) -> History:
         """Train the network on train_data.
@@ -138,15 +193,23 @@ class Model:
             epochs: passes over train_data, at least 1.
             eval_freq: evaluate after every so many epochs; always after the last one.
             log_freq: steps between two lines, where lines are printed.
+            save_dir: a folder for checkpoints: 0.pt after the first epoch, ..., and final.pt.
+            save_freq: epochs from one checkpoint to the next.
             verbose: 0 silent; 1 a progress bar, or a line for each epoch where the output is not a
                 terminal; 2 a line for every log_freq steps.
             drop_last: leave out the last batch of an epoch if it is short.
             shuffle: a new random order in each epoch; `tutorial.seed` repeats it.
             num_workers: processes that load data; 0 loads in this one.
+            callbacks: a tutorial.callbacks.Callback, or a list of them.
             accumulate_grad_batches: batches whose gradients are averaged, over their samples, into
                 one update; so k small batches act as one large one.
             num_iters: end after so many training steps, if not before.
             clip_grad_norm: shorten the gradient of an update to this length, if it is longer.
+            resume: go on from the newest checkpoint in save_dir, as if the training had never
+                broken off; begin anew if there is none. Give it from the first time on, and a
+                training can be killed and started again at any moment: the result is the same, bit
+                for bit. `epochs` counts those that are done.
+            compile: let torch.compile make the network faster; its first steps are slow.
             loop: a loop of your own to run instead: a Program, source text, or a function. Epochs,
                 batches and the other options are then what your loop says.
 
@@ -157,20 +220,22 @@ class Model:
             ValueError, TypeError: an argument does not fit; nothing was trained.
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        history: History = self._fit(call).run(choose(verbose, log_freq))
+        program = self._fit(call)
+        history: History = program.run(choose(call.verbose, call.log_freq))
         return history
 
     def _fit(self, call: types.SimpleNamespace) -> Program:
-        checks.trainable(self.network, self.optimizer, self.loss_fn)
-        for name in ("epochs", "eval_freq", "log_freq", "accumulate_grad_batches"):
+        checks.trainable(self.network, self.optimizer, self.measures.loss_fns)
+        for name in ("epochs", "eval_freq", "log_freq", "save_freq", "accumulate_grad_batches"):
             checks.whole_number(name, getattr(call, name), 1)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         checks.positive("clip_grad_norm", call.clip_grad_norm)
-        checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last)
+        checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last, compile=call.compile)
+        checks.resumable(call.resume, call.save_dir, call.train_data)
         sizes = checks.batch_sizes(call.batch_size)
         for size in sizes:
             checks.whole_number("batch_size", size, 1)
-        fetch = self._fetch("train_data", call.train_data, call, sizes[0], call.drop_last)
+        fetch, seen = self._look("train_data", call.train_data, call, sizes[0], call.drop_last)
         checks.passes_possible("train_data", call.train_data, call.epochs)
         if call.accumulate_grad_batches > 1:
             checks.length_needed("train_data", call.train_data, "accumulate_grad_batches")
@@ -184,15 +249,30 @@ class Model:
             "SHUFFLE": bool(call.shuffle) and not isinstance(call.train_data, IterableDataset),
             "DROP_LAST": bool(call.drop_last),
             "EVALUATE": call.eval_data is not None,
+            "COMPILE": call.compile,
         }
         data = {"train_data": call.train_data}
         if call.eval_data is not None:
-            options["EVAL_FETCH"] = self._fetch("eval_data", call.eval_data, call, sizes[1])
+            eval_fetch, eval_seen = self._look("eval_data", call.eval_data, call, sizes[1])
+            checks.forms_agree(seen.form, eval_seen.form)
+            options["EVAL_FETCH"] = eval_fetch
             options["EVAL_BATCH_SIZE"] = sizes[1]
             options["EVAL_FREQ"] = call.eval_freq
             checks.passes_possible("eval_data", call.eval_data, call.epochs)
             data["eval_data"] = call.eval_data
-        return self._program("fit", call, options, data)
+        wiring = self._wire(
+            call, sizes[0], epochs=call.epochs, evaluates=call.eval_data is not None
+        )
+        if call.resume:
+            path, saved = checkpoint.newest(wiring.folder() or call.save_dir)
+            wiring.params["start"] = path is None
+            if path is not None:
+                checkpoint.check_resumed(path, saved, self, wiring)
+                options["RESUME"] = str(path)
+                options["FIRST_EPOCH"] = epochs_done(saved["fit"], call)
+                data["set_random_state"] = set_random_state
+        self._restore_schedulers(wiring)
+        return self._program("fit", call, options, data, seen, wiring)
 
     def evaluate(
         self,
@@ -201,6 +281,7 @@ class Model:
         log_freq: int = 10,
         verbose: int = 1,
         num_workers: int = 0,
+        callbacks: Any = None,
         num_iters: int | None = None,
     ) -> dict[str, float]:
         """Measure the network on eval_data; nothing is learned.
@@ -211,6 +292,7 @@ class Model:
             log_freq: as in `fit`.
             verbose: as in `fit`.
             num_workers: as in `fit`.
+            callbacks: as in `fit`.
             num_iters: look at so many batches only.
 
         Returns:
@@ -220,19 +302,21 @@ class Model:
             ValueError, TypeError: an argument does not fit.
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        result: dict[str, float] = self._evaluate(call).run(choose(verbose, log_freq))
+        program = self._evaluate(call)
+        result: dict[str, float] = program.run(choose(call.verbose, call.log_freq))
         return result
 
     def _evaluate(self, call: types.SimpleNamespace) -> Program:
-        checks.loss_given(self.loss_fn)
+        checks.loss_given(self.measures.loss_fns)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
-        fetch = self._fetch("eval_data", call.eval_data, call, call.batch_size)
+        fetch, seen = self._look("eval_data", call.eval_data, call, call.batch_size)
         options = {
             "EVAL_FETCH": fetch,
             "EVAL_BATCH_SIZE": call.batch_size,
             "NUM_ITERS": call.num_iters,
         }
-        return self._program("evaluate", call, options, {"eval_data": call.eval_data})
+        wiring = self._wire(call, call.batch_size, evaluates=True)
+        return self._program("evaluate", call, options, {"eval_data": call.eval_data}, seen, wiring)
 
     def predict(
         self,
@@ -241,7 +325,8 @@ class Model:
         num_workers: int = 0,
         stack_outputs: bool = False,
         verbose: int = 1,
-    ) -> list[Any]:
+        callbacks: Any = None,
+    ) -> Any:
         """The network's outputs for test_data, in its order.
 
         Args:
@@ -251,127 +336,141 @@ class Model:
             num_workers: as in `fit`.
             stack_outputs: join the batches: one tensor with a row for every sample.
             verbose: as in `fit`.
+            callbacks: as in `fit`.
 
         Returns:
-            A list with one item, since the network has one output: a tuple with a tensor for each
-            batch; with stack_outputs a tensor (N, ...). On the CPU, without gradients.
+            A list with an item for each output of the network: a tuple with a tensor for each
+            batch; with stack_outputs one tensor (N, ...). If the network returns a dict, so does
+            this. On the CPU, without gradients.
 
         Raises:
             ValueError, TypeError: an argument does not fit.
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        outputs: list[Any] = self._predict(call).run(choose(verbose, log_freq=10))
-        return outputs
+        program = self._predict(call)
+        return program.run(choose(call.verbose, log_freq=10))
 
     def _predict(self, call: types.SimpleNamespace) -> Program:
-        checks.data_given("test_data", call.test_data)
-        checks.whole_number("batch_size", call.batch_size, 1)
-        checks.whole_number("num_workers", call.num_workers, 0)
-        checks.whole_number("verbose", call.verbose, 0)
-        fetch = fetch_of(call.test_data)
-        with unchanged_randomness():
-            first = checks.first_samples(call.test_data, fetch)
-        options = {
-            "TEST_FETCH": fetch,
-            "BATCH_SIZE": call.batch_size,
-            "NUM_WORKERS": call.num_workers,
-            "STACK": bool(call.stack_outputs),
-            "LABELS": first is None or isinstance(first, list | tuple),
-        }
-        return self._program("predict", call, options, {"test_data": call.test_data})
+        checks.yes_or_no(stack_outputs=call.stack_outputs)
+        fetch, seen = self._look("test_data", call.test_data, call, call.batch_size)
+        options = {"TEST_FETCH": fetch, "BATCH_SIZE": call.batch_size, "STACK": call.stack_outputs}
+        wiring = self._wire(call, call.batch_size)
+        return self._program("predict", call, options, {"test_data": call.test_data}, seen, wiring)
 
     # ---- over one batch
 
-    def train_batch(self, inputs: Any, labels: Any, update: bool = True) -> dict[str, float]:
+    def train_batch(self, inputs: Any, labels: Any = None, update: bool = True) -> dict[str, float]:
         """Train on one batch.
 
         Args:
-            inputs: x, a tensor (N, ...).
-            labels: y, a tensor (N, ...).
+            inputs: x, a tensor (N, ...); several in a list or a dict.
+            labels: y, a tensor (N, ...); several in a list or a dict.
             update: take the step; False only adds this batch's gradients to those that are there.
 
         Returns:
             The batch's mean loss and its metrics, before the step: {'loss': 2.31, 'acc': 0.125}.
 
         Raises:
-            ValueError: the model has no optimizer or no loss.
+            ValueError: the model has no optimizer or no loss, or the batch does not fit.
         """
         call = types.SimpleNamespace(inputs=inputs, labels=labels, update=update)
-        return self._run_on_batch(self._train_batch(call), call)
+        result: dict[str, float] = self._run_on_batch(self._train_batch(call), call)
+        return result
 
     def _train_batch(self, call: types.SimpleNamespace) -> Program:
-        checks.trainable(self.network, self.optimizer, self.loss_fn)
-        options = {"UPDATE": bool(call.update)}
-        return self._program("train_batch", call, options, {"x": call.inputs, "y": call.labels})
+        checks.trainable(self.network, self.optimizer, self.measures.loss_fns)
+        checks.yes_or_no(update=call.update)
+        return self._batch_program("train_batch", call, {"UPDATE": call.update})
 
-    def eval_batch(self, inputs: Any, labels: Any) -> dict[str, float]:
+    def eval_batch(self, inputs: Any, labels: Any = None) -> dict[str, float]:
         """Measure the network on one batch.
 
         Args:
-            inputs: x, a tensor (N, ...).
-            labels: y, a tensor (N, ...).
+            inputs: x, a tensor (N, ...); several in a list or a dict.
+            labels: y, a tensor (N, ...); several in a list or a dict.
 
         Returns:
             The batch's mean loss and its metrics.
 
         Raises:
-            ValueError: the model has no loss.
+            ValueError: the model has no loss, or the batch does not fit.
         """
         call = types.SimpleNamespace(inputs=inputs, labels=labels)
-        return self._run_on_batch(self._eval_batch(call), call)
-
-    def _eval_batch(self, call: types.SimpleNamespace) -> Program:
-        checks.loss_given(self.loss_fn)
-        return self._program("eval_batch", call, {}, {"x": call.inputs, "y": call.labels})
-
-    def _run_on_batch(self, program: Program, call: types.SimpleNamespace) -> dict[str, float]:
-        try:
-            result: dict[str, float] = program.run()
-        except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
-            batch = [(call.inputs, call.labels)]
-            checks.rehearse("the batch", batch, "given", self.network, self.loss_fn, self.device)
-            raise
+        result: dict[str, float] = self._run_on_batch(self._eval_batch(call), call)
         return result
 
-    def predict_batch(self, inputs: Any) -> list[torch.Tensor]:
+    def _eval_batch(self, call: types.SimpleNamespace) -> Program:
+        checks.loss_given(self.measures.loss_fns)
+        return self._batch_program("eval_batch", call, {})
+
+    def predict_batch(self, inputs: Any) -> Any:
         """The network's outputs for one batch.
 
         Args:
-            inputs: x, a tensor (N, ...).
+            inputs: x, a tensor (N, ...); several in a list or a dict.
 
         Returns:
-            A list with one item, since the network has one output: a tensor (N, ...).
+            A list with a tensor (N, ...) for each output of the network; a dict, if the network
+            returns one. On the CPU, without gradients.
         """
-        outputs: list[torch.Tensor] = self._predict_batch(
-            types.SimpleNamespace(inputs=inputs)
-        ).run()
-        return outputs
+        call = types.SimpleNamespace(inputs=inputs)
+        return self._run_on_batch(self._predict_batch(call), call)
 
     def _predict_batch(self, call: types.SimpleNamespace) -> Program:
-        return self._program("predict_batch", call, {}, {"x": call.inputs})
+        return self._batch_program("predict_batch", call, {})
+
+    def _batch_program(
+        self, method: str, call: types.SimpleNamespace, options: dict[str, Any]
+    ) -> Program:
+        batch = batch_of(call)
+        predicting = method == "predict_batch"
+        key = (predicting, *(signature_of(part) for _, part in pieces("", batch)))
+        if key not in self._seen:  # the first batch of its kind
+            name = "test_data" if predicting else "the batch"
+            self._seen[key] = rehearse(name, [first_two(batch)], "given", self)
+        seen = self._seen[key]
+        form = take_apart(batch, self.network, self.inputs, self.labels, predicting)
+        flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
+        return self._program(method, call, options, form.unpack(batch), flat)
+
+    def _run_on_batch(self, program: Program, call: types.SimpleNamespace) -> Any:
+        try:
+            return program.run()
+        except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
+            name = "the batch" if hasattr(call, "labels") else "test_data"
+            rehearse(name, [batch_of(call)], "given", self)
+            raise
 
     # ---- save and load
 
-    def save(self, path: str | Path) -> Path:
-        """Write the network's weights and the optimizer's memory to a file.
+    def save(self, path: str | Path, training: bool = True) -> Any:
+        """Write to a file what was learned: all that a training needs to go on from here.
 
         The file is never half-written: an earlier one is replaced in one piece, or left as it was.
         `torch.load(path, weights_only=True)` opens it without this library: a dict with the
-        state_dicts 'network' and, if there is one, 'optimizer'.
+        state_dicts 'network', 'optimizer', 'scaler' and 'schedulers' (those that there are), and
+        'random', all chance.
 
         Args:
             path: where to write; the ending .pt is added, missing folders are made.
+            training: False exports the network alone, for use without this library and without
+                its source: as path.pt2 (torch.export) and path.onnx (ONNX). The size of a batch
+                stays free. What the inputs look like is known from Model(inputs=...), or from the
+                data that the model has seen.
 
         Returns:
-            The path, with its ending.
+            The path, with its ending; for an export a list of them.
 
         Raises:
             OSError: the file cannot be written.
+            ValueError: the network cannot be exported.
         """
-        state = {"network": self.network.state_dict()}
-        if self.optimizer is not None:
-            state["optimizer"] = self.optimizer.state_dict()
-        return checkpoint.write(path, state)
+        checks.yes_or_no(training=training)
+        if training:
+            return checkpoint.write(path, checkpoint.state_of(self))
+        from tutorial.export import export
+
+        return export(self.network, self._inputs_to("save(training=False)"), path)
 
     def load(
         self, path: str | Path, skip_mismatch: bool = False, reset_optimizer: bool = False
@@ -384,17 +483,64 @@ class Model:
                 all. The optimizer then begins anew, since its memory is of other weights.
             reset_optimizer: load the weights only.
 
+        With an optimizer, all that belongs to its training is loaded as well: the scaler, chance
+        (so that shuffling and dropout go on as they would have), and the schedulers: those of the
+        last fit, or else of the next.
+
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged or does not fit; nothing was changed.
         """
+        checks.yes_or_no(skip_mismatch=skip_mismatch, reset_optimizer=reset_optimizer)
         state = checkpoint.read(path)
-        kept = None if reset_optimizer else state.get("optimizer")
+        kept = None if reset_optimizer or self.optimizer is None else state.get("optimizer")
         if self.optimizer is not None and kept is not None:
             checkpoint.check_optimizer(self.optimizer, kept)
         fitted = checkpoint.load_network(self.network, state["network"], skip_mismatch)
-        if self.optimizer is not None and kept is not None and fitted:
-            self.optimizer.load_state_dict(kept)
+        if self.optimizer is None or kept is None or not fitted:
+            return
+        self.optimizer.load_state_dict(kept)
+        if self.scaler is not None and "scaler" in state:
+            self.scaler.load_state_dict(state["scaler"])
+        if "random" in state:
+            set_random_state(state["random"])
+        self.loaded = {key: state[key] for key in ("schedulers",) if key in state}
+        if self.loaded and len(self.schedulers) == len(self.loaded["schedulers"]):
+            for scheduler, saved in zip(self.schedulers, self.loaded["schedulers"], strict=True):
+                scheduler.load_state_dict(saved)
+            self.loaded = {}
+
+    def summary(self, input_size: Any = None, dtype: Any = None) -> dict[str, int]:
+        """Print the network's layers, with the shapes of their outputs and their parameters.
+
+        Args:
+            input_size: the shape of the input, the batch first: (1, 28, 28) or (None, 784); several
+                in a list. Without it: what Model(inputs=...) says, or what the data was.
+            dtype: the input's type, such as 'int64'; float32 if left out.
+
+        Returns:
+            {'total_params': ..., 'trainable_params': ...}, each parameter counted once.
+
+        Raises:
+            ValueError: the network cannot take such an input; the layers up to the one that failed
+                are shown.
+        """
+        from tutorial.summary import summary
+
+        sizes = self._inputs_to("summary()") if input_size is None else input_size
+        return summary(self.network, sizes, dtype)
+
+    def _inputs_to(self, call: str) -> list[InputSpec]:
+        """What the inputs look like, for a call that has no data."""
+        if self.inputs:
+            return list(self.inputs)
+        if self.examples:
+            return [InputSpec((None, *x.shape[1:]), x.dtype) for x in self.examples]
+        raise ValueError(
+            f"{call}: what the inputs look like is not known yet. Say it, "
+            "Model(network, inputs=InputSpec((None, 1, 28, 28))), or let the model see data: fit, "
+            "evaluate or predict."
+        )
 
     # ---- the loop itself
 
@@ -418,7 +564,8 @@ class Model:
             >>> print(model.unroll("predict_batch", torch.zeros(1, 1)))
             network.eval()  # dropout off; batch norm uses what it learned
             with torch.no_grad():
-                outputs = [network(x)]
+                y_hat = network(x)
+            outputs = [y_hat]
             <BLANKLINE>
         """
         if method not in METHODS:
@@ -429,21 +576,52 @@ class Model:
         program.remember()
         return program
 
-    def _fetch(
+    def _look(
         self, name: str, data: Any, call: types.SimpleNamespace, size: Any, drop_last: bool = False
-    ) -> str:
-        """Check the data of a role, and say how its batches are made."""
+    ) -> tuple[str, Seen]:
+        """Check the data of a role; see how its batches are made, and what they hold."""
         checks.data_given(name, data)
         checks.whole_number("batch_size", size, 1)
         checks.whole_number("num_workers", call.num_workers, 0)
-        checks.whole_number("log_freq", call.log_freq, 1)
+        checks.whole_number("log_freq", getattr(call, "log_freq", 1), 1)
         checks.whole_number("verbose", call.verbose, 0)
         fetch = fetch_of(data)
-        metrics = self.metrics.values()
-        checks.rehearse(name, data, fetch, self.network, self.loss_fn, self.device, metrics)
+        seen = rehearse(name, data, fetch, self)
         if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
-        return fetch
+        return fetch, seen
+
+    def _wire(
+        self,
+        call: types.SimpleNamespace,
+        batch_size: int,
+        epochs: int | None = None,
+        evaluates: bool = False,
+    ) -> Wiring:
+        """Sort out the callbacks of a call."""
+        train_data = getattr(call, "train_data", None)
+        save_dir = getattr(call, "save_dir", None)
+        params = {
+            "epochs": epochs,
+            "steps": steps_of(call, batch_size),
+            "batch_size": batch_size,
+            "verbose": call.verbose,
+            "metrics": self.measures.names(),
+            "evaluates": evaluates,
+            "save_dir": None if save_dir is None else str(save_dir),
+        }
+        wiring = wire(call.callbacks, params, train_data, getattr(call, "save_freq", 1))
+        if wiring.bar is not None:
+            call.verbose, call.log_freq = wiring.bar.verbose, wiring.bar.log_freq
+        return wiring
+
+    def _restore_schedulers(self, wiring: Wiring) -> None:
+        """Give new schedulers the state that `load` has read."""
+        schedulers, states = wiring.schedulers.values(), self.loaded.get("schedulers", ())
+        if schedulers and len(schedulers) == len(states):
+            for scheduler, state in zip(schedulers, states, strict=True):
+                scheduler.load_state_dict(state)
+            self.loaded = {}
 
     def _program(
         self,
@@ -451,22 +629,43 @@ class Model:
         call: types.SimpleNamespace,
         options: dict[str, Any],
         data: dict[str, Any],
+        seen: Seen,
+        wiring: Wiring | None = None,
     ) -> Program:
+        """The program of a call: its options, and what its names stand for."""
+        wiring = wiring or Wiring()
         arguments = vars(call)
         loop = arguments.pop("loop", None)
-        checks.loop_given(loop)
+        checks.loop_given(loop, self.network)
+        self.examples = tuple(x[:2].detach().cpu() for x in seen.x) or self.examples
+        measured, means = self.measures.options(seen.form, seen.parts)
         options |= {
+            **seen.form.options(),
+            **(measured if "predict" not in method else {}),
+            **wiring.options(),
             "NUM_WORKERS": arguments.get("num_workers", 0),
             "LOG_FREQ": arguments.get("log_freq", 10),
-            "METRICS": tuple(Code(name) for name in self.metrics),
-            "VALUES": self.values,
             "DEVICE": self.device,
+            "DEVICE_TYPE": self.device.partition(":")[0],
+            "AMP": self.precision.level != "O0",
+            "AMP_DTYPE": Code(str(self.precision.dtype)),
+            "SCALE": self.scaler is not None,
             "FLUSH_DENORMAL": method == "fit" and self.device == "cpu",
         }
-        parts = {"network": self.network, "optimizer": self.optimizer, "loss_fn": self.loss_fn}
-        names = {**parts, **self.metrics, **data}
+        names = {
+            "network": self.network,
+            "optimizer": self.optimizer,
+            **self.measures.loss_fns,
+            **self.measures.metrics,
+            **means,
+            **wiring.schedulers,
+            "scaler": self.scaler,
+            **wiring.callbacks,
+            "model": self,
+            **data,
+        }
         names = {name: value for name, value in names.items() if value is not None}
-        return Program(method, title_of(method, arguments), options, names, loop)
+        return Program(method, title_of(method, arguments), options, names, loop, wiring)
 
 
 METHODS = ("fit", "evaluate", "predict", "train_batch", "eval_batch", "predict_batch")
@@ -481,7 +680,8 @@ def title_of(method: str, arguments: dict[str, Any]) -> str:
         if parameter.default is parameter.empty:
             parts.append(name)
         elif arguments[name] is not parameter.default and arguments[name] != parameter.default:
-            parts.append(f"{name}={name if name == 'eval_data' else repr(arguments[name])}")
+            spelled = name in ("eval_data", "callbacks", "labels")
+            parts.append(f"{name}={name if spelled else repr(arguments[name])}")
     return f"model.{method}({', '.join(parts)})"
 
 
@@ -509,41 +709,67 @@ def choose_fused(optimizer: torch.optim.Optimizer) -> None:
             group["fused"] = True
 
 
-def named_metrics(
-    metrics: Any, device: str
-) -> tuple[dict[str, Any], tuple[tuple[str, Code, Any], ...]]:
-    """The metrics by the names of their variables, and the values that they report."""
-    listed = metrics if isinstance(metrics, list | tuple) else [metrics]
-    variables: dict[str, Any] = {}
-    values: list[tuple[str, Code, Any]] = []
-    for metric in listed:
-        if metric is None:
-            continue
-        checks.metric_fits(metric)
-        kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(metric).__name__).lower()
-        taken = [name for name in variables if name.rstrip("_0123456789") == kind]
-        variable = Code(f"{kind}_{len(taken) + 1}" if taken else kind)
-        variables[variable] = metric.to(device) if isinstance(metric, nn.Module) else metric
-        values += [(name, variable, part) for name, part in reported_by(metric, kind)]
-    checks.names_differ([name for name, _, _ in values])
-    return variables, tuple(values)
+def specs(name: str, given: Any) -> list[InputSpec] | None:
+    """The InputSpecs in a list, as `Model` takes them: one, several, or a dict by their names."""
+    if given is None:
+        return None
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    if isinstance(given, Mapping):
+        listed = [replace(spec, name=key) for key, spec in given.items()]
+    for spec in listed:
+        if not isinstance(spec, InputSpec):
+            raise TypeError(
+                f"{name} holds {spec!r}, but InputSpec objects are expected, such as "
+                'InputSpec((None, 1, 28, 28), name="image").'
+            )
+    return listed
 
 
-def reported_by(metric: Any, kind: str) -> list[tuple[str, Any]]:
-    """The names under which a metric reports, each with the part of its value that it means."""
-    if isinstance(metric, Metric):
-        names = metric.name()
-        return [(names, None)] if isinstance(names, str) else [(n, i) for i, n in enumerate(names)]
-    unused = copy.deepcopy(metric)  # torchmetrics: the form of its value tells
-    unused.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it was not updated yet
-        try:
-            value = unused.compute()
-        except ZeroDivisionError:  # a mean over nothing: one number, then
-            value = None
-    if isinstance(value, Mapping):
-        return [(name, name) for name in value]
-    if isinstance(value, torch.Tensor) and value.dim() == 1:
-        return [(f"{kind}_{i}", i) for i in range(len(value))]
-    return [(kind, None)]
+def batch_of(call: types.SimpleNamespace) -> Any:
+    """The batch of train_batch and the like: inputs and labels, each in a list or a dict."""
+    parts = [call.inputs, call.labels] if hasattr(call, "labels") else [call.inputs]
+    nests = []
+    for part in parts:
+        nest = [] if part is None else part
+        nests.append(tensors(nest if isinstance(nest, list | tuple) else [nest]))
+    return nests
+
+
+def tensors(nest: Any) -> Any:
+    """The nest with NumPy's arrays as tensors."""
+    if isinstance(nest, Mapping):
+        return {key: tensors(part) for key, part in nest.items()}
+    if isinstance(nest, list | tuple):
+        return [tensors(part) for part in nest]
+    return torch.as_tensor(nest) if isinstance(nest, np.ndarray) else nest
+
+
+def first_two(nest: Any) -> Any:
+    """The first two samples of a batch."""
+    if isinstance(nest, Mapping):
+        return {key: first_two(part) for key, part in nest.items()}
+    if isinstance(nest, list | tuple):
+        return [first_two(part) for part in nest]
+    return nest[:2] if isinstance(nest, torch.Tensor) and nest.dim() else nest
+
+
+def signature_of(part: Any) -> Any:
+    """What makes batches alike: the shape of a sample, and its type."""
+    return (part.shape[1:], part.dtype) if isinstance(part, torch.Tensor) else type(part)
+
+
+def steps_of(call: types.SimpleNamespace, batch_size: int) -> int | None:
+    """The batches in a pass over the call's data, if it knows its length."""
+    data = next(data for name, data in vars(call).items() if name.endswith("_data"))
+    length = checks.length_of(data)
+    if length is None or fetch_of(data) == "given" or isinstance(data, IterableDataset):
+        return None if isinstance(data, IterableDataset) else length
+    whole, rest = divmod(length, batch_size)
+    return whole + (rest > 0 and not getattr(call, "drop_last", False))
+
+
+def epochs_done(saved: dict[str, Any], call: types.SimpleNamespace) -> int:
+    """The epoch (from 0) in which a resumed training begins; after the last, if it is over."""
+    over = call.num_iters is not None and len(saved["step_losses"]) >= call.num_iters
+    epochs: int = call.epochs
+    return epochs if over or saved["stopped"] else min(saved["epochs"], epochs)

@@ -3,7 +3,7 @@
 import itertools
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from inspect import Parameter, signature
 from typing import Any
@@ -40,6 +40,8 @@ def remembered_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
     arguments: list[Any] = []
     keywords: dict[str, Any] = {}
     sure = True
+    if type(value).__init__ is object.__init__:
+        return [], {}, True  # it takes none
     for name, parameter in signature(type(value).__init__).parameters.items():
         if name == "self":
             continue
@@ -85,6 +87,12 @@ def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         module.named_parameters(remove_duplicate=False),
         module.named_buffers(remove_duplicate=False),
     )
+
+
+def stateful(names: Mapping[str, Any]) -> list[str]:
+    """The names of what has a state to begin from, besides data, metrics and callbacks."""
+    kinds = (torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler)
+    return [n for n, value in names.items() if n == "network" or isinstance(value, kinds)]
 
 
 # ---- whether two are alike

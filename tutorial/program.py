@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import dataclasses
 import inspect
 import linecache
 import signal
@@ -21,8 +22,10 @@ from tutorial import loops
 from tutorial.device import random_state
 from tutorial.display.report import Report
 from tutorial.history import History
+from tutorial.objects import stateful
 from tutorial.script import Script
 from tutorial.unroll import unroll
+from tutorial.wiring import Wiring
 
 if TYPE_CHECKING:
     from tutorial.proof import Proof
@@ -50,16 +53,20 @@ class Program:
         options: Mapping[str, Any],
         names: Mapping[str, Any],
         loop: "Program | str | Callable[..., Any] | None" = None,
+        wiring: Wiring | None = None,
     ) -> None:
         self.function = function
         self.title = title
         self.options = tuple(options.items())
         self.names = dict(names)
+        self.wiring = wiring or Wiring()  # the callbacks, and what they are told
         # The student's own loop, in place of ours.
         self.loop: str | Callable[..., Any] | None = (
             (loop.loop or loop.source) if isinstance(loop, Program) else loop
         )
-        self.state: dict[str, Any] | None = None  # where the call began, once `remember` was called
+        # Where the call began, once `remember` was called: its state, and its callbacks.
+        self.state: dict[str, Any] | None = None
+        self.began: dict[str, Any] = {}
 
     @property
     def source(self) -> str:
@@ -100,6 +107,7 @@ class Program:
             namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         waiting = report if self.loop is None else None
+        self.wiring.connect(namespace)
         try:
             with flushing_restored(), interrupts_between_steps(waiting):
                 if callable(self.loop):
@@ -175,12 +183,32 @@ class Program:
 
         return prove(self, history)
 
+    def elsewhere(self, folder: str) -> "Program":
+        """This program, but for its callbacks: they write their files into the folder."""
+        other = copy.copy(self)
+        current = self.wiring.callbacks | self.began
+        moved = {name: copy.copy(callback) for name, callback in current.items()}
+        for name, callback in moved.items():
+            for place in ("save_dir", "log_dir", "path"):
+                if getattr(callback, place, None) is not None:
+                    setattr(callback, place, str(Path(folder) / name))
+        params = dict(self.wiring.params)
+        if params.get("save_dir") is not None:
+            params["save_dir"] = folder
+        other.names = {**self.names, **moved}
+        other.began = {}
+        other.wiring = dataclasses.replace(self.wiring, callbacks=moved, params=params)
+        return other
+
     def remember(self) -> None:
         """Keep a copy of the state in which the call begins: weights, optimizer, chance."""
         self.state = {"random": random_state()}
-        for name in ("network", "optimizer"):
-            if name in self.names:
-                self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
+        for name in stateful(self.names):
+            self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
+        self.began = {n: detached(callback) for n, callback in self.wiring.callbacks.items()}
+        generators = [eval(code, {}, self.names) for code in self.wiring.generators]
+        if generators:
+            self.state["generators"] = [generator.get_state() for generator in generators]
 
     def _script(self) -> tuple[str, dict[str, Any]]:
         """The script's text, and the data for the file beside it."""
@@ -194,13 +222,16 @@ class Program:
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
+        if self.wiring.schedulers or self.wiring.callbacks:
+            used.add("optimizer")
         for name, value in self.names.items():
-            if name in used:
-                script.make(name, fresh(value))
-        data = {**self.state, **script.saved}
-        if "optimizer" not in used:
-            data.pop("optimizer", None)
-        return script.render(self.title, self.source), data
+            if name in used and name != "model":
+                script.make(name, fresh(self.began.get(name, value)))
+        if self.wiring.callbacks.keys() & used:
+            script.wire(self.wiring)
+        script.restore(self.state, self.wiring.generators)
+        kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
+        return script.render(self.title, self.source), {**kept, **script.saved}
 
     # ---- how it looks
 
@@ -248,6 +279,17 @@ def numbers(losses: Sequence[Any]) -> list[float]:
     if len(losses) and all(isinstance(loss, torch.Tensor) for loss in losses):
         return torch.stack([loss.detach() for loss in losses]).tolist()
     return [float(loss) for loss in losses]
+
+
+def detached(callback: Any) -> Any:
+    """A copy of a callback as it is now, without what it was connected to."""
+    copied = copy.copy(callback)
+    for name in ("model", "params"):
+        vars(copied).pop(name, None)
+    try:
+        return copy.deepcopy(copied)
+    except TypeError:  # it holds something like an open file
+        return copied
 
 
 def fresh(value: Any) -> Any:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import torch
 from tutorial.device import set_random_state, unchanged_randomness
 from tutorial.display.report import Report
 from tutorial.history import History
+from tutorial.objects import stateful
 
 if TYPE_CHECKING:
     from tutorial.program import Program
@@ -31,8 +33,9 @@ name, keys, *rest = state["numpy"]
 numpy.random.set_state((name, keys.numpy(), *rest))
 names = runpy.run_path(script, run_name="__main__")
 kept = {k: names[k] for k in ("step_losses", "rows", "result", "outputs") if k in names}
-for k in ("network", "optimizer"):
-    if k in names:
+names["network"] = getattr(names["network"], "_orig_mod", names["network"])  # not the compiled one
+for k in names:
+    if k in ("network", "optimizer", "scaler") or k.startswith("scheduler"):
         kept[k] = names[k].state_dict()
 torch.save(kept, results)
 """
@@ -77,6 +80,8 @@ KINDS = {
     "outputs": "predictions",
     "network": "weight tensors",
     "optimizer": "optimizer values",
+    "scheduler": "scheduler values",
+    "scaler": "scaler values",
 }
 
 
@@ -92,7 +97,7 @@ def prove(program: "Program", history: History | None = None) -> Proof:
 def run_script(program: "Program") -> dict[str, Any]:
     """What the standalone script computes."""
     with tempfile.TemporaryDirectory() as folder:
-        script = program.save(Path(folder) / "script.py")
+        script = program.elsewhere(folder).save(Path(folder) / "script.py")
         lines = script.read_text(encoding="utf-8").splitlines()
         head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
         if "# You must supply" in head:
@@ -103,7 +108,6 @@ def run_script(program: "Program") -> dict[str, Any]:
             [sys.executable, "-I", "-c", RUNNER, script, results, threads],
             capture_output=True,
             text=True,
-            cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": threads},
         )
         if ran.returncode != 0:
@@ -114,16 +118,26 @@ def run_script(program: "Program") -> dict[str, Any]:
 
 def run_copy(program: "Program") -> dict[str, Any]:
     """What the call computes, on copies of the model's objects and from the same state."""
-    assert program.state is not None
+    begin = program.state
+    assert begin is not None
     data = {name: value for name, value in program.names.items() if name.endswith("_data")}
-    # One deepcopy for all, so that the optimizer's copy holds the weights of the network's copy.
-    names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
-    for name in ("network", "optimizer"):
-        if name in names:
-            names[name].load_state_dict(copy.deepcopy(program.state[name]))
-    with unchanged_randomness():
-        set_random_state(program.state["random"])
-        result = program.run(Report(), **names)
+    with tempfile.TemporaryDirectory() as folder:
+        program = program.elsewhere(folder)
+        # One deepcopy for all, so that the optimizer's copy holds the weights of the network's.
+        names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
+        for name in stateful(names):
+            names[name].load_state_dict(copy.deepcopy(begin[name]))
+        generators = [eval(code, {}, names) for code in program.wiring.generators]
+        before = [generator.get_state() for generator in generators]
+        for generator, state in zip(generators, begin.get("generators", ()), strict=True):
+            generator.set_state(state)
+        with unchanged_randomness(), warnings.catch_warnings():
+            # A copied optimizer does not remember which scheduler looks at its steps.
+            warnings.filterwarnings("ignore", "Seems like `optimizer.step")
+            set_random_state(begin["random"])
+            result = program.run(Report(), **names)
+        for generator, state in zip(generators, before, strict=True):
+            generator.set_state(state)
     return results_of(program, names, result)
 
 
@@ -134,8 +148,9 @@ def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[s
     else:
         found = {"result" if isinstance(result, dict) else "outputs": result}
     found["network"] = names["network"].state_dict()
-    if program.function in ("fit", "train_batch"):
-        found["optimizer"] = names["optimizer"].state_dict()
+    for name in stateful(names):
+        if program.function in ("fit", "train_batch"):
+            found[name] = names[name].state_dict()
     return found
 
 

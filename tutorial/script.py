@@ -83,6 +83,8 @@ class Script:
         self.saved: dict[str, Any] = {}  # data, by the key under which the script finds it
         self.weights: dict[int, str] = {}  # id of a parameter of the network -> its name
         self.restoring = False  # inside a module whose whole state is loaded
+        self.restores: list[str] = []  # the lines that load the state in which the call began
+        self.restored_keys = {"random"}
 
     def make(self, name: str, value: Any) -> None:
         """Add the line that makes `value` under `name`; or a request to supply it."""
@@ -134,22 +136,48 @@ class Script:
             "# The file beside this one holds the state in which the call began:",
             f"start = {load}",
         ]
-        restore = ['network.load_state_dict(start["network"])']
-        if "optimizer" in self.made or "optimizer" in self.supply:
-            restore.append('optimizer.load_state_dict(start["optimizer"])')
-        restore.append('torch.set_rng_state(start["random"]["torch"])')
-        if torch.cuda.is_available():
-            restore.append('torch.cuda.set_rng_state_all(start["random"]["cuda"])')
         paragraphs = [
             "\n".join(head),
             "\n".join(merged(self.imports.values())),
             "\n".join(begin),
             *(f"\n{source}" for source in self.copies.values()),
             "\n" * bool(self.copies) + "\n".join(self.lines),
-            "\n".join(restore),
+            "\n".join(self.restores),
             program,
         ]
         return "\n\n".join(paragraphs)
+
+    def wire(self, wiring: Any) -> None:
+        """Add the lines that connect the callbacks, as `Wiring.connect` does."""
+        self.imports["SimpleNamespace"] = "from types import SimpleNamespace"
+        parts = [
+            "network=network",
+            "optimizer=optimizer" if "optimizer" in self.made else "optimizer=None",
+            "scaler=scaler" if "scaler" in self.made else "scaler=None",
+            f"schedulers=[{', '.join(wiring.schedulers)}]",
+            f"generators=[{', '.join(wiring.generators)}]",
+            f"callbacks=[{', '.join(wiring.callbacks)}]",
+            "stop_training=False",
+        ]
+        self.lines += [
+            bracketed("model = SimpleNamespace(", parts, ")"),
+            "for callback in model.callbacks:\n"
+            "    callback.set_model(model)\n"
+            f"    callback.set_params({self.code(wiring.params, 'params')})",
+        ]
+
+    def restore(self, state: dict[str, Any], generators: list[str]) -> None:
+        """Add the lines that bring all into the state in which the call began."""
+        for name in state:
+            if name in self.made or name in self.supply:
+                self.restores.append(f'{name}.load_state_dict(start["{name}"])')
+                self.restored_keys.add(name)
+        for i, code in enumerate(generators):
+            self.restores.append(f'{code}.set_state(start["generators"][{i}])')
+            self.restored_keys.add("generators")
+        self.restores.append('torch.set_rng_state(start["random"]["torch"])')
+        if torch.cuda.is_available():
+            self.restores.append('torch.cuda.set_rng_state_all(start["random"]["cuda"])')
 
     # ---- objects
 
@@ -194,6 +222,14 @@ class Script:
                 return self.call("partial", [value.func, *value.args], value.keywords, name)
             case torch.optim.Optimizer():
                 return self.optimizer(value)
+            case torch.Generator():  # its state is loaded afterwards
+                self.lines.append(f"{name} = torch.Generator()")
+                self.made[name] = value
+                return name
+            case torch.optim.lr_scheduler.LRScheduler():
+                return self.scheduler(value, name)
+            case torch.amp.GradScaler():
+                return self.scaler(value)
             case DataLoader():
                 return self.loader(value, name)
             case Dataset():  # on a line of its own: others may share it
@@ -316,11 +352,36 @@ class Script:
         ]
         return f"{cls}({bracketed('[', dicts, ']')})"
 
+    def scheduler(self, scheduler: Any, name: str) -> str:
+        """Its class with the arguments that it remembers; its state is loaded afterwards."""
+        cls = self.reference(type(scheduler))
+        try:
+            arguments, keywords, _ = remembered_arguments(scheduler)
+            keywords.pop("last_epoch", None)
+            return self.call(cls, arguments, keywords, name)
+        except CannotWriteError:  # it does not: then the state must do
+            rest = {key: v for key, v in vars(scheduler).items() if key != "optimizer"}
+            made = f"{self.reference(remade)}({cls}, {self.code(rest, name)})"
+            self.restores.append(f"{name}.optimizer = optimizer")
+            return made
+
+    def scaler(self, scaler: torch.amp.GradScaler) -> str:
+        options = {
+            "init_scale": scaler._init_scale,
+            "growth_factor": scaler.get_growth_factor(),
+            "backoff_factor": scaler.get_backoff_factor(),
+            "growth_interval": scaler.get_growth_interval(),
+        }
+        usual = {key: p.default for key, p in signature(torch.amp.GradScaler).parameters.items()}
+        chosen = {key: value for key, value in options.items() if value != usual[key]}
+        return self.call("torch.amp.GradScaler", [scaler._device], chosen, "scaler")
+
     def loader(self, loader: DataLoader[Any], name: str) -> str:
         data = self.line(f"{name}_set", loader.dataset)
         order: Any = loader.sampler
         random = type(order) is RandomSampler
-        shuffle = random and vars(order) == vars(RandomSampler(order.data_source))
+        plain = random and RandomSampler(order.data_source, generator=loader.generator)
+        shuffle = random and vars(order) == vars(plain)
         options: dict[str, Any] = {}
         if loader.batch_sampler is not None and loader.batch_size is None:
             options["batch_sampler"] = loader.batch_sampler

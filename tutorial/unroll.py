@@ -7,7 +7,12 @@ data, and leaves the rest as a program. Its rules, each a `leave_` method below:
 - an `if`, `and`, `or` or `a if b else c` whose test is decided keeps only the side that counts;
 - a `for` or a comprehension over a known tuple is written out, once for each item;
 - a call of a function of `loops.py` is replaced by the body of that function;
-- an argument that only repeats the callee's default says nothing, and goes.
+- an argument that only repeats the callee's default says nothing, and goes; so does `with` a
+  `nullcontext()`;
+- where x, y or y_hat is several tensors, so is what is written: `network(x)` becomes
+  `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. BATCH says how a batch
+  `(x, y)` is taken apart, OUTPUT the same of the network's output, CALL how it is called, and SIZE
+  how `len(x)` is counted.
 
 It works on LibCST's concrete syntax tree, which keeps comments. A comment lives and dies with the
 line it belongs to.
@@ -16,9 +21,10 @@ line it belongs to.
 import inspect
 import io
 import json
+import re
 import tokenize
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -27,8 +33,14 @@ from libcst import matchers as m
 
 from tutorial import loops
 
+# What is written in another way where a batch is more than one x and one y.
+OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
+LEN_X = m.Call(m.Name("len"), [m.Arg(m.Name("x"))])
+NETWORK_X = m.Call(m.Name("network"), [m.Arg(m.Name("x"))])
+
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
+LONGEST = 83  # columns: a longer dict is written with an item on each line
 WIDEST = 48  # columns: a longer line does not move its neighbours' comments to the right
 
 
@@ -36,6 +48,19 @@ class Code(str):
     """A piece of code as an option's value, such as the name of a metric's variable."""
 
     __slots__ = ()
+
+
+def variable(thing: Any, taken: Collection[str], suffix: str = "") -> Code:
+    """A name for the thing in the loop, by its class: early_stopping, then early_stopping_2.
+
+    >>> variable(ValueError(), ["value_error"])
+    'value_error_2'
+    """
+    words = type(thing).__name__.replace("NaN", "Nan")
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", words).lower()
+    stem = re.sub(r"\W", "_", kind + suffix)
+    alike = [name for name in taken if re.fullmatch(rf"{stem}(_\d+)?", name)]
+    return Code(f"{stem}_{len(alike) + 1}" if alike else stem)
 
 
 @lru_cache(maxsize=256)
@@ -54,15 +79,29 @@ def unroll(function: str, options: tuple[tuple[str, Any], ...]) -> str:
         >>> print(unroll("predict_batch", ()))
         network.eval()  # dropout off; batch norm uses what it learned
         with torch.no_grad():
-            outputs = [network(x)]
+            y_hat = network(x)
+        outputs = [y_hat]
         <BLANKLINE>
     """
     values = {name: getattr(loops, name) for name in vars(loops) if name.isupper()}
     known = {name: literal(value) for name, value in (values | dict(options)).items()}
+    # While the rules work, each of several is a name, though it may be a piece: batch["image"].
+    pieces = {
+        f"_{name}_{i}_": piece
+        for name, several in options
+        if name.islower()
+        for i, piece in enumerate(several)
+    }
+    for name, several in options:
+        if name.islower():
+            known[name] = literal(tuple(Code(f"_{name}_{i}_") for i in range(len(several))))
     body = Evaluator(known).body_of(function)
     if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
         body = body[:-1]  # a program has no caller to return to
-    return align_comments(cst.Module(body).code.lstrip("\n"))
+    code = cst.Module(body).code.lstrip("\n")
+    for name, piece in pieces.items():
+        code = code.replace(name, piece)
+    return align_comments(code)
 
 
 @cache
@@ -70,6 +109,14 @@ def functions() -> dict[str, cst.FunctionDef]:
     """The syntax trees of the functions of `loops.py`, by name."""
     module = cst.parse_module(inspect.getsource(loops))
     return {node.name.value: node for node in module.body if isinstance(node, cst.FunctionDef)}
+
+
+@cache
+def reserved_names() -> set[str]:
+    """All names that a program may use; an input's name must be another one."""
+    source = inspect.getsource(loops)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME} - {"x", "y"}
 
 
 def literal(value: Any) -> cst.BaseExpression:
@@ -83,7 +130,8 @@ def _spell(value: Any) -> str:
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)  # as repr, with the quotes that we use
     if isinstance(value, tuple):
-        return "(" + "".join(f"{_spell(item)}, " for item in value) + ")"
+        items = [_spell(item) for item in value]
+        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
     return repr(value)
 
 
@@ -92,7 +140,9 @@ class Evaluator(cst.CSTTransformer):
 
     def __init__(self, known: Mapping[str, cst.BaseExpression]) -> None:
         super().__init__()
-        self.known = known
+        # A variable that is several: x, of which each is written. (An option is in capitals.)
+        self.several = {k: v for k, v in known.items() if isinstance(v, cst.Tuple) and k.islower()}
+        self.known = {k: v for k, v in known.items() if k not in self.several}
 
     # ---- names
 
@@ -105,6 +155,45 @@ class Evaluator(cst.CSTTransformer):
     def leave_AnnAssign(self, original_node: cst.AnnAssign, updated_node: cst.AnnAssign) -> Any:
         assert updated_node.value is not None
         return cst.Assign([cst.AssignTarget(updated_node.target)], updated_node.value)
+
+    # ---- several in place of one
+
+    def each(self, node: Any) -> list[Any]:
+        """The node, written once for each of the variable that it mentions."""
+        for name, items in self.several.items():
+            if m.findall(node, m.Name(name)):
+                return [_visit(node, {name: item.value}) for item in items.elements]
+        return [node]
+
+    def leave_Tuple(self, original_node: cst.Tuple, updated_node: cst.Tuple) -> cst.Tuple:
+        elements = [each for element in updated_node.elements for each in self.each(element)]
+        if len(elements) == len(updated_node.elements):
+            return updated_node.with_changes(elements=elements)
+        plain = [element.with_changes(comma=cst.MaybeSentinel.DEFAULT) for element in elements]
+        return updated_node.with_changes(elements=plain)
+
+    def leave_List(self, original_node: cst.List, updated_node: cst.List) -> cst.List:
+        elements = [each for element in updated_node.elements for each in self.each(element)]
+        plain = [element.with_changes(comma=cst.MaybeSentinel.DEFAULT) for element in elements]
+        return updated_node.with_changes(elements=plain)
+
+    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:
+        target, value = updated_node.targets[0].target, updated_node.value
+        if not isinstance(target, cst.Name) or target.value not in self.several:
+            return updated_node
+        whole: Any = self.several[target.value].with_changes(lpar=[], rpar=[])
+        if target.value == "y_hat" and self.says("OUTPUT"):
+            whole = self.known["OUTPUT"]
+            if isinstance(whole, cst.Tuple) and len(whole.elements) > 1:
+                whole = whole.with_changes(lpar=[], rpar=[])
+        values = self.each(value)
+        if len(values) > 1:
+            value = cst.Tuple([cst.Element(each) for each in values], lpar=[], rpar=[])
+        return updated_node.with_changes(targets=[cst.AssignTarget(whole)], value=value)
+
+    def says(self, option: str) -> bool:
+        """Whether the option says something else than usual."""
+        return option in self.known and not m.matches(self.known[option], m.Name("None"))
 
     # ---- decisions
 
@@ -147,6 +236,10 @@ class Evaluator(cst.CSTTransformer):
 
     def leave_For(self, original_node: cst.For, updated_node: cst.For) -> Any:
         if not isinstance(updated_node.iter, cst.Tuple):
+            if m.matches(original_node.target, OF_BATCHES) and self.says("BATCH"):
+                step = cst.ensure_type(updated_node.target, cst.Tuple).elements[0]
+                target = cst.Tuple([step, cst.Element(self.known["BATCH"])], lpar=[], rpar=[])
+                return updated_node.with_changes(target=target)
             return updated_node
         statements: list[Statement] = []
         for element in updated_node.iter.elements:
@@ -166,6 +259,11 @@ class Evaluator(cst.CSTTransformer):
             elements.append(cst.DictElement(key, value))
         return cst.Dict(elements)
 
+    def leave_With(self, original_node: cst.With, updated_node: cst.With) -> Any:
+        if m.matches(updated_node.items[0].item, m.Call(m.Name("nullcontext"))):
+            return _flatten(updated_node.leading_lines, _statements(updated_node.body))
+        return updated_node
+
     # ---- what is written out joins its surroundings
 
     def leave_Dict(self, original_node: cst.Dict, updated_node: cst.Dict) -> cst.Dict:
@@ -176,7 +274,21 @@ class Evaluator(cst.CSTTransformer):
             else:
                 elements.append(element)
         plain = [element.with_changes(comma=cst.MaybeSentinel.DEFAULT) for element in elements]
-        return cst.Dict(plain)
+        merged = cst.Dict(plain)
+        if len(cst.Module([]).code_for_node(merged)) <= LONGEST:
+            return merged
+        item = cst.ParenthesizedWhitespace(indent=True, last_line=cst.SimpleWhitespace("    "))
+        end = cst.ParenthesizedWhitespace(indent=True)
+        commas = [cst.Comma(whitespace_after=item)] * (len(plain) - 1)
+        return cst.Dict(  # an item on each line
+            [
+                element.with_changes(comma=comma)
+                for element, comma in zip(
+                    plain, [*commas, cst.Comma(whitespace_after=end)], strict=True
+                )
+            ],
+            lbrace=cst.LeftCurlyBrace(whitespace_after=item),
+        )
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> Any:
         return updated_node.with_changes(
@@ -188,14 +300,21 @@ class Evaluator(cst.CSTTransformer):
     # ---- calls
 
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
-        call = updated_node.with_changes(
-            args=_without_defaults(updated_node),
-            whitespace_before_args=cst.SimpleWhitespace(""),
-        )
-        match self._inline(call):
+        if m.matches(original_node, LEN_X):
+            first = self.each(updated_node)[0]
+            return self.known["SIZE"] if self.says("SIZE") else first
+        if m.matches(original_node, NETWORK_X) and self.says("CALL"):
+            return self.known["CALL"]
+        match self._inline(updated_node):
             case [cst.SimpleStatementLine(body=[cst.Return(value=cst.BaseExpression() as value)])]:
                 return value  # a function of one expression
-        return call
+            case []:
+                arguments = _without_defaults(updated_node)
+                return updated_node.with_changes(
+                    args=[each for argument in arguments for each in self.each(argument)],
+                    whitespace_before_args=cst.SimpleWhitespace(""),
+                )
+        return updated_node
 
     def leave_SimpleStatementLine(
         self, original_node: cst.SimpleStatementLine, updated_node: cst.SimpleStatementLine
@@ -219,8 +338,10 @@ class Evaluator(cst.CSTTransformer):
         if not isinstance(call.func, cst.Name) or call.func.value not in functions():
             return []
         names = [p.name.value for p in functions()[call.func.value].params.params]
-        arguments = dict(zip(names, (arg.value for arg in call.args), strict=True))
-        return Evaluator({**self.known, **arguments}).body_of(call.func.value)
+        arguments: dict[str, cst.BaseExpression] = dict(
+            zip(names, (arg.value for arg in call.args), strict=True)
+        )
+        return Evaluator({**self.known, **arguments, **self.several}).body_of(call.func.value)
 
     def body_of(self, function: str) -> list[Statement]:
         """The function's statements after its docstring, evaluated, up to the first sure return."""
@@ -235,6 +356,8 @@ class Evaluator(cst.CSTTransformer):
 
 def decide(test: cst.BaseExpression) -> tuple[bool, bool]:
     """Whether a test holds no name any more, so that its truth is sure; and that truth."""
+    if isinstance(test, cst.Tuple):
+        return True, bool(test.elements)
     if m.findall(test, m.Name() & ~m.Name("True") & ~m.Name("False") & ~m.Name("None")):
         return False, False
     with warnings.catch_warnings():

@@ -1,0 +1,259 @@
+"""What a batch holds: which of its parts are inputs, which are labels, and their names in the loop.
+
+A plain batch is a pair (x, y). But there may be several inputs and labels, nested or in dicts, and
+a network may give several outputs. A look at the first samples tells how to take them apart.
+"""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from tutorial.inputs import InputSpec
+from tutorial.unroll import Code
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a batch is taken apart, and what the loop calls its parts.
+
+    Attributes:
+        batch: the pattern: '(x, y)', '((image, text), y)', or 'batch' for a dict.
+        x: the inputs: ('x',), ('image', 'text'), or ('batch["image"]', 'batch["text"]').
+        y: the labels, likewise.
+        call: how the network is called, if not with x.
+        output: the pattern of what the network returns, if that is not one tensor.
+        y_hat: its parts: ('y_hat_0', 'y_hat_1'), or ('y_hat["digit"]', 'y_hat["parity"]').
+        keys: the keys, where the network returns a dict.
+    """
+
+    batch: str = "(x, y)"
+    x: tuple[str, ...] = ("x",)
+    y: tuple[str, ...] = ("y",)
+    call: str | None = None
+    output: str | None = None
+    y_hat: tuple[str, ...] = ("y_hat",)
+    keys: tuple[str, ...] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What of this is not plain, as options for `unroll`."""
+        plain = Form()
+        names = [
+            name for name in ("x", "y", "y_hat") if getattr(self, name) != getattr(plain, name)
+        ]
+        options: dict[str, Any] = {name: tuple(map(Code, getattr(self, name))) for name in names}
+        if self.batch != plain.batch:
+            options["BATCH"] = Code(self.batch)
+        if self.call is not None:
+            options["CALL"] = Code(self.call)
+        if self.output is not None:
+            options |= {"OUTPUT": Code(self.output), "OUTPUTS": "several"}
+        if self.keys is not None:
+            options |= {"OUTPUTS": "named", "NAMES": self.keys}
+        return options
+
+    def unpack(self, batch: Any) -> dict[str, Any]:
+        """The batch's parts by the names of their variables, as the loop's `for` binds them."""
+        names: dict[str, Any] = {}
+        exec(f"{self.batch} = batch", {"batch": batch}, names)
+        return names
+
+    def with_output(self, y_hat: Any) -> "Form":
+        """This form, for a network that returns such a thing."""
+        if isinstance(y_hat, Mapping):
+            parts = tuple(code for code, _ in pieces("y_hat", y_hat))
+            return replace(self, output="y_hat", y_hat=parts, keys=tuple(map(str, y_hat)))
+        if isinstance(y_hat, list | tuple):
+            names = numbered("y_hat", len(list(variables(y_hat))))
+            return replace(self, output=pattern(y_hat, iter(names)), y_hat=tuple(names))
+        return self
+
+
+def take_apart(
+    batch: Any,
+    network: nn.Module,
+    inputs: Sequence[InputSpec] | None = None,
+    labels: Sequence[InputSpec] | None = None,
+    predicting: bool = False,
+) -> Form:
+    """Find out what in a batch are inputs and what are labels, and name them.
+
+    If `inputs` are given, so many tensors are the inputs, and the rest are labels. Else a pair with
+    a nest in it is (inputs, labels); and of a flat batch the network gets as many parts as its
+    forward has arguments without a default. From a dict it gets those that forward can take.
+
+    Args:
+        batch: a tensor, or a nest of tuples, lists and dicts of tensors.
+        network: what takes the inputs.
+        inputs: what the inputs are, if that was said.
+        labels: what the labels are, if that was said.
+        predicting: labels are not needed, and have no names.
+
+    Raises:
+        ValueError: the batch does not hold what is said of it.
+    """
+    if isinstance(batch, Mapping):
+        return of_dict(batch, network, inputs, labels)
+    parts = list(variables(batch))
+    count = inputs_among(batch, parts, network, inputs, labels, predicting)
+    x_names = named("x", count, inputs)
+    y_names = named("y", len(parts) - count, labels)
+    x = [piece for name, part in zip(x_names, parts, strict=False) for piece in pieces(name, part)]
+    y = [
+        piece
+        for name, part in zip(y_names, parts[count:], strict=True)
+        for piece in pieces(name, part)
+    ]
+    call = None
+    if any(isinstance(part, Mapping) and not fits(part, network) for part in parts[:count]):
+        call = f"network({', '.join(x_names)})"  # it takes a dict as it is
+    return Form(
+        batch=pattern(batch, iter([*x_names, *(["_"] * len(y_names) if predicting else y_names)])),
+        x=tuple(code for code, _ in x),
+        y=tuple(code for code, _ in y),
+        call=call,
+    )
+
+
+def of_dict(
+    batch: Mapping[str, Any],
+    network: nn.Module,
+    inputs: Sequence[InputSpec] | None,
+    labels: Sequence[InputSpec] | None,
+) -> Form:
+    """The form of a batch that is a dict: `batch`, and the parts that its keys name."""
+    takes = [name for name in parameters(network) if name in batch]
+    x_keys = [str(spec.name) for spec in inputs] if inputs else takes
+    rest = [key for key in batch if key not in x_keys]
+    y_keys = [str(spec.name) for spec in labels] if labels is not None else rest
+    missing = [key for key in (*x_keys, *y_keys) if key not in batch]
+    if missing or not x_keys:
+        raise ValueError(
+            f"a batch is a dict with the keys {', '.join(map(repr, batch))}, but "
+            f"{f'{missing[0]!r} is not among them' if missing else 'none of them is an input'}: "
+            f"{type(network).__name__}.forward takes {', '.join(parameters(network)) or 'nothing'}."
+            " Say which are the inputs: Model(network, inputs=[InputSpec(shape, name=key), ...])."
+        )
+    x = [piece for key in x_keys for piece in pieces(item("batch", key), batch[key])]
+    y = [piece for key in y_keys for piece in pieces(item("batch", key), batch[key])]
+    call = None
+    if not inputs and takes != parameters(network)[: len(takes)]:
+        keywords = [f"{key}={item('batch', key)}" for key in x_keys]
+        call = f"network({', '.join(keywords)})"
+    return Form("batch", tuple(code for code, _ in x), tuple(code for code, _ in y), call)
+
+
+def inputs_among(
+    batch: Any,
+    parts: list[Any],
+    network: nn.Module,
+    inputs: Sequence[InputSpec] | None,
+    labels: Sequence[InputSpec] | None,
+    predicting: bool,
+) -> int:
+    """How many of the parts are inputs: the first ones."""
+    if inputs or labels:
+        sizes = [len(list(pieces("", part))) for part in parts]
+        said = len(inputs) if inputs else sum(sizes) - len(labels or ())
+        for count in range(len(parts) + 1):
+            if sum(sizes[:count]) == said and (labels is None or predicting or not inputs):
+                return count
+            if sum(sizes[:count]) == said and sum(sizes[count:]) == len(labels or ()):
+                return count
+        raise ValueError(
+            f"a batch holds {sum(sizes)} tensors, but Model(inputs=..., labels=...) names "
+            f"{len(inputs or ())} inputs and {len(labels or ())} labels. Name each tensor once."
+        )
+    if not isinstance(batch, list | tuple):
+        return 1
+    if len(batch) == 2 and any(isinstance(part, list | tuple | Mapping) for part in batch):
+        return len(list(variables(batch[0])))
+    needed = required(network)
+    most = len(parts) if predicting or len(parts) == 1 else len(parts) - 1
+    return most if needed is None else min(max(needed, 1), most)
+
+
+# ---- the network's arguments
+
+
+def parameters(network: nn.Module) -> list[str]:
+    """The names of the arguments that forward takes."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    given = inspect.signature(network.forward).parameters.values()
+    return [parameter.name for parameter in given if parameter.kind in kinds]
+
+
+def required(network: nn.Module) -> int | None:
+    """How many arguments forward must be given; None if it takes any number."""
+    given = inspect.signature(network.forward).parameters
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in given.values()):
+        return None
+    return sum(given[name].default is inspect.Parameter.empty for name in parameters(network))
+
+
+def fits(part: Mapping[str, Any], network: nn.Module) -> bool:
+    """Whether the keys are the first arguments of forward, in order: then it gets the values."""
+    return list(part) == parameters(network)[: len(part)] and len(part) > 1
+
+
+# ---- nests, and code for their parts
+
+
+def variables(nest: Any) -> Iterator[Any]:
+    """What a pattern binds to names: all that is in tuples and lists."""
+    if isinstance(nest, list | tuple):
+        for part in nest:
+            yield from variables(part)
+    else:
+        yield nest
+
+
+def pattern(nest: Any, names: Iterator[str]) -> str:
+    """The pattern that takes tuples and lists apart: '((x_0, x_1), y)'."""
+    if not isinstance(nest, list | tuple):
+        return next(names)
+    parts = [pattern(part, names) for part in nest]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+
+
+def pieces(code: str, part: Any) -> Iterator[tuple[str, Any]]:
+    """The tensors in a variable, each with its code: x, or x["image"] and so on for a dict."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            yield from pieces(item(code, key), value)
+    elif isinstance(part, list | tuple):
+        for i, value in enumerate(part):
+            yield from pieces(f"{code}[{i}]", value)
+    else:
+        yield code, part
+
+
+def item(code: str, key: Any) -> str:
+    """Code for an item of a dict."""
+    return f"{code}[{json.dumps(key) if isinstance(key, str) else repr(key)}]"
+
+
+def named(stem: str, count: int, specs: Sequence[InputSpec] | None) -> list[str]:
+    """Names for the inputs or the labels: those that were said, else x, or x_0, x_1, ..."""
+    names = numbered(stem, count)
+    if specs is not None and len(specs) == count:
+        return [spec.name or name for spec, name in zip(specs, names, strict=True)]
+    return names
+
+
+def numbered(stem: str, count: int) -> list[str]:
+    """x, or x_0, x_1, ..."""
+    return [stem] if count == 1 else [f"{stem}_{i}" for i in range(count)]
+
+
+def moved(nest: Any, device: str) -> Any:
+    """The nest with its tensors on the device."""
+    if isinstance(nest, Mapping):
+        return {key: moved(part, device) for key, part in nest.items()}
+    if isinstance(nest, list | tuple):
+        return [moved(part, device) for part in nest]
+    return nest.to(device) if isinstance(nest, torch.Tensor) else nest

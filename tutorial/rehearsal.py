@@ -1,0 +1,355 @@
+"""Before a call runs: one or two samples go through network, losses and metrics.
+
+So wrong data is refused before anything is trained, changed or lost, and it is seen how a batch is
+to be taken apart, and what the network returns.
+"""
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    default_collate,
+    default_convert,
+)
+
+from tutorial.batches import Form, moved, numbered, take_apart
+from tutorial.checks import kind_of, shape_of
+from tutorial.device import unchanged_randomness
+from tutorial.measures import Parts
+
+# Losses that take class indices, and losses that take labels in the shape of the predictions.
+BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
+BY_SHAPE = (
+    nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss,
+    nn.PoissonNLLLoss, nn.KLDivLoss, nn.SoftMarginLoss, F.mse_loss, F.l1_loss, F.smooth_l1_loss,
+    F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a rehearsal found out.
+
+    Attributes:
+        form: how a batch is taken apart, and what the network returns.
+        parts: what loss_fn returns, and how much a batch counts.
+        x: the inputs of the first samples; empty if none could be looked at.
+    """
+
+    form: Form
+    parts: Parts
+    x: tuple[Any, ...] = ()
+
+
+def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
+    """Send one or two samples through network, losses and metrics, and explain what fails.
+
+    Nothing changes by it: the network is in evaluation mode, no gradient is kept, and chance goes
+    on as if nothing had been drawn. An iterator is not touched, since a batch cannot be put back.
+
+    Args:
+        name: what the data is for: 'train_data', 'eval_data', 'test_data', or 'the batch'.
+        data: the data.
+        fetch: how batches come from it: see `loader` in loops.py.
+        model: the Model.
+
+    Raises:
+        ValueError: something does not fit; the message says what, and what to do.
+    """
+    predicting = name == "test_data"
+    try:
+        with as_before(model.network), torch.set_grad_enabled(name == "train_data"):
+            batch = first_samples(data, fetch)
+            if batch is None:
+                return Seen(form_said(model, predicting), Parts())
+            return _rehearse(name, batch, data, model, predicting)
+    except Exception as error:
+        error.add_note(f"(seen in a rehearsal with the first samples of {name}; nothing changed)")
+        raise
+
+
+@contextmanager
+def as_before(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards the modes of before, and chance as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with unchanged_randomness():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def form_said(model: Any, predicting: bool) -> Form:
+    """The form of batches that cannot be looked at: as Model(inputs=..., labels=...) says."""
+    several = len(model.measures.loss_fns) if len(model.measures.loss_fns) > 1 else 1
+    x = [spec.name for spec in model.inputs or ()]
+    y = [spec.name for spec in model.labels or ()]
+    x = [a or b for a, b in zip(x, numbered("x", len(x)), strict=True)] or ["x"]
+    y = [a or b for a, b in zip(y, numbered("y", len(y)), strict=True)] or numbered("y", several)
+    unpacked = [*x, "*_"] if predicting else [*x, *y]
+    form = Form(f"({', '.join(unpacked)})", tuple(x), tuple(y))
+    return form if several == 1 else form.with_output([0.0] * several)
+
+
+def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) -> Seen:
+    """The rehearsal itself. It runs the very code that will stand in the loop."""
+    paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
+    if not predicting and model.inputs is None and not paired:
+        raise ValueError(
+            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
+            "expected. Two tensors become pairs with TensorDataset(x, y)."
+        )
+    form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
+    names = moved(form.unpack(batch), model.device)
+    x = tuple(values(form.x, names))
+    specs_fit(name, form, x, model.inputs)
+    y_hat = _network(name, form, names, x, model)
+    form = form.with_output(y_hat)
+    if predicting:
+        return Seen(form, Parts(), x)
+    exec(f"{form.output or 'y_hat'} = _y_hat", {"_y_hat": y_hat}, names)
+    measures = model.measures
+    every = _all_labels(data) if len(form.y) == 1 else None
+    losses: Any = []
+    for variable, loss_fn in measures.loss_fns.items():
+        guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
+        if len(guess) == len(truth) == 1:
+            labels_fit(name, guess[0], truth[0], every, loss_fn)
+        losses.append(_loss(name, loss_fn, guess, truth))
+    for variable, metric in measures.metrics.items():
+        guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
+        _metric(name, metric, guess, truth)
+    result = losses[0] if len(losses) == 1 else losses
+    numbers_fit(name, result)
+    return Seen(
+        form, Parts(losses[0] if len(losses) == 1 else None, size_code(form, model, every)), x
+    )
+
+
+def values(codes: tuple[str, ...], names: dict[str, Any]) -> list[Any]:
+    """What the codes stand for."""
+    return [eval(code, {}, names) for code in codes]
+
+
+def numbers_fit(name: str, losses: Any) -> None:
+    """Refuse losses that are no numbers, or from which nothing can be learned."""
+    listed = losses if isinstance(losses, list | tuple) else [losses]
+    listed = list(losses.values()) if isinstance(losses, Mapping) else listed
+    for loss in listed:
+        if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+            raise ValueError(
+                f"the loss function returns {kind_of(loss)}, but one number is expected, a tensor "
+                'of shape (). Let it average over the batch: reduction="mean", or loss.mean().'
+            )
+    if listed and name == "train_data" and not any(loss.requires_grad for loss in listed):
+        raise ValueError(
+            "the loss does not depend on the network's weights, so nothing can be learned. "
+            "Somewhere between them is a detach(), an item(), an argmax() or a torch.no_grad()."
+        )
+    if not all(torch.isfinite(loss).all() for loss in listed):
+        warnings.warn(
+            f"{name}: the loss of the first samples is {[float(loss) for loss in listed]}, not a "
+            "finite number. Look for nan, inf or a division by zero in the inputs and the loss.",
+            stacklevel=2,
+        )
+
+
+def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
+    """Refuse inputs that are not what Model(inputs=...) says."""
+    for code, value, spec in zip(form.x, x, specs or (), strict=False):
+        sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
+        fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
+        if not fit or value.dtype != spec.dtype:
+            raise ValueError(
+                f"{name}: the input {code} is {kind_of(value)}, but Model(inputs=...) says shape "
+                f"{spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
+            )
+
+
+def size_code(form: Form, model: Any, every: torch.Tensor | None) -> str | None:
+    """How much a batch counts in a mean, if that is not its number of samples len(x).
+
+    A loss with class weights averages over its labels' weights, and skips those it is to ignore.
+    For the mean over all batches to be the same, a batch must count as much as it did there.
+    """
+    [loss_fn, *more] = model.measures.loss_fns.values()
+    kinds = isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) and len(form.y) == 1
+    if more or not kinds or loss_fn.reduction != "mean":
+        return None
+    y, skipped = form.y[0], loss_fn.ignore_index
+    skips = every is not None and bool((every == skipped).any())
+    count = None
+    if loss_fn.weight is not None and (every is None or not every.is_floating_point()):
+        count = f"loss_fn.weight[{f'{y}[{y} != {skipped}]' if skips else y}].sum()"
+    elif skips:
+        count = f"({y} != {skipped}).sum()"
+    return f"{count}.item()" if count and model.device == "cpu" else count
+
+
+def first_samples(data: Any, fetch: str) -> Any:
+    """A batch of the first one or two samples, or None where one cannot look without taking."""
+    if isinstance(data, IterableDataset) or isinstance(
+        getattr(data, "dataset", None), IterableDataset
+    ):
+        return None
+    if isinstance(data, list | tuple):
+        return data[0]
+    if isinstance(data, DataLoader):
+        if data.batch_size is None and data.batch_sampler is None:
+            return None  # its sampler decides what an index is
+        samples = [data.dataset[i] for i in range(min(2, len(data.dataset)))]  # type: ignore[arg-type]
+        return data.collate_fn(samples)
+    if fetch == "given":
+        return None
+    indices = list(range(min(2, len(data))))
+    return data[indices] if fetch == "batches" else default_collate([data[i] for i in indices])
+
+
+def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> None:
+    """Refuse labels of which the loss would make something else than is meant."""
+    if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):
+        return
+    options = vars(loss_fn) if isinstance(loss_fn, nn.Module) else {}
+    kind = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
+    if isinstance(loss_fn, partial):
+        kind, options = loss_fn.func, loss_fn.keywords
+    if kind in BY_SHAPE:
+        _labels_of_one_shape(name, y_hat, y)
+    if kind in BY_INDEX:
+        _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
+
+
+def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
+    if y_hat.shape == y.shape:
+        return
+    fix = "Let the network's last layer give as many numbers as a label has."
+    if y_hat.squeeze().shape == y.squeeze().shape:
+        fix = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
+    raise ValueError(
+        f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
+        f"{shape_of(y_hat)}; the loss would compare every label with every prediction. {fix}"
+    )
+
+
+def _labels_by_index(
+    name: str, y_hat: torch.Tensor, y: torch.Tensor, all_labels: Any, ignored: int
+) -> None:
+    whole = not y.is_floating_point()
+    if y_hat.dim() < 2:
+        raise ValueError(
+            f"{name}: the predictions have shape {shape_of(y_hat)}, but a score for every class is "
+            "expected, shape (N, classes). For one score a sample: nn.BCEWithLogitsLoss()."
+        )
+    if y.shape == y_hat.shape:  # probabilities of the classes
+        if whole:
+            raise ValueError(
+                f"{name}: the labels have shape {shape_of(y)} and {y.dtype}: one-hot? Class "
+                "indices are expected, y.argmax(1), or probabilities, y.float()."
+            )
+        return
+    if y.dim() == y_hat.dim() and y.shape[1] == 1:
+        raise ValueError(
+            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but class indices "
+            f"of shape {shape_of(y)[:1] + shape_of(y)[2:]} are expected: y.squeeze(1) drops it."
+        )
+    if y.dtype not in (torch.int64, torch.uint8):
+        raise ValueError(
+            f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
+            "Convert them: y.long()."
+        )
+    classes = y_hat.shape[1]
+    labels = y if all_labels is None else all_labels
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignored)]
+    if wrong.numel():
+        raise ValueError(
+            f"{name}: there is a label {int(wrong[0])}, but the network gives scores for "
+            f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
+            "classes from 0, or give the last layer more outputs."
+        )
+
+
+def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], model: Any) -> Any:
+    """What the network returns."""
+    network = model.network
+    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
+    call = form.call or f"network({', '.join(form.x)})"
+    try:
+        with model.precision.autocast():
+            return eval(call, {"network": network}, names)
+    except Exception as error:
+        fix = "Compare them with what the first layer expects."
+        if not all(isinstance(part, torch.Tensor) for part in x):
+            fix = "Make tensors of them: torch.as_tensor(x)."
+        elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
+            fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
+        elif isinstance(error, TypeError) and "argument" in str(error):
+            fix = (
+                "Say what the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
+            )
+        shown = " and ".join(map(kind_of, x)) or "nothing"
+        raise ValueError(
+            f"{name}: the network cannot take its inputs, {shown}: {error}. {fix}"
+        ) from error
+
+
+def _loss(name: str, loss_fn: Any, guess: list[Any], truth: list[Any]) -> Any:
+    try:
+        return loss_fn(*guess, *truth)
+    except Exception as error:
+        whole = any(isinstance(y, torch.Tensor) and not y.is_floating_point() for y in truth)
+        fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
+        if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
+            fix = (
+                " It gets all outputs and all labels; for one loss an output, give a list of them."
+            )
+        raise ValueError(
+            f"{name}: the loss cannot compare the predictions, {' and '.join(map(kind_of, guess))},"
+            f" with the labels, {' and '.join(map(kind_of, truth)) or 'none'}: {error}.{fix}"
+        ) from error
+
+
+def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
+    metric = copy.deepcopy(metric)
+    try:
+        metric.reset()
+        metric.update(*(y_hat.detach() for y_hat in guess), *truth)
+    except Exception as error:
+        raise ValueError(
+            f"{name}: {type(metric).__name__} cannot measure the predictions, "
+            f"{' and '.join(map(kind_of, guess))}, by the labels, "
+            f"{' and '.join(map(kind_of, truth)) or 'none'}: {error}"
+        ) from error
+
+
+def _all_labels(data: Any) -> torch.Tensor | None:
+    """All labels at once, where they lie together; else the first ones must do."""
+    labels: Any = None
+    if isinstance(data, DataLoader):
+        plain = data.collate_fn in (default_collate, default_convert)
+        labels = _all_labels(data.dataset) if plain else None
+    elif type(data) is Subset:
+        labels = _all_labels(data.dataset)
+        labels = None if labels is None else labels[list(data.indices)]
+    elif isinstance(data, list | tuple):  # of batches
+        parts = [batch[1] for batch in data if isinstance(batch, list | tuple)]
+        if all(isinstance(part, torch.Tensor) for part in parts):
+            labels = torch.cat([part.flatten() for part in parts])
+    elif type(data) is TensorDataset:
+        labels = data.tensors[1]
+    elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
+        labels = getattr(data, "targets", None) if data.target_transform is None else None
+    return labels if isinstance(labels, torch.Tensor) else None
