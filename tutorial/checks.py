@@ -120,8 +120,8 @@ def loss_fits(loss_fn: Any) -> None:
         )
 
 
-def loop_given(loop: Any, network: nn.Module) -> None:
-    """Refuse a loop that cannot run, and warn of one that forgets `network.train()`."""
+def loop_given(loop: Any) -> None:
+    """Refuse a loop that cannot run."""
     if (
         loop is not None
         and not isinstance(loop, str)
@@ -179,7 +179,7 @@ def watch_hand_loops(optimizer: torch.optim.Optimizer, network: nn.Module) -> An
                 "optimizer.step() while the network is in evaluation mode: dropout is off, and "
                 "batch norm does not learn. evaluate and predict leave it so. Call network.train() "
                 "before you train.",
-                stacklevel=5,
+                stacklevel=3,
             )
 
     return optimizer.register_step_pre_hook(look)
@@ -237,7 +237,6 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
             "never learn. Make it with this network's model.parameters(), or freeze what is not "
             "to learn: weight.requires_grad_(False)."
         )
-    only_the_networks(network, optimizer, loss_fns)
 
 
 def only_the_networks(
@@ -252,7 +251,7 @@ def only_the_networks(
             f"the optimizer holds {len(others)} parameters that are not the network's: they get no "
             "gradient from it, and do not learn. Was the optimizer made for another network? Make "
             "it with model.parameters().",
-            stacklevel=4,
+            stacklevel=3,
         )
 
 

@@ -116,6 +116,7 @@ class Model:
         self.measures = Measures(loss, metrics, self.device)
         if optimizer is not None:  # only now: a refused call changes nothing
             choose_fused(optimizer)
+            checks.only_the_networks(self.network, optimizer, self.measures.loss_fns)
             if self._watch is not None:
                 self._watch.remove()
             self._watch = checks.watch_hand_loops(optimizer, self.network)
@@ -636,7 +637,7 @@ class Model:
         wiring = wiring or Wiring()
         arguments = vars(call)
         loop = arguments.pop("loop", None)
-        checks.loop_given(loop, self.network)
+        checks.loop_given(loop)
         self.examples = tuple(x[:2].detach().cpu() for x in seen.x) or self.examples
         measured, means = self.measures.options(seen.form, seen.parts)
         options |= {

@@ -5,7 +5,9 @@ data, `due` after each step, `update` where `due` said yes, and `finish` at the 
 evaluation or a prediction. It is also where a user's interrupt takes effect: between two steps.
 """
 
+import math
 import time
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ Logs = Mapping[str, float]
 class Report:
     """Tells nothing (verbose=0), and ends the loop after the step in which an interrupt came."""
 
+    warned = False  # that the loss is not finite
     interrupted = False  # set from outside, when the user asks to stop
     title = ""  # what is running: 'epoch 1/5', 'evaluate' or 'predict'
     part = ""  # what of it, if not the main part: 'evaluate ' after the training of an epoch
@@ -43,7 +46,19 @@ class Report:
         """So far the means are these."""
 
     def finish(self, logs: Logs) -> None:
-        """An epoch, an evaluation or a prediction is done, with these means."""
+        """An epoch, an evaluation or a prediction is done, with these means.
+
+        Warns, once in a call, if the loss has become nan or infinite.
+        """
+        if not self.warned and not math.isfinite(logs.get("loss", 0.0)):
+            self.warned = True
+            warnings.warn(
+                f"{self.title}: the mean loss is {logs['loss']}, so there is nothing to learn from "
+                "it any more. Try a smaller learning rate or clip_grad_norm=1.0, or look for nan "
+                "in the data. callbacks.TerminateOnNaN() ends a training at such a step, and keeps "
+                "the last good weights.",
+                stacklevel=2,
+            )
         self.title = ""
 
     def close(self) -> None:
