@@ -3,11 +3,14 @@
 The cases are drawn pairwise: every two values of every two options meet in some case.
 """
 
+import copy
 import itertools
 import random
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +24,11 @@ from tutorial import loops, unroll
 from tutorial.proof import flat, identical
 
 OPTIONS: dict[str, list[Any]] = {
-    "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad"],
-    "network": ["dropout", "batch norm"],
+    "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Adadelta"],
+    "network": ["dropout", "batch norm", "two heads"],
+    "class_weights": [False, True],
     "metrics": [0, 1, 2],
-    "data": ["tensors", "samples", "loader", "batches"],
+    "data": ["tensors", "samples", "loader", "batches", "dicts"],
     "eval_data": [False, True],
     "batch_size": [32, 50],  # of 150 samples: 4 * 32 + 22, and 3 * 50
     "epochs": [1, 3],
@@ -34,12 +38,16 @@ OPTIONS: dict[str, list[Any]] = {
     "accumulate_grad_batches": [1, 2, 3],
     "clip_grad_norm": [None, 0.5],
     "num_iters": [None, 2, 7],
+    "schedule": [None, "step", "epoch"],
+    "amp_configs": [None, "O1", "O2", "float16"],
+    "callbacks": [None, "recorder", "early stopping"],
+    "save_dir": [False, True],
 }
 
 
-def pairwise(options: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def pairwise(options: dict[str, list[Any]], seed: int) -> list[dict[str, Any]]:
     """Few cases in which every pair of values of every two options occurs (greedy, seeded)."""
-    chance = random.Random(0)
+    chance = random.Random(seed)
     names = list(options)
     missing = {
         (a, u, b, v)
@@ -61,23 +69,36 @@ def pairwise(options: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return cases
 
 
-CASES = pairwise(OPTIONS)
+# Every pair of values, in five different surroundings.
+CASES = [case for seed in range(5) for case in pairwise(OPTIONS, seed)]
 
 
 class Samples(Dataset):
     """A data set that must be asked for one sample at a time, and forgets how it was made."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, keys: tuple[str, ...] = ()) -> None:
+        self.keys = keys
         self.x = torch.randn(count, 8)
         self.y = (self.x @ torch.randn(8, 3)).argmax(1)
+
+    def whole(self) -> tuple[torch.Tensor, ...]:
+        """The inputs and the labels; of two heads, two of each."""
+        if "left" in self.keys:
+            return self.x[:, :5], self.x[:, 5:], self.y, (self.y > 0).long()
+        return self.x, self.y
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> Any:
         if not isinstance(index, int):
             raise TypeError("one at a time")
-        return self.x[index], self.y[index]
+        return tuple(part[index] for part in self.whole())
+
+
+class Dicts(Samples):
+    def __getitem__(self, index: int) -> Any:
+        return dict(zip(self.keys, super().__getitem__(index), strict=True))
 
 
 class Normed(nn.Module):
@@ -92,37 +113,92 @@ class Normed(nn.Module):
         return self.layers(torch.tanh(x))
 
 
-def parts(case: dict[str, Any]) -> dict[str, Any]:
-    """Network, optimizer, loss, metrics and data: the same at every call."""
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(5, 8), nn.Linear(3, 8)
+        self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 2)])
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> list[torch.Tensor]:
+        hidden = torch.relu(self.left(left) + self.right(right))
+        return [head(hidden) for head in self.heads]
+
+
+class Recorder(tl.callbacks.Callback):
+    """Keeps what it is told."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.logs: list[Any] = [logs]
+
+    def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+        self.logs.append((step, logs))
+
+    def on_eval_end(self, logs: Any = None) -> None:
+        self.logs.append(logs)
+
+
+def make_network(case: dict[str, Any]) -> nn.Module:
+    if case["network"] == "batch norm":
+        return Normed(12)
+    if case["network"] == "two heads":
+        return TwoHeads()
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3))
+
+
+KEYS = {
+    "dropout": ("input", "label"),
+    "batch norm": ("x", "label"),
+    "two heads": ("left", "right", "label", "other"),
+}
+
+
+def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
+    """Network, optimizer, loss, metrics and data: the same at every call.
+
+    By hand, one casts the weights for O2, and chooses the fused optimizer; `prepare` does it too.
+    """
     tl.seed(5)
-    samples = Samples(150)
+    keys = KEYS[case["network"]]
+    kind = Dicts if case["data"] == "dicts" else Samples
+    samples = kind(150, keys)
     given = {
-        "tensors": TensorDataset(samples.x, samples.y),
+        "tensors": TensorDataset(*samples.whole()),
         "samples": samples,
+        "dicts": samples,
         "loader": DataLoader(
             samples,
             batch_size=case["batch_size"],
             shuffle=case["shuffle"],
             drop_last=case["drop_last"],
         ),
-        "batches": list(zip(samples.x.split(40), samples.y.split(40), strict=True)),
+        "batches": list(zip(*(part.split(40) for part in samples.whole()), strict=True)),
     }
-    if case["network"] == "dropout":
-        network: nn.Module = nn.Sequential(
-            nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3)
-        )
-    else:
-        network = Normed(12)
+    network = make_network(case)
+    kind_of_optimizer = getattr(torch.optim, case["optimizer"])
     options = {"momentum": 0.9, "nesterov": True} if case["optimizer"] == "SGD" else {}
-    optimizer = getattr(torch.optim, case["optimizer"])(network.parameters(), lr=0.05, **options)
-    metrics = [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")]
+    if by_hand and case["amp_configs"] == "O2":
+        for module in network.modules():
+            if isinstance(module, nn.Linear):
+                module.to(torch.bfloat16)
+    momentum_overflows = case["optimizer"] == "SGD" and case["amp_configs"] == "float16"
+    if by_hand and "fused" in signature(kind_of_optimizer).parameters and not momentum_overflows:
+        options["fused"] = True
+    optimizer = kind_of_optimizer(network.parameters(), lr=0.05, **options)
+    metrics: Any = [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")]
+    metrics = metrics[: case["metrics"]]
+    weight = torch.tensor([1.0, 2.0, 0.5]) if case["class_weights"] else None
+    loss_fn: Any = nn.CrossEntropyLoss(weight, label_smoothing=0.1)
+    if case["network"] == "two heads":
+        loss_fn, metrics = [loss_fn, nn.CrossEntropyLoss()], [metrics, []]
+    schedule = case["schedule"] and torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5)
     return {
         "network": network,
         "optimizer": optimizer,
-        "loss_fn": nn.CrossEntropyLoss(label_smoothing=0.1),
-        "metrics": metrics[: case["metrics"]],
+        "loss_fn": loss_fn,
+        "metrics": metrics,
         "train_data": given[case["data"]],
-        "eval_data": Samples(70) if case["eval_data"] else None,
+        "eval_data": kind(70, keys) if case["eval_data"] else None,
+        "schedule": schedule,
     }
 
 
@@ -132,100 +208,184 @@ FIT = (
 )  # fmt: skip
 
 
-def prepared(case: dict[str, Any]) -> tuple[tl.Model, dict[str, Any]]:
+def stops(case: dict[str, Any]) -> bool:
+    return case["callbacks"] == "early stopping" and case["eval_data"]
+
+
+def prepared(case: dict[str, Any], folder: Path) -> tuple[tl.Model, dict[str, Any]]:
     p = parts(case)
     model = tl.Model(p["network"])
-    model.prepare(p["optimizer"], p["loss_fn"], p["metrics"])
+    amp = {"dtype": "float16"} if case["amp_configs"] == "float16" else case["amp_configs"]
+    model.prepare(p["optimizer"], p["loss_fn"], p["metrics"], amp)
+    callbacks: list[tl.callbacks.Callback] = []
+    if p["schedule"] is not None:
+        by_epoch = case["schedule"] == "epoch"
+        callbacks.append(tl.callbacks.LRScheduler(p["schedule"], by_epoch=by_epoch or None))
+    if stops(case):
+        callbacks.append(tl.callbacks.EarlyStopping(verbose=0))
+    elif case["callbacks"]:
+        callbacks.append(Recorder())
     call = {name: case[name] for name in FIT} | {
         "train_data": p["train_data"],
         "eval_data": p["eval_data"],
+        "callbacks": callbacks,
+        "save_dir": folder if case["save_dir"] else None,
     }
     tl.seed(6)
     return model, call
 
 
-def by_fit(case: dict[str, Any]) -> dict[str, Any]:
-    model, call = prepared(case)
+def by_fit(case: dict[str, Any], folder: Path = Path("unused")) -> dict[str, Any]:
+    model, call = prepared(case, folder)
     history = model.fit(**call, verbose=0)
+    if case["save_dir"]:
+        saved = torch.load(folder / "final.pt", weights_only=True)
+        assert not differences(saved["network"], model.network.state_dict())
+        assert saved["fit"]["step_losses"] == history.step_losses
+    recorded = [c.logs for c in call["callbacks"] if isinstance(c, Recorder)]
     return {
         "step_losses": history.step_losses,
         "rows": history.rows,
         "network": model.network.state_dict(),
         "optimizer": model.optimizer.state_dict(),
+        "recorded": recorded,
     }
 
 
 def by_hand(case: dict[str, Any]) -> dict[str, Any]:
     """What a careful person writes without this library."""
-    p = parts(case)
-    network, optimizer, loss_fn = p["network"], p["optimizer"], p["loss_fn"]
-    if "fused" in optimizer.defaults:  # as `prepare` chooses it, and the unrolled script shows it
-        optimizer.param_groups[0]["fused"] = True
+    p = parts(case, by_hand=True)
+    network, optimizer = p["network"], p["optimizer"]
+    amp = case["amp_configs"]
+    autocast = (
+        torch.autocast("cpu", torch.float16 if amp == "float16" else torch.bfloat16)
+        if amp
+        else nullcontext()
+    )
+    scaler = torch.amp.GradScaler("cpu", enabled=amp == "float16")
     loader = p["train_data"]
-    if case["data"] in ("tensors", "samples"):
+    if case["data"] in ("tensors", "samples", "dicts"):
         loader = DataLoader(
             loader,
             batch_size=case["batch_size"],
             shuffle=case["shuffle"],
             drop_last=case["drop_last"],
         )
+
+    def forward(batch: Any) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+        """The losses (of two heads: both), their sum in front; and the scores of the first head."""
+        tensors = list(batch.values()) if isinstance(batch, dict) else list(batch)
+        half = len(tensors) // 2
+        with autocast:
+            y_hat = network(*tensors[:half])
+            if half == 1:
+                losses = [p["loss_fn"](y_hat, tensors[1])]
+            else:
+                each = zip(p["loss_fn"], y_hat, tensors[2:], strict=True)
+                losses = [fn(guess, truth) for fn, guess, truth in each]
+                losses = [losses[0] + losses[1], *losses]
+        return losses, tensors, y_hat if half == 1 else y_hat[0]
+
+    def size(tensors: list[torch.Tensor]) -> float:
+        """What a batch counts in a mean."""
+        if case["class_weights"] and len(tensors) == 2:
+            return p["loss_fn"].weight[tensors[1]].sum().item()
+        return len(tensors[0])
+
     k, limit = case["accumulate_grad_batches"], case["num_iters"]
     tl.seed(6)
-    step_losses, rows = [], []
+    step_losses: list[float] = []
+    rows: list[dict[str, Any]] = []
+    recorded: list[Any] = [{}]
+    best, best_weights, worse = float("inf"), None, 0
     for epoch in range(case["epochs"]):
         network.train()
-        counted, total, right = 0, 0.0, torch.zeros(3, dtype=torch.long)
-        group = 0
-        for i, (x, y) in enumerate(loader):
-            y_hat = network(x)
-            loss = loss_fn(y_hat, y)
-            (loss if k == 1 else loss * len(x)).backward()
-            group += len(x)
-            step_losses.append(loss.item())
+        means = Means(case)
+        group = 0.0
+        for i, batch in enumerate(loader):
+            losses, tensors, y_hat = forward(batch)
+            n = size(tensors)
+            scaler.scale(losses[0] if k == 1 else losses[0] * n).backward()
+            group += n
+            step_losses.append(losses[0].item())
             if (i + 1) % k == 0 or i + 1 == len(loader) or len(step_losses) == limit:
                 if k > 1:
                     for weight in network.parameters():
                         weight.grad /= group
                 if case["clip_grad_norm"] is not None:
+                    scaler.unscale_(optimizer)
                     nn.utils.clip_grad_norm_(network.parameters(), case["clip_grad_norm"])
-                optimizer.step()
+                before = scaler.get_scale()
+                scaler.step(optimizer)
+                scaler.update()
                 optimizer.zero_grad()
-                group = 0
-            total, counted = total + loss.item() * len(x), counted + len(x)
-            right += hits(y_hat, y)
+                group = 0.0
+                if case["schedule"] == "step" and scaler.get_scale() >= before:
+                    p["schedule"].step()
+            means.update(losses, y_hat, tensors, n)
+            recorded.append((i, means.value() | {"batch_size": n}))
             if len(step_losses) == limit:
                 break
-        rows.append({"epoch": epoch + 1, "loss": total / counted, **shares(right, counted, case)})
+        rows.append({"epoch": epoch + 1} | means.value())
+        if case["schedule"] == "epoch":
+            p["schedule"].step()
         last = epoch + 1 == case["epochs"] or len(step_losses) == limit
         if p["eval_data"] is not None and (last or (epoch + 1) % case["eval_freq"] == 0):
             network.eval()
-            counted, total, right = 0, 0.0, torch.zeros(3, dtype=torch.long)
+            means = Means(case)
             with torch.no_grad():
-                for x, y in DataLoader(p["eval_data"], batch_size=case["batch_size"]):
-                    y_hat = network(x)
-                    total, counted = total + loss_fn(y_hat, y).item() * len(x), counted + len(x)
-                    right += hits(y_hat, y)
-            rows[-1]["eval_loss"] = total / counted
-            rows[-1] |= {f"eval_{k}": v for k, v in shares(right, counted, case).items()}
+                for batch in DataLoader(p["eval_data"], batch_size=case["batch_size"]):
+                    losses, tensors, y_hat = forward(batch)
+                    means.update(losses, y_hat, tensors, size(tensors))
+            rows[-1] |= {f"eval_{name}": value for name, value in means.value().items()}
+            recorded.append(means.value())
+            if stops(case):
+                if means.value()["loss"] < best:
+                    best, worse = means.value()["loss"], 0
+                    best_weights = copy.deepcopy(network.state_dict())
+                else:
+                    worse = 1
+                    break
         if len(step_losses) == limit:
             break
+    if worse:
+        network.load_state_dict(best_weights)
     return {
         "step_losses": step_losses,
         "rows": rows,
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "recorded": [recorded] if case["callbacks"] and not stops(case) else [],
     }
 
 
-def hits(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """How many labels are among the best one (twice: two metrics ask) and the best two guesses."""
-    best = y_hat.detach().sort(dim=1, descending=True).indices == y[:, None]
-    return torch.stack([best[:, 0].sum(), best[:, 0].sum(), best[:, :2].sum()])
+class Means:
+    """The means so far of the losses and metrics of a case."""
 
+    def __init__(self, case: dict[str, Any]) -> None:
+        names = [[], ["acc"], ["acc", "best_top1", "best_top2"]][case["metrics"]]
+        heads = case["network"] == "two heads"
+        self.names = [f"{name}_0" if heads else name for name in names]
+        self.losses = ["loss", "loss_0", "loss_1"] if heads else ["loss"]
+        self.sums, self.weight, self.count = [0.0] * len(self.losses), 0.0, 0
+        self.right = torch.zeros(3, dtype=torch.long)
 
-def shares(right: torch.Tensor, counted: int, case: dict[str, Any]) -> dict[str, float]:
-    names = [[], ["acc"], ["acc", "best_top1", "best_top2"]][case["metrics"]]
-    return {name: n / counted for name, n in zip(names, right.tolist(), strict=False)}
+    def update(self, losses: list[Any], y_hat: Any, tensors: list[Any], size: float) -> None:
+        self.sums = [s + loss.item() * size for s, loss in zip(self.sums, losses, strict=True)]
+        self.weight += size
+        self.count += len(tensors[0])
+        best = (
+            y_hat.detach().sort(dim=1, descending=True).indices
+            == tensors[len(tensors) // 2][:, None]
+        )
+        self.right += torch.stack([best[:, 0].sum(), best[:, 0].sum(), best[:, :2].sum()])
+
+    def value(self) -> dict[str, float]:
+        shares = [n / self.count for n in self.right.tolist()]
+        return {
+            **{name: s / self.weight for name, s in zip(self.losses, self.sums, strict=True)},
+            **dict(zip(self.names, shares, strict=False)),
+        }
 
 
 RUN_ALL = """
@@ -238,6 +398,7 @@ for script in sorted(Path(sys.argv[1]).glob("*.py")):
     names = runpy.run_path(str(script))
     kept = {k: names[k] for k in ("step_losses", "rows")}
     kept |= {k: names[k].state_dict() for k in ("network", "optimizer")}
+    kept["recorded"] = [names["recorder"].logs] if "recorder" in names else []
     torch.save(kept, script.with_suffix(".result"))
 """
 
@@ -247,7 +408,7 @@ def by_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[
     """The scripts of all cases, run one after the other in one fresh process."""
     folder = tmp_path_factory.mktemp("scripts")
     for number, case in enumerate(CASES):
-        model, call = prepared(case)
+        model, call = prepared(case, folder / "saved" / f"{number:03}")
         model.unroll("fit", **call).save(folder / f"{number:03}.py")
     ran = subprocess.run(
         [sys.executable, "-I", "-c", RUN_ALL, str(folder)], capture_output=True, text=True, cwd="/"
@@ -261,20 +422,22 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     return [key for key in a | b if not identical(a.get(key), b.get(key))]
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # all overflowed
+@pytest.mark.filterwarnings("ignore:.*the mean loss is nan")  # in float16, and is nan by hand too
 @pytest.mark.parametrize("number", range(len(CASES)))
 def test_fit_script_and_hand_are_equal_bit_for_bit(
-    number: int, by_script: Callable[[int], dict[str, Any]]
+    number: int, by_script: Callable[[int], dict[str, Any]], tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
     case = CASES[number]
-    fit = by_fit(case)
+    fit = by_fit(case, tmp_path)
     assert len(fit["step_losses"]) >= min(case["num_iters"] or 2, 2)
     assert not differences(fit, by_script(number))
     assert not differences(fit, by_hand(case))
 
 
 def test_every_pair_of_options_is_among_the_cases() -> None:
-    assert 20 <= len(CASES) <= 80
+    assert len(CASES) >= 200
     for a, b in itertools.combinations(OPTIONS, 2):
         pairs = {(repr(case[a]), repr(case[b])) for case in CASES}
         assert len(pairs) == len(OPTIONS[a]) * len(OPTIONS[b])
@@ -304,7 +467,8 @@ def test_a_broken_loop_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert old in source
     monkeypatch.setattr(inspect, "getsource", lambda thing: source.replace(old, new))
     case = CASES[0] | {"metrics": 1, "epochs": 3, "network": "dropout", "eval_data": False}
-    case |= {"num_iters": None, "accumulate_grad_batches": 1}
+    case |= {"num_iters": None, "accumulate_grad_batches": 1, "amp_configs": None}
+    case |= {"callbacks": None, "save_dir": False, "class_weights": False, "schedule": None}
     unroll.functions.cache_clear()
     unroll.unroll.cache_clear()
     try:
@@ -363,7 +527,7 @@ def test_each_epoch_has_its_own_order(data) -> None:
 
 
 def test_the_folder_of_scripts_never_names_tutorial(tmp_path: Path) -> None:
-    model, call = prepared(CASES[0])
+    model, call = prepared(CASES[0], tmp_path)
     text = model.unroll("fit", **call).save(tmp_path / "fit.py").read_text()
     code = "\n".join(line.split("#")[0] for line in text.splitlines())
     assert "tutorial" not in code

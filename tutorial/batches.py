@@ -6,8 +6,9 @@ a network may give several outputs. A look at the first samples tells how to tak
 
 import inspect
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from inspect import Parameter
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ class Form:
     """How a batch is taken apart, and what the loop calls its parts.
 
     Attributes:
-        batch: the pattern: '(x, y)', '((image, text), y)', or 'batch' for a dict.
+        batch: the pattern: '(x, y)', '((image, text), y)', '(inputs, y)' where the inputs are a
+            dict, or 'batch' where all is one.
         x: the inputs: ('x',), ('image', 'text'), or ('batch["image"]', 'batch["text"]').
         y: the labels, likewise.
         call: how the network is called, if not with x.
@@ -100,8 +102,8 @@ def take_apart(
         return of_dict(batch, network, inputs, labels)
     parts = list(variables(batch))
     count = inputs_among(batch, parts, network, inputs, labels, predicting)
-    x_names = named("x", count, inputs)
-    y_names = named("y", len(parts) - count, labels)
+    x_names = named("x", parts[:count], inputs)
+    y_names = named("y", parts[count:], labels)
     x = [piece for name, part in zip(x_names, parts, strict=False) for piece in pieces(name, part)]
     y = [
         piece
@@ -109,8 +111,10 @@ def take_apart(
         for piece in pieces(name, part)
     ]
     call = None
-    if any(isinstance(part, Mapping) and not fits(part, network) for part in parts[:count]):
+    if any(isinstance(part, Mapping) for part in parts[:count]):
         call = f"network({', '.join(x_names)})"  # it takes a dict as it is
+        if count == 1 and set(parts[0]) <= set(parameters(network)):
+            call = call_by_names(x_names[0], parts[0], network)
     return Form(
         batch=pattern(batch, iter([*x_names, *(["_"] * len(y_names) if predicting else y_names)])),
         x=tuple(code for code, _ in x),
@@ -140,10 +144,7 @@ def of_dict(
         )
     x = [piece for key in x_keys for piece in pieces(item("batch", key), batch[key])]
     y = [piece for key in y_keys for piece in pieces(item("batch", key), batch[key])]
-    call = None
-    if not inputs and takes != parameters(network)[: len(takes)]:
-        keywords = [f"{key}={item('batch', key)}" for key in x_keys]
-        call = f"network({', '.join(keywords)})"
+    call = None if inputs else call_by_names("batch", x_keys, network)
     return Form("batch", tuple(code for code, _ in x), tuple(code for code, _ in y), call)
 
 
@@ -170,9 +171,15 @@ def inputs_among(
         )
     if not isinstance(batch, list | tuple):
         return 1
-    if len(batch) == 2 and any(isinstance(part, list | tuple | Mapping) for part in batch):
+    if len(batch) <= 2 and any(isinstance(part, list | tuple | Mapping) for part in batch):
         return len(list(variables(batch[0])))
     needed = required(network)
+    if needed is None and predicting and len(parts) > 1:
+        raise ValueError(
+            f"a batch holds {len(parts)} tensors, and {type(network).__name__}.forward takes any "
+            "number of inputs, so it is not known which of them are labels. Say what the inputs "
+            "are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
+        )
     most = len(parts) if predicting or len(parts) == 1 else len(parts) - 1
     return most if needed is None else min(max(needed, 1), most)
 
@@ -180,24 +187,30 @@ def inputs_among(
 # ---- the network's arguments
 
 
-def parameters(network: nn.Module) -> list[str]:
-    """The names of the arguments that forward takes."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+def parameters(network: nn.Module, also: Any = Parameter.KEYWORD_ONLY) -> list[str]:
+    """The names of the arguments that forward takes; with also=None those without a keyword."""
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, also)
     given = inspect.signature(network.forward).parameters.values()
     return [parameter.name for parameter in given if parameter.kind in kinds]
 
 
 def required(network: nn.Module) -> int | None:
-    """How many arguments forward must be given; None if it takes any number."""
+    """How many arguments forward must be given by place; None if it takes any number."""
     given = inspect.signature(network.forward).parameters
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in given.values()):
+    if any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in given.values()):
         return None
-    return sum(given[name].default is inspect.Parameter.empty for name in parameters(network))
+    return sum(given[name].default is Parameter.empty for name in parameters(network, None))
 
 
-def fits(part: Mapping[str, Any], network: nn.Module) -> bool:
-    """Whether the keys are the first arguments of forward, in order: then it gets the values."""
-    return list(part) == parameters(network)[: len(part)] and len(part) > 1
+def call_by_names(code: str, keys: Iterable[str], network: nn.Module) -> str:
+    """The call of the network with a dict's items, whose keys are the names of its arguments.
+
+    By place, if they are the first ones; else with keywords.
+    """
+    names = [name for name in parameters(network) if name in keys]
+    if names == parameters(network, None)[: len(names)]:
+        return f"network({', '.join(item(code, name) for name in names)})"
+    return f"network({', '.join(f'{name}={item(code, name)}' for name in names)})"
 
 
 # ---- nests, and code for their parts
@@ -237,10 +250,12 @@ def item(code: str, key: Any) -> str:
     return f"{code}[{json.dumps(key) if isinstance(key, str) else repr(key)}]"
 
 
-def named(stem: str, count: int, specs: Sequence[InputSpec] | None) -> list[str]:
+def named(stem: str, parts: Sequence[Any], specs: Sequence[InputSpec] | None) -> list[str]:
     """Names for the inputs or the labels: those that were said, else x, or x_0, x_1, ..."""
-    names = numbered(stem, count)
-    if specs is not None and len(specs) == count:
+    if len(parts) == 1 and isinstance(parts[0], Mapping):
+        return [{"x": "inputs", "y": "labels"}[stem]]  # a dict of them
+    names = numbered(stem, len(parts))
+    if specs is not None and len(specs) == len(parts):
         return [spec.name or name for spec, name in zip(specs, names, strict=True)]
     return names
 

@@ -1,15 +1,21 @@
 """Saving and loading what was learned: plain state_dicts in one file, never half-written."""
 
 import os
-import pickle
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from tutorial.device import random_state
+
+# What schedulers note in the optimizer's groups, beside its own options.
+NOTED_BY_SCHEDULERS = (
+    "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr",
+)  # fmt: skip
 
 
 def state_of(model: Any) -> dict[str, Any]:
@@ -48,29 +54,38 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
         The path, with its ending.
 
     Raises:
-        OSError: the file cannot be written; an earlier one is left as it was.
+        OSError: the file cannot be written, such as on a full disk; an earlier one is left as it
+            was.
     """
     path = with_ending(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(beside, "wb") as file:
-            torch.save(state, file)
+            torch.save(without_numpy(state), file)
             file.flush()
             os.fsync(file.fileno())  # on the disk, not only in the system's memory
         os.replace(beside, path)
-    except RuntimeError as error:  # what torch.save makes of a full disk
-        raise OSError(f"path is {str(path)!r}, but it cannot be written: {error}") from error
+    except (OSError, RuntimeError) as error:
+        # Of a full disk torch.save makes a RuntimeError, in the context of the system's error.
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
+        raise OSError(
+            reason.errno, f"this file cannot be written: {reason.strerror}", str(path)
+        ) from error
     finally:
         beside.unlink(missing_ok=True)
     return path
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
     """Read what `write` wrote.
 
     Args:
         path: the file, with or without its ending .pt.
+        glance: leave the tensors on the disk until they are used, and do not look for damage in
+            them.
 
     Returns:
         The state, on the CPU.
@@ -87,13 +102,19 @@ def read(path: str | Path) -> dict[str, Any]:
             f"{'are ' + ', '.join(there) if there else 'is no file that ends in .pt'}."
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        with zipfile.ZipFile(path) as parts:  # as torch.save writes it
+            damaged = None if glance else parts.testzip()  # torch.load does not look at checksums
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it may be anything
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=glance)
+    except Exception as error:  # of many kinds, if the file is something else
         raise ValueError(
             f"path is {str(path)!r}, but this file is damaged, or was not written by model.save: "
             f"{type(error).__name__}: {str(error).partition('. ')[0]}. Load an earlier checkpoint."
         ) from error
-    if not isinstance(state, dict) or "network" not in state:
+    if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
         raise ValueError(
             f"path is {str(path)!r}, but this file holds {_contents(state)}, and no 'network'. "
             "Load a file that model.save wrote; weights alone go into network.load_state_dict."
@@ -101,56 +122,83 @@ def read(path: str | Path) -> dict[str, Any]:
     return state
 
 
-def newest(folder: str | Path) -> tuple[Path | None, dict[str, Any]]:
-    """The checkpoint in the folder that a training goes on from: the newest that can be read.
+def newest(
+    folder: str | Path, model: Any = None, wiring: Any = None
+) -> tuple[Path | None, dict[str, Any]]:
+    """The checkpoint in the folder that a training goes on from: the newest that can be used.
 
     Of several trainings the one that began last counts, and of its checkpoints the one with most
-    epochs. A file that cannot be read is passed over, with a warning.
+    epochs. If epochs are still to be trained, the final one comes last: at the end of a training
+    a callback may have given the network other weights. A file that is damaged or of another
+    training is passed over, with a warning.
 
     Args:
         folder: where `fit(save_dir=...)` wrote.
+        model: the Model that is to go on.
+        wiring: the callbacks of the call.
 
     Returns:
         The path and what the file holds; None and nothing if there is no checkpoint yet.
 
     Raises:
-        ValueError: there are checkpoints, but none can be read.
+        ValueError: there are checkpoints, but none can be used; nothing was changed.
     """
-    found: list[tuple[Any, Path, dict[str, Any]]] = []
-    damaged = []
+    epochs = wiring.params["epochs"] if wiring else 0
+    found: list[tuple[Any, Path]] = []
+    faults = []
     for path in sorted(Path(folder).glob("*.pt")):
-        if not (path.stem.isdigit() or path.stem in ("start", "final")):
+        if not (path.stem.isdigit() or path.stem in ("start", "final")) or not path.is_file():
             continue  # such as best_model: it has no history
         try:
+            fit = _training(path, read(path, glance=True))
+            last_resort = fit["ended"] and fit["epochs"] < epochs and not fit["stopped"]
+            found.append(((fit["began"], not last_resort, fit["epochs"], fit["ended"]), path))
+        except ValueError as error:
+            faults.append(str(error))
+    for _, path in sorted(found, reverse=True):
+        try:
             state = read(path)
-            fit = state["fit"]
-            found.append(((fit["began"], fit["epochs"], fit["ended"]), path, state))
-        except (ValueError, KeyError) as error:
-            damaged.append(f"{path.name}: {error}")
-    if damaged and not found:
-        raise ValueError(f"no checkpoint in {str(folder)!r} can be read. {'; '.join(damaged)}")
-    if not found:
-        return None, {}
-    _, path, state = max(found, key=lambda one: one[0])
-    for fault in damaged:
-        warnings.warn(f"{fault} Going on from {path.name}.", stacklevel=4)
-    return path, state
+            if model is not None:
+                check_resumed(path, state, model, wiring)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if faults:
+            warnings.warn(f"{_some(faults)} Going on from {str(path)!r}.", stacklevel=4)
+        return path, state
+    if faults:
+        raise ValueError(
+            f"resume: no checkpoint in {str(folder)!r} can be used. {_some(faults)} "
+            "To begin anew, give another save_dir."
+        )
+    return None, {}
 
 
 def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) -> None:
     """Refuse a checkpoint of another training: nothing of it is loaded then."""
-    load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
-    check_optimizer(model.optimizer, saved["optimizer"])
-    for name, have, kept in (
+    try:
+        load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
+        check_optimizer(model.optimizer, saved.get("optimizer", {"param_groups": [{"params": ()}]}))
+    except ValueError as error:
+        raise ValueError(f"resume: {str(path)!r} is of another training: {error}") from error
+    kept = saved["fit"]["callbacks"]
+    for name, have, there in (
         ("schedulers", len(wiring.schedulers), len(saved.get("schedulers", ()))),
-        ("callbacks", len(wiring.callbacks), len(saved["fit"]["callbacks"])),
+        ("callbacks", len(wiring.callbacks), len(kept)),
         ("scalers", int(model.scaler is not None), int("scaler" in saved)),
         ("generators", len(wiring.generators), len(saved.get("generators", ()))),
     ):
-        if have != kept:
+        if have != there:
             raise ValueError(
-                f"resume: {str(path)!r} is of a training with {kept} {name}, but this call has "
+                f"resume: {str(path)!r} is of a training with {there} {name}, but this call has "
                 f"{have}. Give fit the same {name} as when the training began."
+            )
+    for callback, state in zip(wiring.callbacks.values(), kept, strict=True):
+        if callback.kept and set(state) != set(callback.kept):
+            raise ValueError(
+                f"resume: {str(path)!r} has {sorted(state) or 'nothing'} in the place of the "
+                f"callback {type(callback).__name__}, which needs {sorted(callback.kept)}. Give "
+                "fit the same callbacks, in the same order, as when the training began."
             )
 
 
@@ -205,7 +253,8 @@ def check_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
         [len(group["params"]) for group in s["param_groups"]]
         for s in (state, optimizer.state_dict())
     ]
-    missing = [name for name in state["param_groups"][0] if name not in optimizer.param_groups[0]]
+    known = (*optimizer.param_groups[0], *NOTED_BY_SCHEDULERS)
+    missing = [name for name in state["param_groups"][0] if name not in known]
     if counts[0] != counts[1] or missing:
         raise ValueError(
             f"the file's optimizer holds {counts[0]} parameters in its groups"
@@ -229,3 +278,32 @@ def _contents(state: Any) -> str:
     if isinstance(state, dict):
         return "the names " + ", ".join(repr(name) for name in list(state)[:4])
     return f"a {type(state).__name__}"
+
+
+def without_numpy(state: Any) -> Any:
+    """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
+    if type(state) is dict:
+        return {key: without_numpy(value) for key, value in state.items()}
+    if type(state) in (list, tuple):
+        parts = [without_numpy(part) for part in state]
+        same = all(a is b for a, b in zip(parts, state, strict=True))
+        return state if same else type(state)(parts)
+    return state.item() if isinstance(state, np.generic) else state
+
+
+def _training(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What the file holds of a training."""
+    fit = state.get("fit")
+    needed = ("began", "epochs", "ended", "stopped", "step_losses", "rows", "callbacks")
+    if not isinstance(fit, dict) or any(name not in fit for name in needed):
+        raise ValueError(
+            f"path is {str(path)!r}, but this file holds no training that can go on: fit did not "
+            "write it. model.load reads what model.save wrote."
+        )
+    return fit
+
+
+def _some(faults: list[str]) -> str:
+    """The first of them."""
+    more = f" (So it is with {len(faults) - 3} more.)" if len(faults) > 3 else ""
+    return " ".join(faults[:3]) + more

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 
 import torch
 
@@ -43,7 +44,8 @@ class InputSpec:
             raise ValueError(
                 f"dtype is {self.dtype!r}, but a type of torch is expected, such as 'float32'."
             )
-        if self.name is not None and not (isinstance(self.name, str) and self.name.isidentifier()):
+        name = self.name if isinstance(self.name, str) else ""
+        if self.name is not None and (not name.isidentifier() or iskeyword(name)):
             raise ValueError(
                 f"name is {self.name!r}, but a name as in Python is expected, such as 'image': it "
                 "stands in the unrolled loop."

@@ -142,6 +142,8 @@ def fit(
                     scaler.unscale_(optimizer)
                 if CLIP is not None:
                     nn.utils.clip_grad_norm_(network.parameters(), CLIP)  # no step too long
+                if SCALE and STEP_SCHEDULERS:
+                    scale = scaler.get_scale()
                 if SCALE:
                     scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
                     scaler.update()  # then scale less
@@ -149,7 +151,8 @@ def fit(
                     optimizer.step()  # one small step downhill
                 optimizer.zero_grad()  # forget this batch's gradients
                 for scheduler in STEP_SCHEDULERS:
-                    scheduler.step()  # the next learning rate
+                    if not SCALE or scaler.get_scale() >= scale:  # else there was no step
+                        scheduler.step()  # the next learning rate
             step_losses.append(loss.item() if DEVICE == "cpu" else loss.detach())  # for the curve
             loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
             samples += len(x)

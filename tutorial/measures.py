@@ -38,7 +38,7 @@ class Measures:
             self.outputs[name] = key
         several = isinstance(metrics, Mapping) or any(
             isinstance(some, list | tuple)
-            for some in (metrics if isinstance(metrics, list) else [])
+            for some in (metrics if isinstance(metrics, list | tuple) else [])
         )
         listed = metrics if several or isinstance(metrics, list | tuple) else [metrics]
         for key, some in by_output(listed) if several else [(None, listed)]:

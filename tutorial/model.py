@@ -114,15 +114,15 @@ class Model:
             checks.optimizer_fits(optimizer)
         precision = Precision(amp_configs, self.device)
         self.measures = Measures(loss, metrics, self.device)
-        if optimizer is not None:  # only now: a refused call changes nothing
-            choose_fused(optimizer)
+        precision.cast(self.network, optimizer)  # only now: a refused call changes nothing
+        if optimizer is not None:
+            choose_fused(optimizer, scaled=precision.scaler is not None)
             checks.only_the_networks(self.network, optimizer, self.measures.loss_fns)
             if self._watch is not None:
                 self._watch.remove()
             self._watch = checks.watch_hand_loops(optimizer, self.network)
         self.optimizer = optimizer
         self.precision = precision
-        precision.cast(self.network)
         self._seen = {}
 
     @property
@@ -700,14 +700,21 @@ def fetch_of(data: Any) -> str:
     return "given"
 
 
-def choose_fused(optimizer: torch.optim.Optimizer) -> None:
-    """Use the optimizer's fused implementation, if there is one and the choice was left open."""
+def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
+    """Use the optimizer's fused implementation, if there is one and the choice was left open.
+
+    Not for momentum with a scaled loss: where its first step overflows, and so is left out, torch's
+    fused SGD goes on with a momentum that was never set.
+    """
     for group in optimizer.param_groups:
         open_choice = group.get("fused", False) is None and not group.get("foreach")
         others = group.get("differentiable") or group.get("capturable")
+        others = others or (scaled and group.get("momentum"))
         devices = {weight.device.type for weight in group["params"] if weight.is_floating_point()}
         if open_choice and not others and devices <= {"cpu", "cuda", "mps"} and len(devices) == 1:
             group["fused"] = True
+            # As its constructor does: a GradScaler leaves the scale to the fused implementation.
+            optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
 
 
 def specs(name: str, given: Any) -> list[InputSpec] | None:

@@ -1,11 +1,13 @@
 """Mixed precision: the forward pass in short numbers, the weights and the sums in long ones."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+
+from tutorial.checks import yes_or_no
 
 LEVELS = ("O0", "O1", "O2")
 
@@ -17,8 +19,22 @@ SCALING = {
     "incr_every_n_steps": "growth_interval",
 }
 
+# What they must be.
+EXPECTED: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "init_loss_scaling": ("a number above 0", lambda value: 0 < value < float("inf")),
+    "incr_ratio": ("a number above 1", lambda value: 1 < value < float("inf")),
+    "decr_ratio": ("a number between 0 and 1", lambda value: 0 < value < 1),
+    "incr_every_n_steps": ("a whole number from 1", lambda n: isinstance(n, int) and n >= 1),
+}
+
+# For lists of layers, which paddle has.
+HINT = (
+    " What torch.autocast casts cannot be listed: call such a layer in forward under "
+    "torch.autocast(..., enabled=False)."
+)
+
 # Layers that sum over many numbers; their few weights stay in float32.
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 
 
 class Precision:
@@ -56,8 +72,7 @@ class Precision:
         if unknown:
             raise ValueError(
                 f"amp_configs: {unknown[0]!r} is no key of it; the keys are 'level', "
-                f"{', '.join(map(repr, known))}. What torch.autocast casts cannot be listed: call "
-                "such a layer in forward under torch.autocast(..., enabled=False)."
+                f"{', '.join(map(repr, known))}.{HINT if 'custom' in str(unknown[0]) else ''}"
             )
         short = self.device_type == "cuda" and self.level == "O1"
         name = options.pop("dtype", "float16" if short else "bfloat16")
@@ -73,7 +88,13 @@ class Precision:
                 "amp_configs: level 'O2' keeps the weights themselves in short numbers, and "
                 "float16 is too coarse for that. Leave the dtype out (bfloat16), or take 'O1'."
             )
-        dynamic = options.pop("use_dynamic_loss_scaling", self.dtype == torch.float16)
+        scaled = self.dtype == torch.float16 or bool(options)
+        dynamic = options.pop("use_dynamic_loss_scaling", scaled)
+        yes_or_no(**{"amp_configs['use_dynamic_loss_scaling']": dynamic})
+        for key, value in options.items():
+            expected, fits = EXPECTED[key]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not fits(value):
+                raise ValueError(f"amp_configs[{key!r}] is {value!r}, but {expected} is expected.")
         wanted = dynamic or bool(options)
         scaling: dict[str, Any] = {SCALING[key]: value for key, value in options.items()}
         if not dynamic:
@@ -88,10 +109,13 @@ class Precision:
             return nullcontext()
         return torch.autocast(self.device_type, self.dtype)
 
-    def cast(self, network: nn.Module) -> None:
+    def cast(self, network: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
         """Bring the network's weights into the type that the level asks for."""
-        if self.level == "O2":
-            for module in network.modules():
-                if not isinstance(module, NORMS):
-                    for weight in module.parameters(recurse=False):
-                        weight.data = weight.data.to(self.dtype)
+        if self.level != "O2":
+            return
+        for module in network.modules():
+            if not isinstance(module, NORMS):
+                for weight in module.parameters(recurse=False):
+                    weight.data = weight.data.to(self.dtype)
+        if optimizer is not None:  # what it remembers takes the type of its weights
+            optimizer.load_state_dict(optimizer.state_dict())

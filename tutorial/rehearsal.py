@@ -24,7 +24,7 @@ from torch.utils.data import (
     default_convert,
 )
 
-from tutorial.batches import Form, moved, numbered, take_apart
+from tutorial.batches import Form, item, moved, numbered, parameters, take_apart, variables
 from tutorial.checks import kind_of, shape_of
 from tutorial.device import unchanged_randomness
 from tutorial.measures import Parts
@@ -73,7 +73,7 @@ def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
         with as_before(model.network), torch.set_grad_enabled(name == "train_data"):
             batch = first_samples(data, fetch)
             if batch is None:
-                return Seen(form_said(model, predicting), Parts())
+                return said(name, model, predicting)
             return _rehearse(name, batch, data, model, predicting)
     except Exception as error:
         error.add_note(f"(seen in a rehearsal with the first samples of {name}; nothing changed)")
@@ -93,16 +93,30 @@ def as_before(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def form_said(model: Any, predicting: bool) -> Form:
-    """The form of batches that cannot be looked at: as Model(inputs=..., labels=...) says."""
+def said(name: str, model: Any, predicting: bool) -> Seen:
+    """Of batches that cannot be looked at: what Model(inputs=..., labels=...) says of them."""
     several = len(model.measures.loss_fns) if len(model.measures.loss_fns) > 1 else 1
     x = [spec.name for spec in model.inputs or ()]
     y = [spec.name for spec in model.labels or ()]
     x = [a or b for a, b in zip(x, numbered("x", len(x)), strict=True)] or ["x"]
-    y = [a or b for a, b in zip(y, numbered("y", len(y)), strict=True)] or numbered("y", several)
+    y = [a or b for a, b in zip(y, numbered("y", len(y)), strict=True)]
+    y = y if model.labels is not None else numbered("y", several)
     unpacked = [*x, "*_"] if predicting else [*x, *y]
-    form = Form(f"({', '.join(unpacked)})", tuple(x), tuple(y))
-    return form if several == 1 else form.with_output([0.0] * several)
+    batch = f"({', '.join(unpacked)}{',' if len(unpacked) == 1 else ''})"
+    form = Form(batch, tuple(x), tuple(y))
+    indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
+    size = size_code(form, model, indices, None) if len(y) == several == 1 else None
+    if model.inputs is None or any(None in spec.shape[1:] for spec in model.inputs):
+        form = form if several == 1 else form.with_output([0.0] * several)
+        return Seen(form, Parts(size=size))
+    name = f"{name}, as Model(inputs=..., labels=...) describes it"
+    specs = [*model.inputs, *(model.labels or ())]
+    names = dict(zip([*x, *y], (spec.example(2).to(model.device) for spec in specs), strict=False))
+    y_hat = _network(name, form, names, tuple(values(form.x, names)), model)
+    if predicting or model.labels is None:
+        return Seen(form.with_output(y_hat), Parts(size=size))
+    form, parts = _measured(name, form, y_hat, names, None, model)
+    return Seen(form, parts)
 
 
 def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) -> Seen:
@@ -118,26 +132,37 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
     x = tuple(values(form.x, names))
     specs_fit(name, form, x, model.inputs)
     y_hat = _network(name, form, names, x, model)
-    form = form.with_output(y_hat)
     if predicting:
-        return Seen(form, Parts(), x)
+        return Seen(form.with_output(y_hat), Parts(), x)
+    alone = len(form.y) == 1 and form.y[0] in names
+    every = _all_labels(data, list(names).index(form.y[0])) if alone else None
+    form, parts = _measured(name, form, y_hat, names, every, model)
+    return Seen(form, parts, x)
+
+
+def _measured(
+    name: str, form: Form, y_hat: Any, names: dict[str, Any], every: Any, model: Any
+) -> tuple[Form, Parts]:
+    """The form with its outputs, and what the losses return, once all of it was seen to fit."""
+    form, measures = form.with_output(y_hat), model.measures
     exec(f"{form.output or 'y_hat'} = _y_hat", {"_y_hat": y_hat}, names)
-    measures = model.measures
-    every = _all_labels(data) if len(form.y) == 1 else None
     losses: Any = []
     for variable, loss_fn in measures.loss_fns.items():
-        guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
+        codes = measures.compared(variable, form)
+        guess, truth = (values(each, names) for each in codes)
         if len(guess) == len(truth) == 1:
             labels_fit(name, guess[0], truth[0], every, loss_fn)
-        losses.append(_loss(name, loss_fn, guess, truth))
+        with model.precision.autocast():
+            losses.append(_loss(name, loss_fn, guess, truth, sum(codes, ())))
+        if name != "eval_data":  # one warning is enough
+            scores_fit(name, guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
         _metric(name, metric, guess, truth)
     result = losses[0] if len(losses) == 1 else losses
     numbers_fit(name, result)
-    return Seen(
-        form, Parts(losses[0] if len(losses) == 1 else None, size_code(form, model, every)), x
-    )
+    size = size_code(form, model, values(form.y, names)[0], every) if len(form.y) == 1 else None
+    return form, Parts(losses[0] if len(losses) == 1 else None, size)
 
 
 def values(codes: tuple[str, ...], names: dict[str, Any]) -> list[Any]:
@@ -170,7 +195,9 @@ def numbers_fit(name: str, losses: Any) -> None:
 
 def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
     """Refuse inputs that are not what Model(inputs=...) says."""
-    for code, value, spec in zip(form.x, x, specs or (), strict=False):
+    named = {item(code, spec.name): spec for spec in specs or () for code in ("inputs", "batch")}
+    for code, value, said in zip(form.x, x, specs or (), strict=False):
+        spec = named.get(code, said)
         sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
         fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
         if not fit or value.dtype != spec.dtype:
@@ -180,23 +207,32 @@ def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
             )
 
 
-def size_code(form: Form, model: Any, every: torch.Tensor | None) -> str | None:
+def size_code(form: Form, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
     """How much a batch counts in a mean, if that is not its number of samples len(x).
 
     A loss with class weights averages over its labels' weights, and skips those it is to ignore.
     For the mean over all batches to be the same, a batch must count as much as it did there.
+
+    Args:
+        form: the names of the loop's variables.
+        model: the Model.
+        y: the labels of the first samples.
+        every: all labels, if they lie together; if not, some may be to ignore among them.
     """
-    [loss_fn, *more] = model.measures.loss_fns.values()
-    kinds = isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) and len(form.y) == 1
-    if more or not kinds or loss_fn.reduction != "mean":
+    if len(model.measures.loss_fns) != 1 or y.is_floating_point():
         return None
-    y, skipped = form.y[0], loss_fn.ignore_index
-    skips = every is not None and bool((every == skipped).any())
+    [(variable, loss_fn)] = model.measures.loss_fns.items()
+    if not isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) or loss_fn.reduction != "mean":
+        return None
+    labels, skipped, weighted = form.y[0], loss_fn.ignore_index, loss_fn.weight is not None
+    unsure = every is None and (weighted or skipped != -100 or y.dim() > 1)
     count = None
-    if loss_fn.weight is not None and (every is None or not every.is_floating_point()):
-        count = f"loss_fn.weight[{f'{y}[{y} != {skipped}]' if skips else y}].sum()"
-    elif skips:
-        count = f"({y} != {skipped}).sum()"
+    if unsure or bool(((y if every is None else every) == skipped).any()):
+        count = f"({labels} != {skipped}).sum()"
+        labels = f"{labels}[{labels} != {skipped}]"
+    if weighted:
+        labels += ".long()" if y.dtype == torch.uint8 else ""  # which would be taken for a mask
+        count = f"{variable}.weight[{labels}].sum()"
     return f"{count}.item()" if count and model.device == "cpu" else count
 
 
@@ -231,6 +267,24 @@ def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> 
         _labels_of_one_shape(name, y_hat, y)
     if kind in BY_INDEX:
         _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
+
+
+def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+    """Warn if the scores were made probabilities already: the loss would do that a second time."""
+    kind = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    if not (isinstance(kind, nn.CrossEntropyLoss) or kind is F.cross_entropy):
+        return
+    if len(guess) != 1 or len(truth) != 1 or truth[0].is_floating_point() or guess[0].dim() < 2:
+        return
+    sums = guess[0].detach().float().sum(1)
+    if (guess[0] >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        warnings.warn(
+            f"{name}: the predictions are probabilities (none below 0, and each sample's sum to "
+            "1), but CrossEntropyLoss expects scores: it applies log-softmax itself, and would "
+            "learn slowly and badly from these. Remove nn.Softmax from the network; or let it end "
+            "in nn.LogSoftmax(dim=1), and take nn.NLLLoss().",
+            stacklevel=2,
+        )
 
 
 def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
@@ -297,8 +351,10 @@ def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], m
         elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
             fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
         elif isinstance(error, TypeError) and "argument" in str(error):
+            takes = ", ".join(parameters(network)) or "nothing"
             fix = (
-                "Say what the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
+                f"It is called as {call}, and forward takes ({takes}). Say what the inputs are: "
+                "Model(network, inputs=[InputSpec(shape, name=...), ...])."
             )
         shown = " and ".join(map(kind_of, x)) or "nothing"
         raise ValueError(
@@ -306,7 +362,9 @@ def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], m
         ) from error
 
 
-def _loss(name: str, loss_fn: Any, guess: list[Any], truth: list[Any]) -> Any:
+def _loss(
+    name: str, loss_fn: Any, guess: list[Any], truth: list[Any], codes: tuple[str, ...]
+) -> Any:
     try:
         return loss_fn(*guess, *truth)
     except Exception as error:
@@ -314,7 +372,9 @@ def _loss(name: str, loss_fn: Any, guess: list[Any], truth: list[Any]) -> Any:
         fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
         if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
             fix = (
-                " It gets all outputs and all labels; for one loss an output, give a list of them."
+                f" It gets all outputs and all labels, loss({', '.join(codes)}); for one loss an "
+                "output, give a list of them. If a batch is taken apart in a wrong way, say what "
+                "it holds: Model(network, inputs=[InputSpec(shape), ...], labels=[...])."
             )
         raise ValueError(
             f"{name}: the loss cannot compare the predictions, {' and '.join(map(kind_of, guess))},"
@@ -335,21 +395,26 @@ def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
         ) from error
 
 
-def _all_labels(data: Any) -> torch.Tensor | None:
-    """All labels at once, where they lie together; else the first ones must do."""
+def _all_labels(data: Any, place: int = 1) -> torch.Tensor | None:
+    """All labels at once, where they lie together; else the first ones must do.
+
+    Args:
+        data: the data.
+        place: where the labels stand among the parts of a batch.
+    """
     labels: Any = None
     if isinstance(data, DataLoader):
         plain = data.collate_fn in (default_collate, default_convert)
-        labels = _all_labels(data.dataset) if plain else None
+        labels = _all_labels(data.dataset, place) if plain else None
     elif type(data) is Subset:
-        labels = _all_labels(data.dataset)
+        labels = _all_labels(data.dataset, place)
         labels = None if labels is None else labels[list(data.indices)]
     elif isinstance(data, list | tuple):  # of batches
-        parts = [batch[1] for batch in data if isinstance(batch, list | tuple)]
-        if all(isinstance(part, torch.Tensor) for part in parts):
-            labels = torch.cat([part.flatten() for part in parts])
+        parts = [list(variables(batch))[place:][:1] for batch in data]
+        if all(part and isinstance(part[0], torch.Tensor) for part in parts):
+            labels = torch.cat([part[0].flatten() for part in parts])
     elif type(data) is TensorDataset:
-        labels = data.tensors[1]
+        labels = data.tensors[place]
     elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
         labels = getattr(data, "targets", None) if data.target_transform is None else None
     return labels if isinstance(labels, torch.Tensor) else None

@@ -279,16 +279,21 @@ class Script:
         with self.state_comes_later():
             code = self.code(network, "network")
         weight = next(network.parameters(), torch.empty(0))
-        if weight.dtype != torch.float32:
+        types = {weight.dtype for weight in network.parameters()}
+        if len(types) == 1 and weight.dtype != torch.float32:
             code += f".to({weight.dtype})"
         built = self.build(code)
-        kinds = [[(k, v.dtype) for k, v in m.state_dict().items()] for m in (built, network)]
+        if list(built.state_dict()) != list(network.state_dict()):
+            raise CannotWriteError("its weights have another order")
+        casts = cast(built, network)
+        kinds = [{k: v.dtype for k, v in m.named_buffers()} for m in (built, network)]
         if kinds[0] != kinds[1]:
-            raise CannotWriteError("its weights have another order, or are not all of one type")
+            raise CannotWriteError("its buffers have another type")
         if weight.device.type != "cpu":
             code += f'.to("{weight.device}")'
         self.made["network"] = network
-        self.lines += [f"network = {code}", *shared(built, network), *frozen(built, network)]
+        self.lines += [f"network = {code}", *casts]
+        self.lines += [*shared(built, network), *frozen(built, network)]
         return "network"
 
     @contextmanager
@@ -580,6 +585,20 @@ def frozen(built: nn.Module, network: nn.Module) -> list[str]:
         if names:
             lines.append(
                 f"for weight in {weights_named(names)}:\n    weight.requires_grad_({learns})"
+            )
+    return lines
+
+
+def cast(built: nn.Module, network: nn.Module) -> list[str]:
+    """The lines that give the weights their types, where these differ from weight to weight."""
+    lines = []
+    there = dict(built.named_parameters())
+    own = dict(network.named_parameters())
+    for dtype in dict.fromkeys(weight.dtype for weight in own.values()):
+        names = [n for n, w in own.items() if w.dtype == dtype != there[n].dtype]
+        if names:
+            lines.append(
+                f"for weight in {weights_named(names)}:\n    weight.data = weight.data.to({dtype})"
             )
     return lines
 
