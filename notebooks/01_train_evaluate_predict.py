@@ -203,7 +203,7 @@ model = tl.Model(network)
 # - The **loss** measures how far the predictions are from the labels. Training makes it small.
 #   Cross-entropy is the usual loss for classes. More losses are in `torch.nn`.
 # - **Metrics** tell a person how good the network is. Nothing is learned from them. Accuracy is the
-#   share of correct answers. More are in `tl.metrics`.
+#   share of correct answers. More are in `tl.metrics`. Lesson 3 is about losses and metrics.
 
 # %%
 optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
@@ -222,7 +222,8 @@ model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
 #
 # Good to know for later: `shuffle` (on: a new random order in each epoch), `drop_last` (leave out a
 # last batch that is too short), `num_workers` (processes that load data in the background),
-# `verbose` and `log_freq` (how much is shown).
+# `verbose` and `log_freq` (how much is shown), `callbacks` (what else should happen meanwhile:
+# lesson 2 is about them).
 
 # %% tags=["nbval-ignore-output"]
 history = model.fit(train_data, epochs=5, batch_size=64)
@@ -315,6 +316,10 @@ assert abs(large["acc"] - result["acc"]) < 1e-3
 #
 # The result is a list. It has one item, since this network has one output. That item holds one
 # tensor for each batch: 157 of them. The last one is short, because 10,000 is not a multiple of 64.
+#
+# (There are networks with several outputs: one may say which digit it is, and also whether it is
+# odd. For such a network the list has one item for each output. If the network returns a dict, so
+# does `predict`. Lesson 3 trains one.)
 
 # %%
 outputs = model.predict(test_data, batch_size=64, verbose=0)
@@ -733,7 +738,7 @@ print(f"{loaded_logits.numel():,} logits: equal")
 
 # %% [markdown]
 # The weights are enough to predict. To go on with training as if nothing had happened, you also
-# need the state of the optimizer. A later lesson does that.
+# need the state of the optimizer, and more. Lesson 2 does that.
 
 # %% [markdown]
 # ## Summary

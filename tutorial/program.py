@@ -304,7 +304,8 @@ def fresh(value: Any) -> Any:
 def without_numpy(state: Any) -> Any:
     """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
     if isinstance(state, dict):
-        state.update({key: without_numpy(value) for key, value in state.items()})
+        for key, value in state.items():
+            state[key] = without_numpy(value)
     elif isinstance(state, list):
         state[:] = [without_numpy(value) for value in state]
     return state.item() if isinstance(state, np.generic) else state

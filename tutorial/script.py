@@ -16,7 +16,7 @@ import enum
 import sys
 import textwrap
 import types
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -360,15 +360,16 @@ class Script:
     def scheduler(self, scheduler: Any, name: str) -> str:
         """Its class with the arguments that it remembers; its state is loaded afterwards."""
         cls = self.reference(type(scheduler))
+        if hasattr(scheduler, "lr_lambdas"):  # the functions are not in its state
+            return self.call(cls, [scheduler.optimizer, scheduler.lr_lambdas], {}, name)
         try:
             arguments, keywords, _ = remembered_arguments(scheduler)
-            keywords.pop("last_epoch", None)
-            return self.call(cls, arguments, keywords, name)
-        except CannotWriteError:  # it does not: then the state must do
-            rest = {key: v for key, v in vars(scheduler).items() if key != "optimizer"}
-            made = f"{self.reference(remade)}({cls}, {self.code(rest, name)})"
+        except CannotWriteError:  # then its state must do
             self.restores.append(f"{name}.optimizer = optimizer")
-            return made
+            return f'{self.reference(remade)}({cls}, start["{name}"])'
+        keywords.pop("last_epoch", None)
+        arguments = [sorted(a.elements()) if isinstance(a, Counter) else a for a in arguments]
+        return self.call(cls, arguments, keywords, name)
 
     def scaler(self, scaler: torch.amp.GradScaler) -> str:
         options = {
