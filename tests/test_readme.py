@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import tutorial
 
@@ -52,3 +53,17 @@ def test_every_command_of_the_first_page_is_a_make_target() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make (\w+)`", README):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_what_the_first_page_says_of_fit_works(
+    data, more_data, make_model, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = make_model(tutorial.metrics.Accuracy())
+    names = {"model": model, "train_data": data, "eval_data": more_data, "torch": torch}
+    exec(BLOCKS[3], names)
+    assert len(names["history"].rows) >= 3
+    assert {path.name for path in tmp_path.iterdir()} == {"log.csv", "checkpoints"}
+    again = dict(names)
+    exec(BLOCKS[3], again)  # it is over: nothing is trained again
+    assert again["history"].step_losses == names["history"].step_losses
