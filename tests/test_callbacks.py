@@ -18,6 +18,8 @@ from torch import nn
 
 from tutorial import callbacks as cb
 from tutorial import checkpoint
+from tutorial.callbacks.saving import floats
+from tutorial.callbacks.stopping import copied
 from tutorial.proof import flat, identical
 from tutorial.script import Script
 
@@ -84,6 +86,7 @@ def train(model: SimpleNamespace, steps: range, bad: tuple[int, ...] = ()) -> No
 
 
 def evaluated(callback: cb.Callback, epoch: int, **logs: float) -> None:
+    callback.on_epoch_begin(epoch, {})
     callback.on_epoch_end(epoch, {"epoch": epoch + 1, "loss": 7.0, "acc": 0.0})
     callback.on_eval_begin({})
     callback.on_eval_end(logs)
@@ -340,10 +343,11 @@ def test_early_stopping_brings_back_what_was_best_and_says_so(tmp_path, capsys) 
         states.append(state(model))
         evaluated(callback, epoch, loss=value)
     path = tmp_path / "deep" / "best_model.pt"
+    assert capsys.readouterr().out == ""
+    callback.on_train_end({})
     assert capsys.readouterr().out == (
         f"epoch 4: training ends early. The best eval_loss was 0.25, in epoch 2, saved in {path}.\n"
     )
-    callback.on_train_end({})
     weights = flat([model.network.state_dict()])
     assert alike(weights, {name: states[1][name] for name in weights})
     saved = checkpoint.read(path)
@@ -369,9 +373,9 @@ def test_early_stopping_against_a_baseline_that_is_never_reached(capsys) -> None
     for epoch in range(2):
         evaluated(callback, epoch, loss=1 / (epoch + 1))
     assert model.stop_training and callback.best_weights is None
-    assert capsys.readouterr().out.endswith("No eval_loss was better than 0.125.\n")
     last = state(model)
     callback.on_train_end({})
+    assert capsys.readouterr().out.endswith("No eval_loss was better than 0.125.\n")
     assert alike(state(model), last)
 
 
@@ -599,11 +603,11 @@ def test_a_good_training_is_only_watched_and_the_copies_stay_in_their_place() ->
 
 def test_a_copy_keeps_the_versions_of_the_layers_and_follows_when_shapes_change() -> None:
     weights = stand_in().network.state_dict()
-    assert cb.copied(weights)._metadata == weights._metadata != {}
+    assert copied(weights)._metadata == weights._metadata != {}
     first = {"a": torch.ones(2), "b": [torch.ones(1), 3], "c": None}
-    early = cb.copied(first)
+    early = copied(first)
     other = {"a": torch.zeros(3), "b": [torch.zeros(1), 4, torch.zeros(1)], "d": (0.9, "x")}
-    late = cb.copied(other, early)
+    late = copied(other, early)
     assert alike(flat([late]), flat([other])) and late["d"] == (0.9, "x") and "c" not in late
     assert late["b"][0] is not other["b"][0]
 
@@ -712,8 +716,8 @@ def test_model_checkpoint_is_refused_before_training() -> None:
 
 def test_floats_keep_their_order_and_digits() -> None:
     losses = [0.1, torch.tensor(0.1), 3, torch.tensor(0.2, dtype=torch.float32)]
-    assert cb.floats(losses) == [0.1, torch.tensor(0.1).item(), 3.0, torch.tensor(0.2).item()]
-    assert cb.floats([]) == []
+    assert floats(losses) == [0.1, torch.tensor(0.1).item(), 3.0, torch.tensor(0.2).item()]
+    assert floats([]) == []
 
 
 # ---- TensorBoard

@@ -17,7 +17,7 @@ Read the library in this order; each file has one job.
     proof.py       runs a script in a fresh process and compares every bit
     history.py     History: what fit returns
     metrics.py     Accuracy, Precision, Recall, Auc
-    callbacks.py   callbacks: stop early, save, log, ...
+    callbacks/     callbacks: stop early, save, log, ...
     wiring.py      what callbacks are connected to
     checkpoint.py  saves and loads what was learned, in one piece
     checks.py      refuses bad input, in words that help

@@ -7,7 +7,7 @@ import inspect
 import linecache
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from tutorial import loops
+from tutorial.callbacks.saving import floats
 from tutorial.device import random_state
 from tutorial.display.report import Report
 from tutorial.history import History
@@ -131,7 +132,7 @@ class Program:
             if self.function == "fit":  # and no half-made one is left
                 namespace["optimizer"].zero_grad()
         if self.function == "fit":
-            losses = numbers(namespace.get("step_losses") or [])
+            losses = floats(namespace.get("step_losses") or [])
             asked = report is not None and report.interrupted  # perhaps after the very last step
             return History(losses, namespace.get("rows", []), interrupted or asked)
         return namespace[RESULTS.get(self.function, "result")]
@@ -272,13 +273,6 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
             f"{', '.join(name for name in namespace if name not in TOOLS)}."
         )
     return function(**{name: namespace[name] for name in wanted if name in namespace})
-
-
-def numbers(losses: Sequence[Any]) -> list[float]:
-    """Losses as plain floats; those on a device are fetched in one go."""
-    if len(losses) and all(isinstance(loss, torch.Tensor) for loss in losses):
-        return torch.stack([loss.detach() for loss in losses]).tolist()
-    return [float(loss) for loss in losses]
 
 
 def detached(callback: Any) -> Any:

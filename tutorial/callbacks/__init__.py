@@ -1,0 +1,30 @@
+"""What else happens while a model trains: save, stop early, change the learning rate, keep a log.
+
+base.py      Callback: the hooks, and what they are told; LambdaCallback
+settings.py  ProgressBar and LRScheduler: settings of the loop itself
+saving.py    ModelCheckpoint
+stopping.py  EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+monitor.py   what is monitored, and when it has become better
+logging.py   CSVLogger and TensorBoard
+"""
+
+from tutorial.callbacks.base import HOOKS, Callback, LambdaCallback, overridden
+from tutorial.callbacks.logging import CSVLogger, TensorBoard
+from tutorial.callbacks.saving import ModelCheckpoint
+from tutorial.callbacks.settings import LRScheduler, ProgressBar
+from tutorial.callbacks.stopping import EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
+
+__all__ = [
+    "HOOKS",
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "LRScheduler",
+    "LambdaCallback",
+    "ModelCheckpoint",
+    "ProgressBar",
+    "ReduceLROnPlateau",
+    "TensorBoard",
+    "TerminateOnNaN",
+    "overridden",
+]

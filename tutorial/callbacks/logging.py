@@ -1,0 +1,131 @@
+"""Logs: a file for a spreadsheet, and TensorBoard."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+from tutorial.callbacks.base import Callback
+
+
+class TensorBoard(Callback):
+    """Writes the curves for TensorBoard: `tensorboard --logdir LOG_DIR` shows them.
+
+    train/loss and train/(metric) have a point for every step, counted through all epochs, and
+    train/lr one for every epoch at its last step; eval/... have one for every evaluated epoch.
+
+    Args:
+        log_dir: the folder; give every training one of its own.
+
+    Raises:
+        ImportError: when training begins: tensorboard is not installed.
+
+    Example:
+        >>> board = TensorBoard("runs/first")
+    """
+
+    kept = ("step",)
+    writer: Any = None
+
+    def __init__(self, log_dir: str | Path) -> None:
+        self.log_dir = log_dir
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        try:
+            import torch.utils.tensorboard  # noqa: F401
+        except ImportError:
+            raise ImportError(
+                "callbacks.TensorBoard needs tensorboard, which is not installed: "
+                'pip install "torch-tutorial[tensorboard]".'
+            ) from None
+        self.on_train_end()  # of a training that broke off
+        self.in_fit = True
+        self.step = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch + 1
+        if self.writer is None:  # only now, when a resumed training knows its step
+            from torch.utils.tensorboard import SummaryWriter
+
+            purge = self.step + 1 if self.step else None  # from there on, points are obsolete
+            self.writer = SummaryWriter(str(self.log_dir), purge_step=purge)
+
+    def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+        self.step += 1
+        for name, value in logs.items():
+            if name != "batch_size":
+                self.writer.add_scalar(f"train/{name}", value, self.step)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        for i, group in enumerate(self.model.optimizer.param_groups):
+            tag = f"train/lr_{i}" if i else "train/lr"
+            self.writer.add_scalar(tag, float(group["lr"]), self.step)
+        self.writer.flush()
+
+    def on_eval_end(self, logs: Any = None) -> None:
+        if self.in_fit:
+            for name, value in logs.items():
+                self.writer.add_scalar(f"eval/{name}", value, self.epoch)
+            self.writer.flush()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.writer is not None:
+            self.writer.close()
+            self.writer = None
+
+
+class CSVLogger(Callback):
+    """Writes a table for a spreadsheet: a line for each epoch, with all that is reported.
+
+    The file is written anew after each epoch, in one piece: whenever the process is killed, it is
+    whole. Numbers stand there with all their digits.
+
+    Args:
+        path: the file, such as 'log.csv'. Missing folders are made, an earlier file is replaced.
+
+    Raises:
+        OSError: when training begins: the folder cannot be made, or path is a folder; later: the
+            file cannot be written.
+
+    Example:
+        >>> log = CSVLogger("log.csv")
+    """
+
+    kept = ("rows",)
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        path = Path(self.path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(
+                f"path is {str(path)!r}, which is a folder, but a file's name is expected, such as "
+                f"{str(path / 'log.csv')!r}."
+            )
+        self.in_fit = True
+        self.rows: list[dict[str, float]] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.rows.append(logs)
+        self.write()
+
+    def on_eval_end(self, logs: Any = None) -> None:
+        if self.in_fit:
+            self.rows[-1].update({f"eval_{name}": value for name, value in logs.items()})
+            self.write()
+
+    def write(self) -> None:
+        """Write all rows to a file beside it, and move that into place."""
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        path = Path(self.path)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with open(beside, "w", newline="", encoding="utf-8") as file:
+                table = csv.DictWriter(file, columns, lineterminator="\n")
+                table.writeheader()
+                table.writerows(self.rows)
+            os.replace(beside, path)
+        finally:
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""Checkpoints."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutorial import checkpoint
+from tutorial.callbacks.base import Callback, expect, whole
+from tutorial.callbacks.monitor import improves, reported_name, worst
+
+
+class ModelCheckpoint(Callback):
+    """Saves the training while it runs, so that it can go on from there.
+
+    After epochs 0, save_freq, 2 save_freq, ... it writes save_dir/0.pt and so on; at the end
+    save_dir/final.pt. A callback that stands before it in the list acts before the final file is
+    written: put EarlyStopping there, and this file has the best weights.
+
+    Args:
+        save_freq: epochs from one file to the next, from 1.
+        save_dir: the folder; without one, that of `fit(save_dir=...)`.
+        best_only: in place of the numbered files, write save_dir/best_model.pt whenever the
+            monitored value is better than ever; where there is data to evaluate on, that is the
+            evaluation's value, and an epoch that is not evaluated does not count.
+        monitor: 'loss' or the name of a metric, as reported.
+        mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
+
+    Raises:
+        ValueError: an argument is not that; when training begins: there is no folder, or nothing
+            of that name is reported.
+
+    Example:
+        >>> keep_best = ModelCheckpoint(save_dir="checkpoints", best_only=True, monitor="acc")
+    """
+
+    kept = ("began", "epochs", "step_losses", "rows", "best")
+
+    def __init__(
+        self,
+        save_freq: int = 1,
+        save_dir: str | Path | None = None,
+        best_only: bool = False,
+        monitor: str = "loss",
+        mode: str = "auto",
+    ) -> None:
+        expect(whole(save_freq, 1), "save_freq", save_freq, "a whole number of at least 1")
+        expect(isinstance(best_only, bool), "best_only", best_only, "True or False")
+        expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
+        self.save_freq = save_freq
+        self.save_dir = save_dir
+        self.best_only = best_only
+        self.monitor = monitor
+        self.mode = mode
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        folder = self.params["save_dir"] if self.save_dir is None else self.save_dir
+        if folder is None:
+            raise ValueError(
+                "ModelCheckpoint: save_dir is None, and so is that of fit, but a folder is "
+                'expected. Write fit(..., save_dir="checkpoints").'
+            )
+        self.folder = Path(folder)
+        if self.best_only:
+            self.name = reported_name(self.monitor, self.params["metrics"])
+            self.name = f"eval_{self.name}" if self.params["evaluates"] else self.name
+        self.best = worst(self.monitor, self.mode)
+        self.began = time.time()
+        self.epochs = 0
+        self.step_losses: list[float] = []
+        self.rows: list[dict[str, float]] = []
+        if self.params.get("start"):  # so that a training can go on that ends in its first epoch
+            self.write("start.pt", ended=False)
+
+    def save(self, epoch: int, step_losses: list[Any], rows: list[dict[str, float]]) -> None:
+        """Save what is due after this epoch; the loop calls it when all else is done.
+
+        Args:
+            epoch: from 0.
+            step_losses: the loss of every step so far, numbers or tensors of shape ().
+            rows: the means of every epoch so far.
+        """
+        new = step_losses[len(self.step_losses) :]
+        self.step_losses = self.step_losses + floats(new)
+        self.rows = rows
+        self.epochs = epoch + 1
+        if self.best_only:
+            value = rows[-1].get(self.name, math.nan)
+            if improves(value, self.best, self.monitor, self.mode):
+                self.best = value
+                self.write("best_model.pt", ended=False)
+        elif epoch % self.save_freq == 0:
+            self.write(f"{epoch}.pt", ended=False)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.write("final.pt", ended=True)
+
+    def write(self, file: str, ended: bool) -> None:
+        """Write the state of the model, and what `fit` needs to go on."""
+        fit = {
+            "epochs": self.epochs,
+            "began": self.began,
+            "ended": ended,
+            "stopped": bool(self.model.stop_training),
+            "step_losses": self.step_losses,
+            "rows": self.rows,
+            "callbacks": [callback.state_dict() for callback in self.model.callbacks],
+        }
+        checkpoint.write(self.folder / file, {**checkpoint.state_of(self.model), "fit": fit})
+
+
+def floats(losses: list[Any]) -> list[float]:
+    """Losses as plain floats; those on a device are fetched in one go."""
+    tensors = [loss for loss in losses if isinstance(loss, torch.Tensor)]
+    fetched = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [next(fetched) if isinstance(loss, torch.Tensor) else float(loss) for loss in losses]
