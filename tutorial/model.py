@@ -188,7 +188,8 @@ class Model:
 
         Args:
             train_data: a Dataset of pairs (x, y), a DataLoader, or an iterable of batches (x, y).
-                The next five options on batches count only for a Dataset.
+                In place of x and y there may be several tensors: (x_0, x_1, y), ((x_0, x_1), y), or
+                a dict. The next five options on batches count only for a Dataset.
             eval_data: the same, to evaluate on after epochs.
             batch_size: samples in a batch, at least 1; or a pair: for training, for evaluation.
             epochs: passes over train_data, at least 1.
@@ -288,7 +289,8 @@ class Model:
         """Measure the network on eval_data; nothing is learned.
 
         Args:
-            eval_data: a Dataset of pairs (x, y), a DataLoader, or an iterable of batches (x, y).
+            eval_data: a Dataset of pairs (x, y), a DataLoader, or an iterable of batches (x, y),
+                as in `fit`.
             batch_size: samples in a batch; the result does not depend on it.
             log_freq: as in `fit`.
             verbose: as in `fit`.
@@ -297,7 +299,8 @@ class Model:
             num_iters: look at so many batches only.
 
         Returns:
-            The mean loss over all samples and the metrics: {'loss': 0.0945, 'acc': 0.9711}.
+            The mean loss over all samples and the metrics: {'loss': 0.0945, 'acc': 0.9711}. Several
+            losses come each under its own name, after their sum: {'loss': ..., 'loss_0': ..., ...}.
 
         Raises:
             ValueError, TypeError: an argument does not fit.
