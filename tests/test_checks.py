@@ -347,6 +347,7 @@ def test_what_is_missing_is_named() -> None:
         tl.Model(nn.Linear)
 
 
+@pytest.mark.filterwarnings("ignore:the optimizer holds 6 parameters that are not")
 def test_an_optimizer_must_hold_what_is_to_learn() -> None:
     model = prepared()
     for held, missing in ((network_of().parameters(), "6 of"), (model.network[0].parameters(), 4)):

@@ -157,7 +157,7 @@ def inputs_among(
     predicting: bool,
 ) -> int:
     """How many of the parts are inputs: the first ones."""
-    if inputs or labels:
+    if inputs or (labels and not predicting):
         sizes = [len(list(pieces("", part))) for part in parts]
         said = len(inputs) if inputs else sum(sizes) - len(labels or ())
         for count in range(len(parts) + 1):

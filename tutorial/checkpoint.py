@@ -228,10 +228,11 @@ def load_network(
         for name in own
         if name in weights and own[name].shape != weights[name].shape
     ]
+    more = f"; and {len(faults) - 4} more" if len(faults) > 4 else ""
     if faults and not skip_mismatch:
         raise ValueError(
-            f"the file does not fit the network: {'; '.join(faults[:4])}"
-            f"{'; ...' if len(faults) > 4 else ''}. Make the network as it was when it was saved, "
+            f"the file does not fit the network: {'; '.join(faults[:4])}{more}. Make the network "
+            "as it was when it was saved, "
             "or load what fits with skip_mismatch=True."
         )
     if dry:

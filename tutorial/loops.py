@@ -39,7 +39,7 @@ NONE: tuple[Any, ...] = ()
 METRICS = NONE  # (object with reset(), update(...) and compute(), and what it is to compare)
 VALUES = NONE  # (name, metric, its part or None): what is reported
 LOSSES = "one"  # or "several" that loss_fn gives at once, or "each" output has its own loss_fn
-PARTS, LOSS_FNS = NONE, NONE  # several losses; and (loss, its loss_fn, what that compares)
+TOTAL, LOSS_FNS = 0.0, NONE  # the sum of several; and (loss, its loss_fn, what that compares)
 
 SCHEDULERS, STEP_SCHEDULERS, EPOCH_SCHEDULERS = NONE, NONE, NONE  # change the learning rate
 CALLBACKS, CHECKPOINTS = NONE, NONE  # those that may end the training; those that save
@@ -380,7 +380,7 @@ def compare(loss_fn: Any, y_hat: Any, y: Any) -> Any:
         losses = loss_fn(y_hat, y)
     for loss, its_loss_fn, guess, truth in LOSS_FNS:
         loss = its_loss_fn(guess, truth)
-    return loss_fn(y_hat, y) if LOSSES == "one" else sum(PARTS)
+    return loss_fn(y_hat, y) if LOSSES == "one" else TOTAL
 
 
 def means(loss_sum: Any, samples: int) -> dict[str, float]:

@@ -98,7 +98,7 @@ class Measures:
         elif parts.names:
             options["losses"] = tuple(losses.values())
         if losses:
-            options |= {"LOSSES": "several", "PARTS": tuple(losses.values())}
+            options |= {"LOSSES": "several", "TOTAL": Code(" + ".join(losses.values()))}
         if self.loss_names():
             options["LOSSES"] = "each"
             options["LOSS_FNS"] = tuple(
@@ -193,7 +193,7 @@ def reported_by(metric: Any, kind: str) -> list[tuple[str, Any]]:
         warnings.simplefilter("ignore")  # that it was not updated yet
         try:
             value = unused.compute()
-        except ZeroDivisionError:  # a mean over nothing: one number, then
+        except Exception:  # it cannot say anything of nothing: one number, then
             value = None
     if isinstance(value, Mapping):
         return [(name, name) for name in value]

@@ -428,12 +428,12 @@ class Model:
     ) -> Program:
         batch = batch_of(call)
         predicting = method == "predict_batch"
-        key = (predicting, *(signature_of(part) for _, part in pieces("", batch)))
+        form = take_apart(batch, self.network, self.inputs, self.labels, predicting)
+        key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
         if key not in self._seen:  # the first batch of its kind
             name = "test_data" if predicting else "the batch"
             self._seen[key] = rehearse(name, [first_two(batch)], "given", self)
         seen = self._seen[key]
-        form = take_apart(batch, self.network, self.inputs, self.labels, predicting)
         flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
         return self._program(method, call, options, form.unpack(batch), flat)
 
@@ -683,9 +683,12 @@ def title_of(method: str, arguments: dict[str, Any]) -> str:
             continue
         if parameter.default is parameter.empty:
             parts.append(name)
-        elif arguments[name] is not parameter.default and arguments[name] != parameter.default:
-            spelled = name in ("eval_data", "callbacks", "labels")
-            parts.append(f"{name}={name if spelled else repr(arguments[name])}")
+        elif arguments[name] is not parameter.default and name in ("eval_data", "callbacks"):
+            parts.append(f"{name}={name}")
+        elif arguments[name] is not parameter.default and name == "labels":
+            parts.append(name)
+        elif arguments[name] != parameter.default:
+            parts.append(f"{name}={arguments[name]!r}")
     return f"model.{method}({', '.join(parts)})"
 
 

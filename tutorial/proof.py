@@ -146,7 +146,7 @@ def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[s
     if isinstance(result, History):
         found: dict[str, Any] = {"step_losses": result.step_losses, "rows": result.rows}
     else:
-        found = {"result" if isinstance(result, dict) else "outputs": result}
+        found = {"outputs" if program.function.startswith("predict") else "result": result}
     found["network"] = names["network"].state_dict()
     for name in stateful(names):
         if program.function in ("fit", "train_batch"):

@@ -387,6 +387,9 @@ def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
     try:
         metric.reset()
         metric.update(*(y_hat.detach() for y_hat in guess), *truth)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # two samples may be few
+            metric.compute()
     except Exception as error:
         raise ValueError(
             f"{name}: {type(metric).__name__} cannot measure the predictions, "

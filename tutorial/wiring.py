@@ -43,7 +43,7 @@ class Wiring:
         remember = [
             (i, Code(name))
             for i, (name, callback) in enumerate(self.callbacks.items())
-            if type(callback).load_state_dict is not Callback.load_state_dict
+            if callback.kept or type(callback).load_state_dict is not Callback.load_state_dict
         ]
         hooked: dict[str, Any] = {
             hook.upper(): tuple(Code(n) for n, c in self.callbacks.items() if overridden(c, hook))
