@@ -569,3 +569,23 @@ def test_a_form_says_only_what_is_not_plain() -> None:
     form = take_apart(one_dict(IMAGE, TEXT, DIGIT, PARITY), Two())
     assert form.x == ('batch["image"]', 'batch["text"]')
     assert form.unpack({"image": 1}) == {"batch": {"image": 1}}
+
+
+class Rows(IterableDataset):
+    def __init__(self, labelled: bool) -> None:
+        self.labelled = labelled
+
+    def __iter__(self) -> Iterator[Any]:
+        for x in torch.eye(6).repeat(3, 1):
+            yield (x, torch.tensor(1)) if self.labelled else x
+
+
+@pytest.mark.parametrize("inputs", [None, tl.InputSpec((None, 6), name="image")])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_predict_needs_no_labels_where_it_cannot_look_beforehand(
+    labelled: bool, inputs: Any
+) -> None:
+    model = tl.Model(nn.Linear(6, 2), inputs=inputs)
+    [y_hat] = model.predict(DataLoader(Rows(labelled), 8), stack_outputs=True, verbose=0)
+    with torch.no_grad():
+        torch.testing.assert_close(y_hat, model.network(torch.eye(6).repeat(3, 1)))

@@ -31,6 +31,7 @@ class Form:
         output: the pattern of what the network returns, if that is not one tensor.
         y_hat: its parts: ('y_hat_0', 'y_hat_1'), or ('y_hat["digit"]', 'y_hat["parity"]').
         keys: the keys, where the network returns a dict.
+        unseen: whether only the loop will see if there are labels, which it does not need.
     """
 
     batch: str = "(x, y)"
@@ -40,6 +41,7 @@ class Form:
     output: str | None = None
     y_hat: tuple[str, ...] = ("y_hat",)
     keys: tuple[str, ...] | None = None
+    unseen: bool = False
 
     def options(self) -> dict[str, Any]:
         """What of this is not plain, as options for `unroll`."""
@@ -56,7 +58,7 @@ class Form:
             options |= {"OUTPUT": Code(self.output), "OUTPUTS": "several"}
         if self.keys is not None:
             options |= {"OUTPUTS": "named", "NAMES": self.keys}
-        return options
+        return options | ({"UNSEEN": True} if self.unseen else {})
 
     def unpack(self, batch: Any) -> dict[str, Any]:
         """The batch's parts by the names of their variables, as the loop's `for` binds them."""

@@ -3,8 +3,10 @@
 import os
 import warnings
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -58,11 +60,28 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
             was.
     """
     path = with_ending(path)
+    with replacing(path, "wb") as file:
+        torch.save(without_numpy(state), file)
+    return path
+
+
+@contextmanager
+def replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    """Open a file to write that takes the place of the one at path when all is written.
+
+    Args:
+        path: which file; missing folders are made.
+        mode: as in `open`.
+        **options: as in `open`.
+
+    Raises:
+        OSError: the file cannot be written; an earlier one is left as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(beside, "wb") as file:
-            torch.save(without_numpy(state), file)
+        with open(beside, mode, **options) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())  # on the disk, not only in the system's memory
         os.replace(beside, path)
@@ -76,7 +95,6 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
         ) from error
     finally:
         beside.unlink(missing_ok=True)
-    return path
 
 
 def read(path: str | Path, glance: bool = False) -> dict[str, Any]:

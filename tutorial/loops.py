@@ -33,6 +33,7 @@ BATCH = OUTPUT = CALL = SIZE = None  # where a batch is more than (x, y): see `u
 EVALUATE = False  # is there data to evaluate on while training?
 EVAL_FREQ = 1  # evaluate after every so many epochs, and after the last
 STACK = False  # predict: one tensor instead of one for each batch
+UNSEEN = False  # predict: whether there are labels in the batches is known only when they come
 OUTPUTS, NAMES = "one", ()  # predict: "one" tensor, or "several", or "named" in a dict
 
 NONE: tuple[Any, ...] = ()
@@ -265,6 +266,8 @@ def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
         report.start("predict", test_loader)
     with torch.no_grad():  # no gradients: faster, and less memory
         for step, (x, _) in enumerate(test_loader):
+            if UNSEEN:
+                x = x[0] if isinstance(x, list | tuple) else x  # labels are not needed
             for callback in ON_PREDICT_BATCH_BEGIN:
                 callback.on_predict_batch_begin(step, {})
             if DEVICE != "cpu":

@@ -13,7 +13,7 @@ from torch import nn
 from tutorial import checks
 from tutorial.batches import Form
 from tutorial.metrics import Mean, Metric
-from tutorial.unroll import Code, variable
+from tutorial.unroll import Code, reserved_names, variable
 
 
 class Measures:
@@ -174,7 +174,8 @@ def identifier(name: str) -> str:
 
 def variable_of(loss: str) -> str:
     """The variable of a loss that is reported under this name: loss_digit for 'digit'."""
-    return identifier(loss if loss.startswith("loss_") else f"loss_{loss}")
+    name = identifier(loss if loss.startswith("loss_") else f"loss_{loss}")
+    return f"{name}_" if name in reserved_names() else name
 
 
 def placed(part: Any, device: str) -> Any:

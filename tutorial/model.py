@@ -113,8 +113,17 @@ class Model:
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
         precision = Precision(amp_configs, self.device)
-        self.measures = Measures(loss, metrics, self.device)
-        precision.cast(self.network, optimizer)  # only now: a refused call changes nothing
+        measures = Measures(loss, metrics, self.device)
+        checks.specs_differ(
+            [*(self.inputs or ()), *(self.labels or ())],
+            reserved_names() | measures.loss_fns.keys() | measures.metrics.keys(),
+        )
+        self.measures = measures
+        if (
+            self.precision.level == "O2" != precision.level
+        ):  # only now: a refused call changes nothing
+            self.network.float()
+        precision.cast(self.network, optimizer)
         if optimizer is not None:
             choose_fused(optimizer, scaled=precision.scaler is not None)
             checks.only_the_networks(self.network, optimizer, self.measures.loss_fns)

@@ -127,6 +127,8 @@ def run_copy(program: "Program") -> dict[str, Any]:
         names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
         for name in stateful(names):
             names[name].load_state_dict(copy.deepcopy(begin[name]))
+        if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
+            names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
         generators = [eval(code, {}, names) for code in program.wiring.generators]
         before = [generator.get_state() for generator in generators]
         for generator, state in zip(generators, begin.get("generators", ()), strict=True):

@@ -102,8 +102,9 @@ def said(name: str, model: Any, predicting: bool) -> Seen:
     y = [a or b for a, b in zip(y, numbered("y", len(y)), strict=True)]
     y = y if model.labels is not None else numbered("y", several)
     unpacked = [*x, "*_"] if predicting else [*x, *y]
+    unseen = predicting and len(x) == 1
     batch = f"({', '.join(unpacked)}{',' if len(unpacked) == 1 else ''})"
-    form = Form(batch, tuple(x), tuple(y))
+    form = Form(x[0] if unseen else batch, tuple(x), tuple(y), unseen=unseen)
     indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
     size = size_code(form, model, indices, None) if len(y) == several == 1 else None
     if model.inputs is None or any(None in spec.shape[1:] for spec in model.inputs):

@@ -182,11 +182,14 @@ class Evaluator(cst.CSTTransformer):
         if not isinstance(target, cst.Name) or target.value not in self.several:
             return updated_node
         whole: Any = self.several[target.value].with_changes(lpar=[], rpar=[])
+        if len(whole.elements) == 1:  # it only has another name
+            whole = whole.elements[0].value
         if target.value == "y_hat" and self.says("OUTPUT"):
             whole = self.known["OUTPUT"]
             if isinstance(whole, cst.Tuple) and len(whole.elements) > 1:
                 whole = whole.with_changes(lpar=[], rpar=[])
         values = self.each(value)
+        value = values[0]
         if len(values) > 1:
             value = cst.Tuple([cst.Element(each) for each in values], lpar=[], rpar=[])
         return updated_node.with_changes(targets=[cst.AssignTarget(whole)], value=value)

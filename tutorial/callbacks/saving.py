@@ -71,7 +71,9 @@ class ModelCheckpoint(Callback):
         self.epochs = 0
         self.step_losses: list[float] = []
         self.rows: list[dict[str, float]] = []
-        if self.params.get("start"):  # so that a training can go on that ends in its first epoch
+        # So that a training can go on that breaks off in its first epoch; the last callback of all
+        # writes this, when the others have begun.
+        if self.params.get("start") and self is self.model.callbacks[-1]:
             self.write("start.pt", ended=False)
 
     def save(self, epoch: int, step_losses: list[Any], rows: list[dict[str, float]]) -> None:
