@@ -25,8 +25,8 @@ from torch.utils.data import (
 
 import tutorial as tl
 from tutorial.device import random_state
+from tutorial.fetching import all_labels
 from tutorial.proof import flat, identical
-from tutorial.rehearsal import _all_labels
 
 X, Y = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
 GOOD = TensorDataset(X, Y)
@@ -203,7 +203,7 @@ def test_a_label_of_mnist_is_found_wherever_it_is() -> None:
     nines = Subset(data, (data.targets < 9).nonzero().flatten().tolist()[:64])
     assert model.evaluate(nines, verbose=0)
     data.target_transform = len  # torchvision's own: what the loss will see is not known then
-    assert _all_labels(data) is None
+    assert all_labels(data) is None
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCEWithLogitsLoss(), partial(F.mse_loss)])

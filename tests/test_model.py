@@ -10,8 +10,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import tutorial as tl
+from tutorial.fetching import fetch_of
 from tutorial.metrics import Accuracy, Auc
-from tutorial.model import fetch_of, title_of
+from tutorial.model import title_of
 
 # ---- losses are means over samples
 

@@ -6,6 +6,8 @@ Read the library in this order; each file has one job.
     unroll.py      from loops.py and a call's options to a plain loop
     model.py       Model: remembers the parts, chooses the options; contains no loop
     rehearsal.py   before a call runs: a look at the first samples
+    fetching.py    how batches come from the data
+    labels.py      whether labels fit the loss and the predictions
     batches.py     what a batch holds, and what its parts are called in the loop
     inputs.py      InputSpec: what an input looks like
     measures.py    losses and metrics, by their names in the loop

@@ -6,11 +6,12 @@ a network may give several outputs. A look at the first samples tells how to tak
 
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -267,10 +268,31 @@ def numbered(stem: str, count: int) -> list[str]:
     return [stem] if count == 1 else [f"{stem}_{i}" for i in range(count)]
 
 
-def moved(nest: Any, device: str) -> Any:
-    """The nest with its tensors on the device."""
+def mapped(nest: Any, function: Callable[[Any], Any]) -> Any:
+    """The nest with the function's results in place of its leaves."""
     if isinstance(nest, Mapping):
-        return {key: moved(part, device) for key, part in nest.items()}
+        return {key: mapped(part, function) for key, part in nest.items()}
     if isinstance(nest, list | tuple):
-        return [moved(part, device) for part in nest]
-    return nest.to(device) if isinstance(nest, torch.Tensor) else nest
+        return [mapped(part, function) for part in nest]
+    return function(nest)
+
+
+def in_hand(inputs: Any, labels: Any) -> list[Any]:
+    """A batch from the arguments of train_batch and the like; NumPy's arrays become tensors.
+
+    Args:
+        inputs: a tensor, or several in a list or a dict.
+        labels: the same, or None.
+    """
+    parts = [[] if part is None else part for part in (inputs, labels)]
+    nests = [part if isinstance(part, list | tuple) else [part] for part in parts]
+    return list(
+        mapped(nests, lambda leaf: torch.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf)
+    )
+
+
+def first_two(batch: Any) -> Any:
+    """The first two samples of a batch."""
+    return mapped(
+        batch, lambda leaf: leaf[:2] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
+    )

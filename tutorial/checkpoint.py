@@ -192,6 +192,13 @@ def newest(
     return None, {}
 
 
+def first_epoch(saved: dict[str, Any], epochs: int, num_iters: int | None) -> int:
+    """The epoch (from 0) in which a resumed training begins: `epochs`, if it is over."""
+    over = num_iters is not None and len(saved["step_losses"]) >= num_iters
+    done: int = saved["epochs"]
+    return epochs if over or saved["stopped"] else min(done, epochs)
+
+
 def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) -> None:
     """Refuse a checkpoint of another training: nothing of it is loaded then."""
     try:

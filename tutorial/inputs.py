@@ -1,8 +1,9 @@
 """InputSpec: what an input or a label of a network looks like, said beforehand."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from keyword import iskeyword
+from typing import Any
 
 import torch
 
@@ -57,3 +58,19 @@ class InputSpec:
         """A tensor of zeros of this kind, with `size` wherever a size may vary."""
         assert isinstance(self.dtype, torch.dtype)
         return torch.zeros([size if n is None else n for n in self.shape], dtype=self.dtype)
+
+
+def specs_of(name: str, given: Any) -> list[InputSpec] | None:
+    """The InputSpecs in a list, as `Model` takes them: one, several, or a dict by their names."""
+    if given is None:
+        return None
+    listed = list(given) if isinstance(given, list | tuple) else [given]
+    if isinstance(given, Mapping):
+        listed = [replace(spec, name=key) for key, spec in given.items()]
+    for spec in listed:
+        if not isinstance(spec, InputSpec):
+            raise TypeError(
+                f"{name} holds {spec!r}, but InputSpec objects are expected, such as "
+                'InputSpec((None, 1, 28, 28), name="image").'
+            )
+    return listed

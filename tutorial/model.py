@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import IterableDataset
 
 from tutorial import checkpoint, checks
-from tutorial.batches import pieces, take_apart
+from tutorial.batches import first_two, in_hand, pieces, take_apart
 from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
+from tutorial.fetching import fetch_of, steps_in
 from tutorial.history import History
-from tutorial.inputs import InputSpec
+from tutorial.inputs import InputSpec, specs_of
 from tutorial.measures import Measures
 from tutorial.precision import Precision
 from tutorial.program import Program
@@ -67,7 +67,7 @@ class Model:
             )
         self.device = get_device()
         self.network = network.to(self.device)
-        self.inputs, self.labels = specs("inputs", inputs), specs("labels", labels)
+        self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
         self.optimizer: torch.optim.Optimizer | None = None
         self.measures = Measures(None, None, self.device)
@@ -280,7 +280,9 @@ class Model:
             if path is not None:
                 checkpoint.check_resumed(path, saved, self, wiring)
                 options["RESUME"] = str(path)
-                options["FIRST_EPOCH"] = epochs_done(saved["fit"], call)
+                options["FIRST_EPOCH"] = checkpoint.first_epoch(
+                    saved["fit"], call.epochs, call.num_iters
+                )
                 data["set_random_state"] = set_random_state
         self._restore_schedulers(wiring)
         return self._program("fit", call, options, data, seen, wiring)
@@ -435,7 +437,7 @@ class Model:
     def _batch_program(
         self, method: str, call: types.SimpleNamespace, options: dict[str, Any]
     ) -> Program:
-        batch = batch_of(call)
+        batch = in_hand(call.inputs, getattr(call, "labels", None))
         predicting = method == "predict_batch"
         form = take_apart(batch, self.network, self.inputs, self.labels, predicting)
         key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
@@ -451,7 +453,8 @@ class Model:
             return program.run()
         except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
             name = "the batch" if hasattr(call, "labels") else "test_data"
-            rehearse(name, [batch_of(call)], "given", self)
+            batch = in_hand(call.inputs, getattr(call, "labels", None))
+            rehearse(name, [batch], "given", self)
             raise
 
     # ---- save and load
@@ -612,11 +615,12 @@ class Model:
         evaluates: bool = False,
     ) -> Wiring:
         """Sort out the callbacks of a call."""
+        data = next(value for name, value in vars(call).items() if name.endswith("_data"))
         train_data = getattr(call, "train_data", None)
         save_dir = getattr(call, "save_dir", None)
         params = {
             "epochs": epochs,
-            "steps": steps_of(call, batch_size),
+            "steps": steps_in(data, batch_size, getattr(call, "drop_last", False)),
             "batch_size": batch_size,
             "verbose": call.verbose,
             "metrics": self.measures.names(),
@@ -701,20 +705,6 @@ def title_of(method: str, arguments: dict[str, Any]) -> str:
     return f"model.{method}({', '.join(parts)})"
 
 
-def fetch_of(data: Any) -> str:
-    """How batches come from the data: see `loader` in loops.py."""
-    whole = data
-    while type(whole) is Subset:
-        whole = whole.dataset
-    if type(whole) is TensorDataset or getattr(whole, "whole_batches", False):
-        return "batches"  # it takes a list of indices, and gives one batch
-    if isinstance(data, DataLoader | list | tuple):
-        return "given"
-    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        return "samples"
-    return "given"
-
-
 def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
     """Use the optimizer's fused implementation, if there is one and the choice was left open.
 
@@ -732,67 +722,6 @@ def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None
             optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
 
 
-def specs(name: str, given: Any) -> list[InputSpec] | None:
-    """The InputSpecs in a list, as `Model` takes them: one, several, or a dict by their names."""
-    if given is None:
-        return None
-    listed = list(given) if isinstance(given, list | tuple) else [given]
-    if isinstance(given, Mapping):
-        listed = [replace(spec, name=key) for key, spec in given.items()]
-    for spec in listed:
-        if not isinstance(spec, InputSpec):
-            raise TypeError(
-                f"{name} holds {spec!r}, but InputSpec objects are expected, such as "
-                'InputSpec((None, 1, 28, 28), name="image").'
-            )
-    return listed
-
-
-def batch_of(call: types.SimpleNamespace) -> Any:
-    """The batch of train_batch and the like: inputs and labels, each in a list or a dict."""
-    parts = [call.inputs, call.labels] if hasattr(call, "labels") else [call.inputs]
-    nests = []
-    for part in parts:
-        nest = [] if part is None else part
-        nests.append(tensors(nest if isinstance(nest, list | tuple) else [nest]))
-    return nests
-
-
-def tensors(nest: Any) -> Any:
-    """The nest with NumPy's arrays as tensors."""
-    if isinstance(nest, Mapping):
-        return {key: tensors(part) for key, part in nest.items()}
-    if isinstance(nest, list | tuple):
-        return [tensors(part) for part in nest]
-    return torch.as_tensor(nest) if isinstance(nest, np.ndarray) else nest
-
-
-def first_two(nest: Any) -> Any:
-    """The first two samples of a batch."""
-    if isinstance(nest, Mapping):
-        return {key: first_two(part) for key, part in nest.items()}
-    if isinstance(nest, list | tuple):
-        return [first_two(part) for part in nest]
-    return nest[:2] if isinstance(nest, torch.Tensor) and nest.dim() else nest
-
-
 def signature_of(part: Any) -> Any:
     """What makes batches alike: the shape of a sample, and its type."""
     return (part.shape[1:], part.dtype) if isinstance(part, torch.Tensor) else type(part)
-
-
-def steps_of(call: types.SimpleNamespace, batch_size: int) -> int | None:
-    """The batches in a pass over the call's data, if it knows its length."""
-    data = next(data for name, data in vars(call).items() if name.endswith("_data"))
-    length = checks.length_of(data)
-    if length is None or fetch_of(data) == "given" or isinstance(data, IterableDataset):
-        return None if isinstance(data, IterableDataset) else length
-    whole, rest = divmod(length, batch_size)
-    return whole + (rest > 0 and not getattr(call, "drop_last", False))
-
-
-def epochs_done(saved: dict[str, Any], call: types.SimpleNamespace) -> int:
-    """The epoch (from 0) in which a resumed training begins; after the last, if it is over."""
-    over = call.num_iters is not None and len(saved["step_losses"]) >= call.num_iters
-    epochs: int = call.epochs
-    return epochs if over or saved["stopped"] else min(saved["epochs"], epochs)

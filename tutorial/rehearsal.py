@@ -13,29 +13,14 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
-from torch.utils.data import (
-    DataLoader,
-    IterableDataset,
-    Subset,
-    TensorDataset,
-    default_collate,
-    default_convert,
-)
 
-from tutorial.batches import Form, item, moved, numbered, parameters, take_apart, variables
-from tutorial.checks import kind_of, shape_of
+from tutorial.batches import Form, item, mapped, numbered, parameters, take_apart
+from tutorial.checks import kind_of
 from tutorial.device import unchanged_randomness
+from tutorial.fetching import all_labels, first_samples
+from tutorial.labels import labels_fit, scores_fit, size_code
 from tutorial.measures import Parts
-
-# Losses that take class indices, and losses that take labels in the shape of the predictions.
-BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
-BY_SHAPE = (
-    nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss,
-    nn.PoissonNLLLoss, nn.KLDivLoss, nn.SoftMarginLoss, F.mse_loss, F.l1_loss, F.smooth_l1_loss,
-    F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,14 +114,14 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
             "expected. Two tensors become pairs with TensorDataset(x, y)."
         )
     form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
-    names = moved(form.unpack(batch), model.device)
+    names = mapped(form.unpack(batch), partial(moved, device=model.device))
     x = tuple(values(form.x, names))
     specs_fit(name, form, x, model.inputs)
     y_hat = _network(name, form, names, x, model)
     if predicting:
         return Seen(form.with_output(y_hat), Parts(), x)
     alone = len(form.y) == 1 and form.y[0] in names
-    every = _all_labels(data, list(names).index(form.y[0])) if alone else None
+    every = all_labels(data, list(names).index(form.y[0])) if alone else None
     form, parts = _measured(name, form, y_hat, names, every, model)
     return Seen(form, parts, x)
 
@@ -164,6 +149,11 @@ def _measured(
     numbers_fit(name, result)
     size = size_code(form, model, values(form.y, names)[0], every) if len(form.y) == 1 else None
     return form, Parts(losses[0] if len(losses) == 1 else None, size)
+
+
+def moved(leaf: Any, device: str) -> Any:
+    """A tensor on the device; anything else as it is."""
+    return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
 
 
 def values(codes: tuple[str, ...], names: dict[str, Any]) -> list[Any]:
@@ -206,135 +196,6 @@ def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
                 f"{name}: the input {code} is {kind_of(value)}, but Model(inputs=...) says shape "
                 f"{spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
             )
-
-
-def size_code(form: Form, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
-    """How much a batch counts in a mean, if that is not its number of samples len(x).
-
-    A loss with class weights averages over its labels' weights, and skips those it is to ignore.
-    For the mean over all batches to be the same, a batch must count as much as it did there.
-
-    Args:
-        form: the names of the loop's variables.
-        model: the Model.
-        y: the labels of the first samples.
-        every: all labels, if they lie together; if not, some may be to ignore among them.
-    """
-    if len(model.measures.loss_fns) != 1 or y.is_floating_point():
-        return None
-    [(variable, loss_fn)] = model.measures.loss_fns.items()
-    if not isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) or loss_fn.reduction != "mean":
-        return None
-    labels, skipped, weighted = form.y[0], loss_fn.ignore_index, loss_fn.weight is not None
-    unsure = every is None and (weighted or skipped != -100 or y.dim() > 1)
-    count = None
-    if unsure or bool(((y if every is None else every) == skipped).any()):
-        count = f"({labels} != {skipped}).sum()"
-        labels = f"{labels}[{labels} != {skipped}]"
-    if weighted:
-        labels += ".long()" if y.dtype == torch.uint8 else ""  # which would be taken for a mask
-        count = f"{variable}.weight[{labels}].sum()"
-    return f"{count}.item()" if count and model.device == "cpu" else count
-
-
-def first_samples(data: Any, fetch: str) -> Any:
-    """A batch of the first one or two samples, or None where one cannot look without taking."""
-    if isinstance(data, IterableDataset) or isinstance(
-        getattr(data, "dataset", None), IterableDataset
-    ):
-        return None
-    if isinstance(data, list | tuple):
-        return data[0]
-    if isinstance(data, DataLoader):
-        if data.batch_size is None and data.batch_sampler is None:
-            return None  # its sampler decides what an index is
-        samples = [data.dataset[i] for i in range(min(2, len(data.dataset)))]  # type: ignore[arg-type]
-        return data.collate_fn(samples)
-    if fetch == "given":
-        return None
-    indices = list(range(min(2, len(data))))
-    return data[indices] if fetch == "batches" else default_collate([data[i] for i in indices])
-
-
-def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> None:
-    """Refuse labels of which the loss would make something else than is meant."""
-    if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):
-        return
-    options = vars(loss_fn) if isinstance(loss_fn, nn.Module) else {}
-    kind = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
-    if isinstance(loss_fn, partial):
-        kind, options = loss_fn.func, loss_fn.keywords
-    if kind in BY_SHAPE:
-        _labels_of_one_shape(name, y_hat, y)
-    if kind in BY_INDEX:
-        _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
-
-
-def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
-    """Warn if the scores were made probabilities already: the loss would do that a second time."""
-    kind = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
-    if not (isinstance(kind, nn.CrossEntropyLoss) or kind is F.cross_entropy):
-        return
-    if len(guess) != 1 or len(truth) != 1 or truth[0].is_floating_point() or guess[0].dim() < 2:
-        return
-    sums = guess[0].detach().float().sum(1)
-    if (guess[0] >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
-        warnings.warn(
-            f"{name}: the predictions are probabilities (none below 0, and each sample's sum to "
-            "1), but CrossEntropyLoss expects scores: it applies log-softmax itself, and would "
-            "learn slowly and badly from these. Remove nn.Softmax from the network; or let it end "
-            "in nn.LogSoftmax(dim=1), and take nn.NLLLoss().",
-            stacklevel=2,
-        )
-
-
-def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
-    if y_hat.shape == y.shape:
-        return
-    fix = "Let the network's last layer give as many numbers as a label has."
-    if y_hat.squeeze().shape == y.squeeze().shape:
-        fix = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
-    raise ValueError(
-        f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
-        f"{shape_of(y_hat)}; the loss would compare every label with every prediction. {fix}"
-    )
-
-
-def _labels_by_index(
-    name: str, y_hat: torch.Tensor, y: torch.Tensor, all_labels: Any, ignored: int
-) -> None:
-    whole = not y.is_floating_point()
-    if y_hat.dim() < 2:
-        raise ValueError(
-            f"{name}: the predictions have shape {shape_of(y_hat)}, but a score for every class is "
-            "expected, shape (N, classes). For one score a sample: nn.BCEWithLogitsLoss()."
-        )
-    if y.shape == y_hat.shape:  # probabilities of the classes
-        if whole:
-            raise ValueError(
-                f"{name}: the labels have shape {shape_of(y)} and {y.dtype}: one-hot? Class "
-                "indices are expected, y.argmax(1), or probabilities, y.float()."
-            )
-        return
-    if y.dim() == y_hat.dim() and y.shape[1] == 1:
-        raise ValueError(
-            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but class indices "
-            f"of shape {shape_of(y)[:1] + shape_of(y)[2:]} are expected: y.squeeze(1) drops it."
-        )
-    if y.dtype not in (torch.int64, torch.uint8):
-        raise ValueError(
-            f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
-            "Convert them: y.long()."
-        )
-    classes = y_hat.shape[1]
-    labels = y if all_labels is None else all_labels
-    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignored)]
-    if wrong.numel():
-        raise ValueError(
-            f"{name}: there is a label {int(wrong[0])}, but the network gives scores for "
-            f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
-            "classes from 0, or give the last layer more outputs."
-        )
 
 
 def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], model: Any) -> Any:
@@ -397,28 +258,3 @@ def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
             f"{' and '.join(map(kind_of, guess))}, by the labels, "
             f"{' and '.join(map(kind_of, truth)) or 'none'}: {error}"
         ) from error
-
-
-def _all_labels(data: Any, place: int = 1) -> torch.Tensor | None:
-    """All labels at once, where they lie together; else the first ones must do.
-
-    Args:
-        data: the data.
-        place: where the labels stand among the parts of a batch.
-    """
-    labels: Any = None
-    if isinstance(data, DataLoader):
-        plain = data.collate_fn in (default_collate, default_convert)
-        labels = _all_labels(data.dataset, place) if plain else None
-    elif type(data) is Subset:
-        labels = _all_labels(data.dataset, place)
-        labels = None if labels is None else labels[list(data.indices)]
-    elif isinstance(data, list | tuple):  # of batches
-        parts = [list(variables(batch))[place:][:1] for batch in data]
-        if all(part and isinstance(part[0], torch.Tensor) for part in parts):
-            labels = torch.cat([part[0].flatten() for part in parts])
-    elif type(data) is TensorDataset:
-        labels = data.tensors[place]
-    elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
-        labels = getattr(data, "targets", None) if data.target_transform is None else None
-    return labels if isinstance(labels, torch.Tensor) else None

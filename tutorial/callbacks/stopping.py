@@ -37,7 +37,7 @@ class EarlyStopping(Callback):
         >>> stop = EarlyStopping(monitor="acc", patience=3)
     """
 
-    kept = ("best", "best_epoch", "best_weights", "wait", "saved", "ends")
+    kept = ("best", "best_epoch", "best_weights", "wait", "saved", "ends", "epoch")
 
     def __init__(
         self,
@@ -73,6 +73,7 @@ class EarlyStopping(Callback):
         self.saved: str | None = None
         self.wait = 0  # evaluations since the best one
         self.ends = False
+        self.epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch + 1
