@@ -561,6 +561,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.filterwarnings("ignore:.*the predictions are probabilities")
 @pytest.mark.parametrize("number", range(len(CASES)), ids=map(" ".join, CASES))
 def test_the_script_makes_it_again(number: int, folder: Path, capsys: Any) -> None:
     torch.set_num_threads(1)

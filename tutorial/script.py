@@ -286,7 +286,11 @@ class Script:
         if list(built.state_dict()) != list(network.state_dict()):
             raise CannotWriteError("its weights have another order")
         casts = cast(built, network)
-        kinds = [{k: v.dtype for k, v in m.named_buffers()} for m in (built, network)]
+        weights = dict(network.named_parameters(remove_duplicate=False))
+        kinds = [
+            {k: v.dtype for k, v in m.state_dict().items() if k not in weights}
+            for m in (built, network)
+        ]
         if kinds[0] != kinds[1]:
             raise CannotWriteError("its buffers have another type")
         if weight.device.type != "cpu":
