@@ -1,6 +1,7 @@
 """`Model`: the high level. It remembers the parts and chooses options; it holds no loop."""
 
 import inspect
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -275,10 +276,10 @@ class Model:
             call, sizes[0], epochs=call.epochs, evaluates=call.eval_data is not None
         )
         if call.resume:
-            path, saved = checkpoint.newest(wiring.folder() or call.save_dir)
+            folder = wiring.folder() or call.save_dir
+            path, saved = checkpoint.newest(folder, self, wiring)
             wiring.params["start"] = path is None
             if path is not None:
-                checkpoint.check_resumed(path, saved, self, wiring)
                 options["RESUME"] = str(path)
                 options["FIRST_EPOCH"] = checkpoint.first_epoch(
                     saved["fit"], call.epochs, call.num_iters
@@ -520,7 +521,9 @@ class Model:
             self.scaler.load_state_dict(state["scaler"])
         if "random" in state:
             set_random_state(state["random"])
-        self.loaded = {key: state[key] for key in ("schedulers",) if key in state}
+        self.loaded = {}
+        if "schedulers" in state:
+            self.loaded = {"schedulers": state["schedulers"], "groups": kept["param_groups"]}
         if self.loaded and len(self.schedulers) == len(self.loaded["schedulers"]):
             for scheduler, saved in zip(self.schedulers, self.loaded["schedulers"], strict=True):
                 scheduler.load_state_dict(saved)
@@ -625,6 +628,7 @@ class Model:
             "verbose": call.verbose,
             "metrics": self.measures.names(),
             "evaluates": evaluates,
+            "began": time.time(),
             "save_dir": None if save_dir is None else str(save_dir),
         }
         wiring = wire(call.callbacks, params, train_data, getattr(call, "save_freq", 1))
@@ -638,6 +642,11 @@ class Model:
         if schedulers and len(schedulers) == len(states):
             for scheduler, state in zip(schedulers, states, strict=True):
                 scheduler.load_state_dict(state)
+            assert self.optimizer is not None
+            groups = zip(self.optimizer.param_groups, self.loaded["groups"], strict=True)
+            scheduled = ("lr", "momentum", "betas", *checkpoint.NOTED_BY_SCHEDULERS)
+            for group, saved in groups:  # a new scheduler has set them anew
+                group.update({key: saved[key] for key in scheduled if key in saved})
             self.loaded = {}
 
     def _program(

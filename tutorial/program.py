@@ -109,33 +109,34 @@ class Program:
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         waiting = report if self.loop is None else None
         self.wiring.connect(namespace)
-        try:
-            with flushing_restored(), interrupts_between_steps(waiting):
-                if callable(self.loop):
-                    namespace["step_losses"] = call_by_names(self.loop, namespace)
-                else:
-                    source = self.source if report is None else self.reporting_source
-                    exec(compiled(self.function, source), namespace)
-        except KeyboardInterrupt:
-            if self.function != "fit":
-                raise
-            interrupted = True
-        except ZeroDivisionError:
-            if namespace.get("samples") != 0:
-                raise
-            raise ValueError(
-                f"{self.title}: the data gave no batch; at least one is expected."
-            ) from None
-        finally:
-            if report is not None:
-                report.close()
-            if self.function == "fit":  # and no half-made one is left
-                namespace["optimizer"].zero_grad()
-        if self.function == "fit":
-            losses = floats(namespace.get("step_losses") or [])
-            asked = report is not None and report.interrupted  # perhaps after the very last step
-            return History(losses, namespace.get("rows", []), interrupted or asked)
-        return namespace[RESULTS.get(self.function, "result")]
+        with interrupts_between_steps(waiting):
+            try:
+                with flushing_restored():
+                    if callable(self.loop):
+                        namespace["step_losses"] = call_by_names(self.loop, namespace)
+                    else:
+                        source = self.source if report is None else self.reporting_source
+                        exec(compiled(self.function, source), namespace)
+            except KeyboardInterrupt:
+                if self.function != "fit":
+                    raise
+                interrupted = True
+            except ZeroDivisionError:
+                if namespace.get("samples") != 0:
+                    raise
+                raise ValueError(
+                    f"{self.title}: the data gave no batch; at least one is expected."
+                ) from None
+            finally:
+                if report is not None:
+                    report.close()
+                if self.function == "fit":  # and no half-made one is left
+                    namespace["optimizer"].zero_grad()
+            if self.function == "fit":
+                losses = floats(namespace.get("step_losses") or [])
+                asked = report is not None and report.interrupted  # perhaps after the last step
+                return History(losses, namespace.get("rows", []), interrupted or asked)
+            return namespace[RESULTS.get(self.function, "result")]
 
     # ---- a file of its own
 

@@ -62,8 +62,8 @@ class Wiring:
 
     def folder(self) -> str | None:
         """Where checkpoints are written."""
-        own = [c.save_dir for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
-        return next((str(folder) for folder in own if folder is not None), None)
+        savers = [c for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
+        return None if not savers or savers[-1].save_dir is None else str(savers[-1].save_dir)
 
     def connect(self, names: dict[str, Any]) -> None:
         """Tell the model of its company, and each callback of the model."""
@@ -105,8 +105,9 @@ def wire(
     if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
         listed.append(ModelCheckpoint(save_freq))
     wiring = Wiring(params, generators=generators_of(train_data))
-    # What saves comes last, so that it saves what the others did.
-    for callback in sorted(listed, key=lambda callback: isinstance(callback, ModelCheckpoint)):
+    # What saves comes last, so that it saves what the others did; and what saves all epochs after
+    # what saves the best.
+    for callback in sorted(listed, key=saves):
         if isinstance(callback, ProgressBar):
             wiring.bar = callback
         elif isinstance(callback, LRScheduler):
@@ -116,6 +117,11 @@ def wire(
         else:
             wiring.callbacks[variable(callback, wiring.callbacks)] = callback
     return wiring
+
+
+def saves(callback: Callback) -> int:
+    """How much it saves: nothing, the best epoch, or every epoch."""
+    return 2 - callback.best_only if isinstance(callback, ModelCheckpoint) else 0
 
 
 def generators_of(data: Any) -> list[str]:

@@ -1,10 +1,10 @@
 """Logs: a file for a spreadsheet, and TensorBoard."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
+from tutorial import checkpoint
 from tutorial.callbacks.base import Callback
 
 
@@ -120,12 +120,7 @@ class CSVLogger(Callback):
         """Write all rows to a file beside it, and move that into place."""
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         path = Path(self.path)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with open(beside, "w", newline="", encoding="utf-8") as file:
-                table = csv.DictWriter(file, columns, lineterminator="\n")
-                table.writeheader()
-                table.writerows(self.rows)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with checkpoint.replacing(path, "w", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, columns, lineterminator="\n")
+            table.writeheader()
+            table.writerows(self.rows)

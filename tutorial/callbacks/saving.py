@@ -67,7 +67,7 @@ class ModelCheckpoint(Callback):
             self.name = reported_name(self.monitor, self.params["metrics"])
             self.name = f"eval_{self.name}" if self.params["evaluates"] else self.name
         self.best = worst(self.monitor, self.mode)
-        self.began = time.time()
+        self.began = self.params.get("began", time.time())  # the same for all of a training
         self.epochs = 0
         self.step_losses: list[float] = []
         self.rows: list[dict[str, float]] = []

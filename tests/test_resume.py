@@ -1,0 +1,682 @@
+"""A training that is killed, at any moment, and started again ends as if nothing had happened.
+
+The trainings run in forks of one warm process, which is this file as a script: see `serve`. There
+a kill is a real one (SIGKILL), and what goes on is another process, with other seeds.
+"""
+
+import copy
+import errno
+import gc
+import io
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, StepLR
+from torch.utils.data import DataLoader, Dataset
+
+import tutorial as tl
+from tutorial import callbacks as cb
+from tutorial import checkpoint
+from tutorial.device import random_state
+from tutorial.proof import flat, identical
+
+# ---- a training, and the moments at which it can be killed
+
+MOMENTS: list[str] = []  # those that are behind this process
+WHAT_HAPPENS: dict[int, Callable[[], None]] = {}  # at which moment
+
+
+def moment(name: str) -> None:
+    MOMENTS.append(name)
+    WHAT_HAPPENS.get(len(MOMENTS) - 1, int)()
+
+
+class Augmented(Dataset):
+    """22 points; each time one is read, chance of three kinds moves it."""
+
+    def __init__(self, size: int = 22) -> None:
+        self.x = torch.randn(size, 4, generator=torch.Generator().manual_seed(1))
+        self.y = (self.x.sum(1) > 0).long()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, torch.Tensor]:
+        chance = [*torch.rand(2).tolist(), np.random.rand(), random.random()]
+        return self.x[i] + 0.1 * torch.tensor(chance), self.y[i]
+
+
+def call(
+    kind: str = "", seed: int = 0, width: int = 8, **options: Any
+) -> tuple[tl.Model, dict[str, Any]]:
+    """A new model, and a call of its fit, which works in the current folder.
+
+    Args:
+        kind: what is special about it.
+        seed: of all chance, the first weights too.
+        width: of the network.
+        **options: of fit, beside the usual ones.
+    """
+    tl.seed(seed)
+    network = nn.Sequential(
+        nn.Linear(4, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(0.3), nn.Linear(width, 2)
+    )
+    network.register_forward_hook(lambda *_: moment("forward"))
+    model = tl.Model(network)
+    model.prepare(
+        torch.optim.Adam(model.parameters(), lr=0.02),
+        nn.CrossEntropyLoss(),
+        tl.metrics.Accuracy(),
+        {"dtype": "float16", "incr_every_n_steps": 3} if kind == "amp" else None,
+    )
+    model.optimizer.register_step_post_hook(lambda *_: moment("update"))
+    # 'stops' calls a larger loss a better one: so the first epoch is the best, and it soon stops.
+    wanted = {"mode": "max", "patience": 2} if kind == "stops" else {"patience": 99}
+    callbacks = [
+        cb.EarlyStopping(verbose=0, **wanted),
+        cb.CSVLogger("log.csv"),
+        cb.LambdaCallback(on_train_batch_end=lambda *_: moment("step")),
+    ]
+    if kind == "plateau":
+        callbacks.append(cb.ReduceLROnPlateau(patience=1, min_delta=1.0, verbose=0))
+    else:
+        scheduler = ExponentialLR(model.optimizer, 0.9)
+        callbacks.append(cb.LRScheduler(scheduler, by_epoch=kind == "by epoch"))
+    if kind == "best too":
+        callbacks += [cb.ModelCheckpoint(), cb.ModelCheckpoint(best_only=True, monitor="acc")]
+    data: Any = Augmented()
+    if kind == "loader":
+        generator = torch.Generator().manual_seed(seed)
+        data = DataLoader(data, batch_size=5, shuffle=True, generator=generator)
+    usual = {
+        "train_data": data,
+        "eval_data": Augmented(9),
+        "batch_size": 5,
+        "epochs": 3,
+        "save_dir": ".",
+        "resume": True,
+        "accumulate_grad_batches": 2,
+        "callbacks": callbacks,
+        "verbose": 0,
+    }
+    return model, usual | options
+
+
+def train(**options: Any) -> dict[str, Any]:
+    """Fit, in a new process; all that there is afterwards."""
+    model, options = call(**options)
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        history = model.fit(**options)
+    final, best = (torch.load(f"{name}.pt", weights_only=True) for name in ("final", "best_model"))
+    stopping = options["callbacks"][0].state_dict()
+    return {
+        **checkpoint.state_of(model),
+        "step_losses": history.step_losses,
+        "rows": history.rows,
+        "interrupted": history.interrupted,
+        "csv": Path("log.csv").read_text(),
+        "stopping": stopping,
+        "best file": best["network"],
+        "final file": [{**final, "fit": None}, final["fit"]["step_losses"], final["fit"]["rows"]],
+        "warned": [str(warning.message) for warning in warned],
+        "moments": MOMENTS,
+    }
+
+
+def difference(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """What differs between two results."""
+    left, right = (flat({**one, "moments": None}) for one in (a, b))
+    return [key for key in left | right if not identical(left.get(key), right.get(key))]
+
+
+# ---- the process that runs them
+
+
+def watch_files() -> None:
+    """Moments in the midst of writing a checkpoint, too."""
+    save, replace = torch.save, os.replace
+
+    def slowly(state: Any, file: Any) -> None:
+        whole = io.BytesIO()
+        save(state, whole)
+        file.write(whole.getvalue()[:1000])
+        file.flush()
+        moment("half written")
+        file.write(whole.getvalue()[1000:])
+
+    def noted(*paths: Any) -> None:
+        moment("not yet in place")
+        replace(*paths)
+        moment("in place")
+
+    torch.save, os.replace = slowly, noted  # type: ignore[assignment]
+
+
+def kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def limit() -> None:
+    """From now on the system refuses to write more than 3 KB into a file of this process."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+
+
+def fill() -> None:
+    """Leave no room on the disk."""
+    with suppress(OSError), open("fill", "wb", buffering=0) as file:
+        while file.write(bytes(1000)):
+            pass
+
+
+def one_training(
+    folder: str, results: str, what: str = "", at: int | None = None, **options: Any
+) -> None:
+    """Train and save the results; or at a moment there happens what shall: kill, limit or fill."""
+    os.chdir(folder)
+    warnings.simplefilter("error")
+    MOMENTS.clear()
+    if at is not None:
+        WHAT_HAPPENS[at] = {"kill": kill, "limit": limit, "fill": fill}[what]
+    save = torch.save
+    watch_files()
+    try:
+        found = train(**options)
+    except OSError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        found = {"error": error.errno, "file": error.filename, "message": str(error)}
+    save(found, results)
+
+
+def serve() -> None:
+    """Run a training in a fork for each line of the input, which holds its options."""
+    torch.set_num_threads(1)
+    for line in sys.stdin:
+        task = json.loads(line)
+        options = {k: v for k, v in task.items() if k not in ("folder", "results", "what", "at")}
+        with suppress(ValueError), warnings.catch_warnings():  # so that forks of it know the loop
+            warnings.simplefilter("ignore")
+            os.chdir(task["folder"])
+            model, options = call(**options)
+            _ = model.unroll("fit", **options).reporting_source
+        os.chdir("/")
+        gc.collect()
+        gc.freeze()  # so that a fork shares the memory of what is there
+        child = os.fork()
+        if child == 0:
+            try:
+                one_training(**task)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    os._exit(0)
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+class Runner:
+    """Runs trainings in processes of their own."""
+
+    def __init__(self, server: subprocess.Popen, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        self.known: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, folder: Path, **options: Any) -> dict[str, Any] | None:
+        """The results; None if it was killed."""
+        folder.mkdir(exist_ok=True)
+        results = self.folder / "results"
+        task = {"folder": str(folder), "results": str(results), **options}
+        self.server.stdin.write(json.dumps(task) + "\n")
+        self.server.stdin.flush()
+        code = int(self.server.stdout.readline())
+        if code == -signal.SIGKILL:
+            return None
+        assert code == 0, "the training failed: see its traceback above"
+        return torch.load(results, weights_only=False)
+
+    def straight(self, **options: Any) -> dict[str, Any]:
+        """The results of a training that was never killed."""
+        key = json.dumps(options)
+        if key not in self.known:
+            self.known[key] = self(self.folder / f"straight {len(self.known)}", **options)
+        return self.known[key]
+
+    def killed(self, folder: Path, at: int, **options: Any) -> None:
+        assert self(folder, what="kill", at=at, **options) is None
+
+    def resumed(self, folder: Path, seed: int = 1000, **options: Any) -> dict[str, Any] | None:
+        """Go on in another process, where chance is another; but from the very beginning, if the
+        first checkpoint was not yet written."""
+        begun = (folder / "start.pt").exists()
+        return self(folder, seed=seed if begun else 0, **options)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Iterator[Runner]:
+    with subprocess.Popen(
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+        text=True,
+    ) as server:
+        yield Runner(server, tmp_path_factory.mktemp("runs"))
+        server.stdin.close()
+
+
+# ---- killed and resumed
+
+
+def test_the_straight_run_is_what_it_should_be(run) -> None:
+    straight = run.straight()
+    assert len(straight["step_losses"]) == 15
+    assert straight["moments"].count("update") == 9  # 2 + 2 + 1 batches in an epoch of 5
+    assert [row["epoch"] for row in straight["rows"]] == [1, 2, 3]
+    assert "eval_acc" in straight["csv"].splitlines()[0]
+    assert difference(straight, run.straight(seed=1))  # chance matters
+    assert not difference(straight, run(run.folder / "again"))
+
+
+def test_killed_at_every_moment(run, tmp_path) -> None:
+    straight = run.straight()
+    different = {}
+    for i, name in enumerate(straight["moments"]):
+        folder = tmp_path / str(i)
+        run.killed(folder, i)
+        if found := difference(straight, run.resumed(folder, seed=i)):
+            different[f"{i}: {name}"] = found
+    assert not different
+    assert len(straight["moments"]) > 80
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killed_again_and_again(run, tmp_path, seed: int) -> None:
+    chance = random.Random(seed)
+    results: list[Any] = [None]
+    while results[-1] is None:
+        at = chance.randrange(15, 45)  # an epoch has about 30 moments
+        results.append(run.resumed(tmp_path, seed=len(results), what="kill", at=at))
+    assert len(results) > 3
+    assert not difference(run.straight(), results[-1])
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("", {"eval_freq": 2}),
+        ("", {"save_freq": 2, "epochs": 4}),
+        ("", {"num_iters": 12}),
+        ("", {"num_workers": 2}),
+        ("", {"clip_grad_norm": 0.5, "drop_last": True, "accumulate_grad_batches": 1}),
+        ("stops", {"epochs": 5}),
+        ("stops", {"epochs": 5, "save_freq": 2}),
+        ("plateau", {}),
+        ("by epoch", {}),
+        ("loader", {}),
+        ("amp", {}),
+        ("best too", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else ", ".join(value),
+)
+def test_killed_in_trainings_of_all_kinds(run, tmp_path, kind: str, options: dict) -> None:
+    straight = run.straight(kind=kind, **options)
+    last = len(straight["moments"]) - 1
+    for at, share in ((last // 4, 1.1), (last * 3 // 4, 0.8), (last, 0.5)):
+        folder = tmp_path / str(at)
+        run.killed(folder, at, kind=kind, **options)
+        resumed = run.resumed(folder, kind=kind, **options)
+        assert not difference(straight, resumed), f"killed at {at} of {last}"
+        assert len(resumed["moments"]) < share * last  # it did not begin anew
+
+
+def test_two_processes_that_share_nothing(run, tmp_path) -> None:
+    for more in ({"what": "kill", "at": 50}, {"seed": 5}):
+        task = {"folder": str(tmp_path), "results": str(tmp_path / "results"), **more}
+        ran = subprocess.run([sys.executable, __file__, json.dumps(task)], env=ENVIRONMENT)
+        assert ran.returncode == (-signal.SIGKILL if "at" in more else 0)
+    result = torch.load(tmp_path / "results", weights_only=False)
+    assert not difference(run.straight(), result)
+    code = (
+        "import sys; sys.modules['tutorial'] = None; import pathlib, torch; from torch import nn\n"
+        "network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), "
+        "nn.Linear(8, 2))\n"
+        "optimizer = torch.optim.Adam(network.parameters())\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.pt'):\n"
+        "    state = torch.load(path, weights_only=True)\n"
+        "    network.load_state_dict(state['network'])\n"
+        "    optimizer.load_state_dict(state['optimizer'])\n"
+        "    print(path.name)\n"
+    )
+    opened = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+    files = {"start.pt", "0.pt", "1.pt", "2.pt", "final.pt", "best_model.pt"}
+    assert set(opened.stdout.split()) == files
+
+
+# ---- resumed where nothing broke off
+
+
+def test_a_finished_training_is_not_trained_any_more(run, tmp_path) -> None:
+    run(tmp_path)
+    again = run(tmp_path, seed=5)
+    assert not difference(run.straight(), again)
+    assert "update" not in again["moments"]
+
+
+@pytest.mark.parametrize("kind", ["", "stops"])
+@pytest.mark.parametrize("save_freq", [1, 2])
+def test_more_epochs_than_before(run, tmp_path, kind: str, save_freq: int) -> None:
+    """'stops' takes the first epoch for the best, and brings its weights back at the end."""
+    options = {"kind": kind, "save_freq": save_freq}
+    run(tmp_path, epochs=2, **options)
+    straight = run.straight(epochs=3, **options)
+    assert not difference(straight, run(tmp_path, seed=5, epochs=3, **options))
+
+
+def test_a_training_that_stopped_does_not_go_on(run, tmp_path) -> None:
+    stopped = run(tmp_path, kind="stops", epochs=9)
+    assert len(stopped["rows"]) == 3
+    again = run(tmp_path, kind="stops", epochs=20, seed=5)
+    assert not difference(stopped, again)
+    assert "update" not in again["moments"]
+
+
+def test_num_iters_counts_the_steps_before(run, tmp_path) -> None:
+    run(tmp_path, num_iters=12)
+    again = run(tmp_path, num_iters=12, seed=5)
+    assert not difference(run.straight(num_iters=12), again)
+    assert "update" not in again["moments"]
+
+
+# ---- damaged and foreign files
+
+
+@pytest.fixture(scope="module")
+def killed_in_epoch_3(run) -> Path:
+    steps = [i for i, name in enumerate(run.straight()["moments"]) if name == "step"]
+    folder = run.folder / "killed in epoch 3"
+    run.killed(folder, steps[12])
+    return folder
+
+
+@pytest.fixture
+def broken_off(killed_in_epoch_3, tmp_path) -> Path:
+    """A training of which start.pt, 0.pt and 1.pt are there, and a best_model.pt."""
+    files = {path.name for path in shutil.copytree(killed_in_epoch_3, tmp_path / "a").iterdir()}
+    assert files == {"start.pt", "0.pt", "1.pt", "best_model.pt", "log.csv"}
+    return tmp_path / "a"
+
+
+def pickled(value: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+def numpy_file() -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.arange(9.0))
+    return file.getvalue()
+
+
+def without(name: str, raw: bytes) -> bytes:
+    state = torch.load(io.BytesIO(raw), weights_only=True)
+    del state[name]
+    return pickled(state)
+
+
+def flipped(raw: bytes) -> bytes:
+    """With one bit of a weight the other way."""
+    weight = torch.load(io.BytesIO(raw), weights_only=True)["network"]["0.weight"]
+    at = raw.index(weight.numpy().tobytes())
+    return raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
+
+
+DAMAGES = {
+    "empty": lambda raw: b"",
+    "one byte": lambda raw: raw[:1],
+    "its head": lambda raw: raw[:1000],
+    "half": lambda raw: raw[: len(raw) // 2],
+    "all but a byte": lambda raw: raw[:-1],
+    "zeros": lambda raw: bytes(len(raw)),
+    "a bit": flipped,
+    "text": lambda raw: b"epoch,loss\n1,0.5\n",
+    "short text": lambda raw: b"0",
+    "NumPy": lambda raw: numpy_file(),
+    "weights": lambda raw: pickled(nn.Linear(2, 2).state_dict()),
+    "a module": lambda raw: pickled(nn.Linear(2, 2)),
+    "a list": lambda raw: pickled([1, 2]),
+    "model.save": lambda raw: without("fit", raw),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_passed_over(run, broken_off, damage: str) -> None:
+    path = broken_off / "1.pt"
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    (broken_off / "7.pt").write_bytes(DAMAGES[damage]((broken_off / "0.pt").read_bytes()))
+    resumed = run.resumed(broken_off)
+    [message] = resumed.pop("warned")
+    assert not difference(run.straight(), resumed)
+    assert message.count("but this file") == 2
+    assert "'1.pt'" in message and "'7.pt'" in message
+    assert message.endswith("Going on from '0.pt'.")
+
+
+def test_a_checkpoint_of_another_network_is_passed_over(run, broken_off, tmp_path_factory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    run(other, width=9)
+    (other / "2.pt").rename(broken_off / "2.pt")
+    resumed = run.resumed(broken_off)
+    [message] = resumed.pop("warned")
+    assert not difference(run.straight(), resumed)
+    assert "'2.pt'" in message
+    assert "has shape (9, 4) in the file, (8, 4) in the network" in message
+
+
+def test_files_that_are_no_checkpoints_are_left_alone(run, broken_off) -> None:
+    (broken_off / "notes.pt").write_text("mine")
+    (broken_off / "9.pt").mkdir()
+    resumed = run.resumed(broken_off)
+    assert not difference(run.straight(), resumed)
+    assert (broken_off / "notes.pt").read_text() == "mine"
+
+
+# ---- what is refused, before anything changes
+
+
+def everything(model: tl.Model, folder: Path) -> dict[str, Any]:
+    """The state of the model, all chance, and all files."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return copy.deepcopy(flat([checkpoint.state_of(model), files]))
+
+
+def alike(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return a.keys() == b.keys() and all(identical(a[key], b[key]) for key in a)
+
+
+def refused(model: tl.Model, data: Any, folder: Path, match: str, company: Any = None) -> None:
+    before = everything(model, folder)
+    with pytest.raises(ValueError, match=match):
+        model.fit(data, data, save_dir=folder, resume=True, verbose=0, epochs=9, callbacks=company)
+    assert alike(before, everything(model, folder))
+
+
+@pytest.fixture
+def trained(make_model, data, tmp_path) -> Path:
+    """The folder of a training with Adam, EarlyStopping and CSVLogger."""
+    company = [cb.EarlyStopping(verbose=0, patience=9), cb.CSVLogger(tmp_path / "log")]
+    make_model().fit(data, data, epochs=2, save_dir=tmp_path, verbose=0, callbacks=company)
+    return tmp_path
+
+
+def test_another_training_is_refused(make_model, data, trained) -> None:
+    stopping, log = cb.EarlyStopping(verbose=0, patience=9), cb.CSVLogger(trained / "log")
+    model = make_model()
+    refused(model, data, trained, r"with 3 callbacks, but this call has 1")
+    refused(model, data, trained, r"the callback CSVLogger, which needs", [log, stopping])
+    scheduler = cb.LRScheduler(StepLR(model.optimizer, 2))
+    refused(model, data, trained, r"with 0 schedulers, but", [stopping, log, scheduler])
+    sgd = make_model(optimizer=torch.optim.SGD)
+    refused(sgd, data, trained, r"the file's optimizer holds .*betas", [stopping, log])
+    loader = DataLoader(data, generator=torch.Generator())
+    refused(model, loader, trained, r"with 0 generators, but", [stopping, log])
+    scaled = make_model()
+    scaled.prepare(scaled.optimizer, nn.CrossEntropyLoss(), amp_configs={"dtype": "float16"})
+    refused(scaled, data, trained, r"with 0 scalers, but", [stopping, log])
+    other = tl.Model(nn.Linear(8, 3))
+    other.prepare(torch.optim.Adam(other.parameters()), nn.CrossEntropyLoss())
+    refused(other, data, trained, r"weight is not in the file", [stopping, log])
+
+
+def test_a_folder_in_which_all_is_damaged_is_refused(make_model, data, trained) -> None:
+    for path in trained.glob("*.pt"):
+        path.write_bytes(path.read_bytes()[:-9])
+    refused(make_model(), data, trained, r"no checkpoint in .* can be used.*1\.pt.*damaged")
+
+
+def test_an_optimizer_with_numpys_numbers_can_be_resumed(make_model, data, tmp_path) -> None:
+    rate = np.linspace(0.01, 0.02, 3)[1]
+    straight = make_model(lr=rate).fit(data, epochs=2, verbose=0)
+    make_model(lr=rate).fit(data, epochs=1, save_dir=tmp_path, verbose=0)
+    resumed = make_model(lr=rate).fit(data, epochs=2, save_dir=tmp_path, resume=True, verbose=0)
+    assert resumed.step_losses == straight.step_losses
+
+
+# ---- a full disk
+
+
+def small_disk(folder: Path) -> bool:
+    """Mount a disk of 250 KB there; whether this was allowed."""
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=250k", "tmpfs", folder]
+    return subprocess.run(["mount", *options], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("what", ["fill", "limit"])
+def test_a_full_disk_loses_no_checkpoint(run, tmp_path, what: str) -> None:
+    disk = tmp_path / "disk"
+    if what == "fill" and not small_disk(disk):
+        pytest.skip("only an administrator can mount a small disk")
+    try:
+        for at in range(5, 80, 7):
+            full = run(disk, what=what, at=at)
+            (disk / "fill").unlink(missing_ok=True)
+            assert full["error"] == (errno.ENOSPC if what == "fill" else errno.EFBIG)
+            assert Path(full["file"]).suffix in (".pt", ".csv")
+            assert "cannot be written" in full["message"]
+            left = list(disk.iterdir())
+            assert {path.suffix for path in left} <= {".pt", ".csv"}  # nothing half-written
+            assert all(checkpoint.read(path) for path in disk.glob("*.pt"))
+            assert not difference(run.straight(), run.resumed(disk))
+            for path in disk.iterdir():
+                path.unlink()
+    finally:
+        if what == "fill":
+            subprocess.run(["umount", disk], check=True)
+
+
+# ---- unroll, save, load
+
+
+def test_a_resumed_fit_can_be_read_and_proved(make_model, data, more_data, tmp_path) -> None:
+    def options(model: tl.Model, epochs: int) -> dict[str, Any]:
+        scheduler = cb.LRScheduler(StepLR(model.optimizer, 3, gamma=0.5))
+        stopping = cb.EarlyStopping(mode="max", patience=9, verbose=0)
+        return {
+            "eval_data": more_data,
+            "batch_size": 32,
+            "epochs": epochs,
+            "save_dir": tmp_path / "run",
+            "resume": True,
+            "callbacks": [scheduler, stopping, cb.CSVLogger(tmp_path / "run" / "log.csv")],
+        }
+
+    model = make_model(tl.metrics.Accuracy())
+    model.fit(data, **options(model, 2), verbose=0)
+    model = make_model(tl.metrics.Accuracy())
+    tl.seed(9)
+    resumed = options(model, 4)
+    before = everything(model, tmp_path / "run")
+    program = model.unroll("fit", data, **resumed)
+    proof = program.verify()
+    assert proof, proof.difference
+    assert alike(before, everything(model, tmp_path / "run"))
+    assert "where it broke off" in program.source
+    history = program.run(tl.display.Report())
+    assert len(history.rows) == 4
+    assert program.verify(history)
+
+
+def warm_up(optimizer: torch.optim.Optimizer) -> LambdaLR:
+    return LambdaLR(optimizer, lambda update: min(1.0, (update + 1) / 14))
+
+
+@pytest.mark.parametrize("kind", [warm_up, lambda o: CosineAnnealingLR(o, 30), None])
+@pytest.mark.parametrize("when", ["before load", "after load", "of the last fit"])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_load_goes_on_where_save_was(data, make_model, tmp_path, kind, when, scaled) -> None:
+    """fit(2), save, load, fit(2) is fit(4): with its scheduler, scaler and chance."""
+
+    def made() -> tl.Model:
+        model = make_model()
+        if scaled:
+            configs = {"dtype": "float16", "incr_every_n_steps": 4}
+            model.prepare(model.optimizer, nn.CrossEntropyLoss(), amp_configs=configs)
+        return model
+
+    def company(model: tl.Model) -> list[cb.Callback]:
+        return [] if kind is None else [cb.LRScheduler(kind(model.optimizer))]
+
+    options = {"batch_size": 32, "verbose": 0}
+    straight, one, other = made(), made(), made()
+    tl.seed(2)
+    losses = straight.fit(data, epochs=4, callbacks=company(straight), **options).step_losses
+    chance = random_state()
+    tl.seed(2)
+    one.fit(data, epochs=2, callbacks=company(one), **options)
+    path = one.save(tmp_path / "between")
+    tl.seed(3)
+    schedulers = company(other)
+    if when == "of the last fit":
+        other.fit(data, callbacks=schedulers, **options)
+    other.load(path)
+    if when == "after load":
+        schedulers = company(other)
+    again = other.fit(data, epochs=2, callbacks=schedulers, **options)
+    assert again.step_losses == losses[10:]
+    a, b = (
+        flat([m.network.state_dict(), m.optimizer.state_dict(), m.scaler and m.scaler.state_dict()])
+        for m in (straight, other)
+    )
+    assert [key for key in a | b if not identical(a.get(key), b.get(key))] == []
+    a, b = flat(chance), flat(random_state())
+    assert all(identical(a[key], b[key]) for key in a)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        torch.set_num_threads(1)
+        one_training(**json.loads(sys.argv[1]))
+    else:
+        serve()
