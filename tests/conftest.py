@@ -1,6 +1,9 @@
-"""What many tests share: small data, a small network, and a model around it."""
+"""What many tests share: small data, a small network and a model around it; a Jupyter kernel."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -48,3 +51,66 @@ def make_model() -> Callable[..., tl.Model]:
         return model
 
     return make
+
+
+class Kernel:
+    """A Jupyter kernel, in a process of its own.
+
+    Attributes:
+        attended: whether somebody could answer a question, as in a notebook's front end.
+        messages: what the last cell sent, in order.
+    """
+
+    attended = True
+
+    def __init__(self, manager: Any, client: Any) -> None:
+        self.manager, self.client = manager, client
+        self.messages: list[dict[str, Any]] = []
+
+    def start(self, code: str) -> str:
+        """Start a cell; its message's id."""
+        self.messages = []
+        return self.client.execute(code, allow_stdin=self.attended)
+
+    def end(self, request: str) -> tuple[str, str]:
+        """Wait for the end of the cell; the name of its error ('' if none), and its output."""
+        error, output = "", ""
+        while True:
+            message = self.client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            self.messages.append(message)
+            content = message["content"]
+            if message["msg_type"] == "error":
+                error = content["ename"]
+                output += "\n".join(content["traceback"])
+            elif message["msg_type"] == "stream":
+                output += content["text"]
+            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
+                return error, output
+
+    def run(self, code: str) -> str:
+        """Run a cell that must not fail; its output."""
+        error, output = self.end(self.start(code))
+        assert not error, output
+        return output
+
+    def sent(self, *kinds: str) -> list[dict[str, Any]]:
+        """What the last cell sent of these kinds, in order: the contents."""
+        return [m["content"] for m in self.messages if m["msg_type"] in kinds]
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[Kernel]:
+    jupyter_client = pytest.importorskip("jupyter_client")
+    manager = jupyter_client.KernelManager(kernel_name="python3")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    manager.start_kernel(env=environment, stderr=subprocess.DEVNULL)
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)

@@ -194,7 +194,7 @@ def test_signals_at_random_moments(tmp_path) -> None:
 
 def test_an_interrupt_as_the_display_closes_loses_no_history(data, make_model) -> None:
     class Closing(Report):
-        def close(self) -> None:
+        def close(self, how: str = "done") -> None:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.05)
 
@@ -302,54 +302,6 @@ tests.torch.set_num_threads(1)
 self = tests.Interrupted({folder!r})
 self.usual = usual
 """
-
-
-class Kernel:
-    """A Jupyter kernel, in a process of its own."""
-
-    def __init__(self, manager: Any, client: Any) -> None:
-        self.manager, self.client = manager, client
-
-    def start(self, code: str) -> str:
-        """Start a cell; its message's id."""
-        return self.client.execute(code)
-
-    def end(self, request: str) -> tuple[str, str]:
-        """Wait for the end of the cell; the name of its error ('' if none), and its output."""
-        error, output = "", ""
-        while True:
-            message = self.client.get_iopub_msg(timeout=60)
-            if message["parent_header"].get("msg_id") != request:
-                continue
-            content = message["content"]
-            if message["msg_type"] == "error":
-                error = content["ename"]
-                output += "\n".join(content["traceback"])
-            elif message["msg_type"] == "stream":
-                output += content["text"]
-            elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return error, output
-
-    def run(self, code: str) -> str:
-        """Run a cell that must not fail; its output."""
-        error, output = self.end(self.start(code))
-        assert not error, output
-        return output
-
-
-@pytest.fixture(scope="module")
-def kernel() -> Any:
-    jupyter_client = pytest.importorskip("jupyter_client")
-    manager = jupyter_client.KernelManager(kernel_name="python3")
-    manager.start_kernel(env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 def test_the_stop_button_at_random_moments(kernel, tmp_path) -> None:

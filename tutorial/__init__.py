@@ -26,7 +26,8 @@ Read the library in this order; each file has one job.
     device.py      set_device, get_device, seed
     summary.py     a network's layers and parameters
     export.py      the network for use elsewhere: torch.export and ONNX
-    display/       how a running loop shows itself: silent, lines, a bar; and code in colours
+    display/       how a running loop shows itself: lines, a bar, live curves; code in colours
+    widgets/       what a notebook shows alive: each a class, and an ES module beside it
     data/          MNIST and its bundled files
     models.py      LeNet
     demo.py        `make demo`: all of it in one minute

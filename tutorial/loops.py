@@ -99,6 +99,8 @@ def fit(
             generator.set_state(saved["generators"][i])
         set_random_state(saved["random"])  # the order of the data and dropout go on as well
         step_losses, rows = saved["fit"]["step_losses"], saved["fit"]["rows"]
+    if REPORT:
+        report.watch(step_losses, rows, NUM_ITERS)
     if COMPILE:
         network = torch.compile(network)  # faster, but its first step is slow
     for epoch in range(EPOCHS) if FIRST_EPOCH == 0 else range(FIRST_EPOCH, EPOCHS):

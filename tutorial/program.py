@@ -103,7 +103,7 @@ class Program:
                 f"its names are {', '.join(self.names)}."
             )
         namespace = {**TOOLS, **self.names, **names, "report": report}
-        interrupted = False
+        how = "failed"
         if self.function == "fit":
             namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
         # A student's own loop may have no report.due(), for which an interrupt could wait.
@@ -117,10 +117,11 @@ class Program:
                     else:
                         source = self.source if report is None else self.reporting_source
                         exec(compiled(self.function, source), namespace)
+                how = "done"
             except KeyboardInterrupt:
+                how = "stopped"
                 if self.function != "fit":
                     raise
-                interrupted = True
             except ZeroDivisionError:
                 if namespace.get("samples") != 0:
                     raise
@@ -129,13 +130,13 @@ class Program:
                 ) from None
             finally:
                 if report is not None:
-                    report.close()
+                    report.close(how)
                 if self.function == "fit":  # and no half-made one is left
                     namespace["optimizer"].zero_grad()
             if self.function == "fit":
                 losses = floats(namespace.get("step_losses") or [])
                 asked = report is not None and report.interrupted  # perhaps after the last step
-                return History(losses, namespace.get("rows", []), interrupted or asked)
+                return History(losses, namespace.get("rows", []), how == "stopped" or asked)
             return namespace[RESULTS.get(self.function, "result")]
 
     # ---- a file of its own

@@ -9,16 +9,35 @@ def choose(verbose: int, log_freq: int) -> Report:
     """The report for one call.
 
     Args:
-        verbose: 0: silent. 1: a progress bar on a terminal; elsewhere (a file, a pipe) a line for
-            each epoch. 2: a line for every `log_freq` steps and each epoch.
+        verbose: 0: silent. 1: a progress bar on a terminal, in a notebook live curves as well;
+            elsewhere (a file, a pipe, a notebook that runs unattended) a line for each epoch. 2: a
+            line for every `log_freq` steps and each epoch.
         log_freq: steps between two lines of verbose=2.
     """
     if verbose == 0:
         return Report()
     if verbose == 2:
         return Lines(log_freq)
+    if in_notebook():
+        from tutorial.display.notebook import NotebookDisplay
+
+        return NotebookDisplay()
     if not sys.stderr.isatty():
         return Lines()
     from tutorial.display.terminal import TerminalBar
 
     return TerminalBar()
+
+
+def in_notebook() -> bool:
+    """Whether a person watches a Jupyter front end.
+
+    nbclient, nbval and papermill run a notebook unattended: they tell the kernel that nobody could
+    answer a question.
+    """
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    return bool(getattr(kernel, "_allow_stdin", False))

@@ -1,8 +1,9 @@
 """What a running loop tells, and to whom.
 
-A program that runs calls `report` at four places (see loops.py): `start` before a pass over the
-data, `due` after each step, `update` where `due` said yes, and `finish` at the end of an epoch, an
-evaluation or a prediction. It is also where a user's interrupt takes effect: between two steps.
+A program that runs calls `report` at five places (see loops.py): `watch` before it trains, `start`
+before a pass over the data, `due` after each step, `update` where `due` said yes, and `finish` at
+the end of an epoch, an evaluation or a prediction. When all is over, `close` is called. It is also
+where a user's interrupt takes effect: between two steps.
 """
 
 import math
@@ -23,6 +24,11 @@ class Report:
     part = ""  # what of it, if not the main part: 'evaluate ' after the training of an epoch
     steps: int | None = None  # batches in this pass, where the loader knows
     done = 0  # batches of this pass that are behind us
+
+    def watch(
+        self, step_losses: list[Any], rows: list[dict[str, float]], num_iters: int | None
+    ) -> None:
+        """A training begins, or goes on; the loop will append to these two lists."""
 
     def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
         """A pass begins: phase is 'train', 'evaluate' or 'predict'; epoch counts from 0."""
@@ -61,8 +67,16 @@ class Report:
             )
         self.title = ""
 
-    def close(self) -> None:
-        """The call is over: by its end, an error or an interrupt."""
+    def close(self, how: str = "done") -> None:
+        """The call is over: it is 'done', or was 'stopped' by an interrupt, or 'failed'."""
+
+    def place(self) -> str:
+        """Where in the pass the loop is: 'step 30/938'."""
+        return f"step {self.done}" + ("" if self.steps is None else f"/{self.steps}")
+
+    def outcome(self, logs: Logs) -> str:
+        """What came out of an epoch, an evaluation or a prediction, in a line."""
+        return join(self.title, logs) if logs else f"{self.title}: {self.done} batches"
 
 
 class Lines(Report):
@@ -80,11 +94,10 @@ class Lines(Report):
         return self.log_freq is not None and self.done % self.log_freq == 0
 
     def update(self, step: int, logs: Logs) -> None:
-        of = "" if self.steps is None else f"/{self.steps}"
-        print(join(f"{self.title} {self.part}step {self.done}{of}", logs))
+        print(join(f"{self.title} {self.part}{self.place()}", logs))
 
     def finish(self, logs: Logs) -> None:
-        print(join(self.title, logs) if logs else f"{self.title}: {self.done} batches")
+        print(self.outcome(logs))
         super().finish(logs)
 
 

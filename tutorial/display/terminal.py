@@ -48,7 +48,7 @@ class TerminalBar(Live):
         if self.bar is not None and not self.part:
             self.bar.n = self.done
 
-    def close(self) -> None:
+    def close(self, how: str = "done") -> None:
         if self.bar is not None:
             self.fill()
             self.bar.close()

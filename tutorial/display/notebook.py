@@ -1,0 +1,130 @@
+"""The display of a notebook: a bar and live curves, and a picture that stays when they are gone.
+
+One call has one region of the output, updated in its place. It has three forms, of which each
+reader takes the best that it can show: a live widget, HTML, one line of text. When the call is
+over, the widget gives way to the HTML: a file that is opened again has no kernel to ask.
+"""
+
+import math
+import time
+from typing import Any
+
+import ipywidgets
+from IPython.display import display, update_display
+
+from tutorial.display.bar import Bar
+from tutorial.display.curves import Curves
+from tutorial.display.report import Live, Logs, join
+from tutorial.widgets.live_plot import LivePlot
+
+UPDATES = 170  # in one call, at most: each is two messages from the kernel to the browser
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+class NotebookDisplay(Live):
+    """A bar with the means so far and, for `fit`, the live curves."""
+
+    def __init__(self) -> None:
+        self.bar = Bar()
+        self.curves: Curves | None = None  # of a fit
+        self.losses: list[Any] = []  # the loop's own
+        self.updates = 0
+        self.text = ""
+        self.widget: Any = None
+
+    # ---- what the loop calls
+
+    def watch(self, step_losses: list[Any], rows: list[Any], num_iters: int | None) -> None:
+        self.curves, self.losses, self.bar.limit = Curves(), step_losses, num_iters
+        self.take_losses()
+        for number, row in enumerate(rows, start=1):  # of a training that goes on
+            self.curves.add_row(row, len(step_losses) * number // len(rows))
+
+    def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
+        self.fill()
+        super().start(phase, loader, epoch, epochs)
+        if not self.part:
+            self.bar.start(epoch, epochs, self.steps)
+        if self.widget is None:
+            self.open()
+
+    def update(self, step: int, logs: Logs) -> None:
+        self.fill()
+        self.text = join(f"{self.title}, {self.part}{self.place()}", logs)
+        self.refresh()
+
+    def finish(self, logs: Logs) -> None:
+        self.fill()
+        self.text = self.outcome(logs)
+        if self.curves is not None:
+            self.take_losses()
+            self.curves.add_row(logs)
+        if time.monotonic() >= self.next_update:
+            self.refresh()
+        super().finish(logs)
+
+    def close(self, how: str = "done") -> None:
+        if self.widget is None:
+            return
+        if self.title and how != "done":
+            self.text = f"{self.title}, {self.part}{self.place()}: {how}"
+        if self.curves is not None:
+            self.take_losses()
+            self.plot.history = self.curves.history()
+        self.line.value = self.bar.html(self.text, how)
+        update_display(self.forms(how), raw=True, display_id=self.id)
+        for widget in (self.widget, *self.widget.children):
+            widget.layout.close()
+            widget.close()
+
+    # ---- the region
+
+    def open(self) -> None:
+        """Show the region, in all three forms."""
+        self.text = self.title
+        self.line = ipywidgets.HTML(self.bar.html(self.text))
+        self.plot = LivePlot()
+        self.widget = ipywidgets.VBox(
+            [self.line] if self.curves is None else [self.line, self.plot]
+        )
+        self.id = f"tutorial-{self.widget.model_id}"
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
+        display({**self.forms("running"), WIDGET: view}, raw=True, display_id=self.id)
+
+    def refresh(self) -> None:
+        """Bring the widget up to date, and find the moment for the next time."""
+        self.line.value = self.bar.html(self.text)
+        if self.curves is not None:
+            self.take_losses()
+            if self.updates % 10 == 1:  # all of it, in case that something was lost
+                self.plot.history = self.curves.history()
+            self.plot.tell(self.curves)
+        self.updates += 1
+        self.next_update = time.monotonic() + self.pause()
+
+    def pause(self) -> float:
+        """Seconds until the next update, such that there are enough updates to the end."""
+        if self.updates >= UPDATES:
+            return math.inf
+        so_far = time.monotonic() - self.bar.began
+        left = self.bar.left()
+        apart = math.inf if left is None else left / (UPDATES - self.updates)
+        return max(self.SECONDS, min(apart, so_far / 10))  # early on, what is left is a rough guess
+
+    def forms(self, how: str) -> dict[str, str]:
+        """The region for those who have no widgets: nothing in it differs from run to run."""
+        bar = self.bar.html(self.text, how) if how != "running" else ""
+        curves = self.curves.html() if self.curves is not None else ""
+        return {"text/plain": self.text, "text/html": bar + curves}
+
+    def fill(self) -> None:
+        """Fill the bar up to the steps that are done, in the main part of an epoch."""
+        if self.title and not self.part:
+            self.bar.step(self.done)
+
+    def take_losses(self) -> None:
+        """See the losses of the steps since the last time."""
+        from tutorial.callbacks.saving import floats  # by now torch is there
+
+        if self.curves is not None:
+            self.curves.add_losses(floats(self.losses[self.curves.steps :]))

@@ -1,0 +1,51 @@
+"""The curves of a training, drawn in the notebook while it runs."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from tutorial.display.curves import Curves
+
+HERE = Path(__file__).parent
+
+
+class LivePlot(anywidget.AnyWidget):
+    """The loss by step, and each metric by epoch; train against eval.
+
+    `fit` shows one while it runs in a notebook. One that is made from a History shows that.
+
+    Args:
+        history: a History, or None to begin with nothing.
+
+    Attributes:
+        history: what is drawn, as a dict: 'points', pairs of a step (from 1) and a loss; and
+            'rows', pairs of a step and the row of the epoch that ended there; see `Curves`.
+
+    Example:
+        >>> from tutorial import History
+        >>> LivePlot(History([2.3, 1.9], [{"epoch": 1, "loss": 2.1}]))
+        LivePlot(2 points, 1 epoch)
+    """
+
+    _esm = HERE / "live_plot.js"
+    _css = HERE / "live_plot.css"
+    history: Any = traitlets.Dict({"points": [], "rows": []}).tag(sync=True)
+
+    def __init__(self, history: Any = None, **traits: Any) -> None:
+        if history is not None:
+            curves = Curves()
+            curves.add_losses(history.step_losses)
+            for number, row in enumerate(history.rows, start=1):
+                curves.add_row(row, len(history.step_losses) * number // len(history.rows))
+            traits["history"] = curves.history()
+        super().__init__(**traits)
+
+    def tell(self, curves: Curves) -> None:
+        """Send what is new. Where nobody looks yet, that is lost: `history` must follow."""
+        self.send({"points": curves.points.news(), "rows": curves.rows.news()})
+
+    def __repr__(self) -> str:
+        points, rows = len(self.history["points"]), len(self.history["rows"])
+        return f"LivePlot({points} points, {rows} epoch{'' if rows == 1 else 's'})"
