@@ -26,16 +26,17 @@ class NotebookDisplay(Live):
 
     def __init__(self) -> None:
         self.bar = Bar()
-        self.curves: Curves | None = None  # of a fit
-        self.losses: list[Any] = []  # the loop's own
+        self.curves = Curves()
+        self.losses: list[Any] | None = None  # the loop's own, of a fit
         self.updates = 0
         self.text = ""
+        self.plot: LivePlot | None = None
         self.widget: Any = None
 
     # ---- what the loop calls
 
     def watch(self, step_losses: list[Any], rows: list[Any], num_iters: int | None) -> None:
-        self.curves, self.losses, self.bar.limit = Curves(), step_losses, num_iters
+        self.losses, self.bar.limit = step_losses, num_iters
         self.take_losses()
         for number, row in enumerate(rows, start=1):  # of a training that goes on
             self.curves.add_row(row, len(step_losses) * number // len(rows))
@@ -56,7 +57,7 @@ class NotebookDisplay(Live):
     def finish(self, logs: Logs) -> None:
         self.fill()
         self.text = self.outcome(logs)
-        if self.curves is not None:
+        if self.losses is not None:
             self.take_losses()
             self.curves.add_row(logs)
         if time.monotonic() >= self.next_update:
@@ -68,14 +69,14 @@ class NotebookDisplay(Live):
             return
         if self.title and how != "done":
             self.text = f"{self.title}, {self.part}{self.place()}: {how}"
-        if self.curves is not None:
+        if self.plot is not None:
             self.take_losses()
             self.plot.history = self.curves.history()
         self.line.value = self.bar.html(self.text, how)
         update_display(self.forms(how), raw=True, display_id=self.id)
-        for widget in (self.widget, *self.widget.children):
-            widget.layout.close()
-            widget.close()
+        shown = [self.widget, *self.widget.children]
+        for part in [*shown, *(widget.layout for widget in shown), self.line.style]:
+            part.close()
 
     # ---- the region
 
@@ -83,10 +84,8 @@ class NotebookDisplay(Live):
         """Show the region, in all three forms."""
         self.text = self.title
         self.line = ipywidgets.HTML(self.bar.html(self.text))
-        self.plot = LivePlot()
-        self.widget = ipywidgets.VBox(
-            [self.line] if self.curves is None else [self.line, self.plot]
-        )
+        self.plot = None if self.losses is None else LivePlot()
+        self.widget = ipywidgets.VBox([w for w in (self.line, self.plot) if w is not None])
         self.id = f"tutorial-{self.widget.model_id}"
         view = {"version_major": 2, "version_minor": 0, "model_id": self.widget.model_id}
         display({**self.forms("running"), WIDGET: view}, raw=True, display_id=self.id)
@@ -94,7 +93,7 @@ class NotebookDisplay(Live):
     def refresh(self) -> None:
         """Bring the widget up to date, and find the moment for the next time."""
         self.line.value = self.bar.html(self.text)
-        if self.curves is not None:
+        if self.plot is not None:
             self.take_losses()
             if self.updates % 10 == 1:  # all of it, in case that something was lost
                 self.plot.history = self.curves.history()
@@ -114,8 +113,7 @@ class NotebookDisplay(Live):
     def forms(self, how: str) -> dict[str, str]:
         """The region for those who have no widgets: nothing in it differs from run to run."""
         bar = self.bar.html(self.text, how) if how != "running" else ""
-        curves = self.curves.html() if self.curves is not None else ""
-        return {"text/plain": self.text, "text/html": bar + curves}
+        return {"text/plain": self.text, "text/html": bar + self.curves.html()}
 
     def fill(self) -> None:
         """Fill the bar up to the steps that are done, in the main part of an epoch."""
@@ -126,5 +124,5 @@ class NotebookDisplay(Live):
         """See the losses of the steps since the last time."""
         from tutorial.callbacks.saving import floats  # by now torch is there
 
-        if self.curves is not None:
+        if self.losses is not None:
             self.curves.add_losses(floats(self.losses[self.curves.steps :]))

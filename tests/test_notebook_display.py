@@ -1,0 +1,262 @@
+"""What a real Jupyter kernel sends while a loop runs: one region, in three forms, and little."""
+
+import json
+import re
+import time
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from tutorial.display.bar import Bar, clock
+from tutorial.display.notebook import UPDATES, NotebookDisplay
+
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+SETUP = """
+import time, torch, tutorial as tl
+from torch import nn
+from torch.utils.data import TensorDataset
+torch.set_num_threads(1)
+tl.seed(0)
+x = torch.randn(6000, 8)
+data = TensorDataset(x, (x @ torch.randn(8, 3)).argmax(1))
+network = nn.Linear(8, 3)
+model = tl.Model(network)
+sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+model.prepare(sgd, nn.CrossEntropyLoss(), tl.metrics.Accuracy())
+"""
+
+
+@pytest.fixture(scope="module")
+def lesson(kernel):
+    kernel.run(SETUP)
+    kernel.run("model.fit(data, epochs=1)")  # what is loaded once is loaded now
+    return kernel
+
+
+def bytes_of(message: dict) -> int:
+    return len(json.dumps(message["content"]))
+
+
+# ---- one region
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("model.fit(data, data, epochs=2, batch_size=100)", "epoch 2/2"),
+        ("model.evaluate(data)", "evaluate"),
+        ("model.predict(data)", "predict: 94 batches"),
+    ],
+)
+def test_one_region_in_three_forms_that_is_updated_in_its_place(lesson, call, told) -> None:
+    assert lesson.run(f"result = {call}") == ""
+    (shown,), (final,) = lesson.sent("display_data"), lesson.sent("update_display_data")
+    assert shown["transient"] == final["transient"]
+    assert shown["data"].keys() == {"text/plain", "text/html", WIDGET}
+    assert final["data"].keys() == {"text/plain", "text/html"}  # no kernel is needed any more
+    assert lesson.sent("clear_output") == []
+    line = final["data"]["text/plain"]
+    assert line.startswith(told)
+    assert "\n" not in line
+    assert line.replace("'", "&#x27;") in final["data"]["text/html"]
+    assert ("<img" in final["data"]["text/html"]) == call.startswith("model.fit")
+
+
+def test_what_stays_holds_no_time_and_is_the_same_again(lesson) -> None:
+    finals = []
+    for _ in range(2):
+        lesson.run("tl.seed(1); network.reset_parameters()")
+        lesson.run("history = model.fit(data, data, epochs=2)")
+        (final,) = lesson.sent("update_display_data")
+        finals.append(final["data"])
+    assert finals[0] == finals[1]
+    assert not re.search(r"steps/s|left|\d:\d\d", finals[0]["text/plain"])
+    assert "steps/s" not in finals[0]["text/html"]
+
+
+def test_the_curves_at_the_end_are_the_history(lesson) -> None:
+    lesson.run("from tutorial.display import notebook; plots = []")
+    lesson.run(
+        "class Plot(notebook.LivePlot):\n"
+        "    def __init__(self, **traits):\n"
+        "        super().__init__(**traits)\n"
+        "        plots.append(self)\n"
+        "usual, notebook.LivePlot = notebook.LivePlot, Plot"
+    )
+    try:
+        lesson.run("history = model.fit(data, data, epochs=3, batch_size=100)")
+    finally:
+        lesson.run("notebook.LivePlot = usual")
+    lesson.run(
+        "(plot,) = plots\n"
+        "assert [row for _, row in plot.history['rows']] == history.rows\n"
+        "assert [step for step, _ in plot.history['rows']] == [60, 120, 180]\n"
+        "points = plot.history['points']\n"
+        "assert len(points) == 90\n"
+        "for (step, mean), a in zip(points, range(0, 180, 2)):\n"
+        "    assert step == a + 2\n"
+        "    assert abs(mean - sum(history.step_losses[a:a + 2]) / 2) < 1e-12"
+    )
+
+
+def test_a_resumed_training_shows_all_its_curves(lesson, tmp_path) -> None:
+    fit = "model.fit(data, epochs={}, batch_size=600, save_dir={!r}, resume=True)"
+    lesson.run(fit.format(2, str(tmp_path)) + ";")
+    lesson.run(fit.format(4, str(tmp_path)) + ";")
+    (final,) = lesson.sent("update_display_data")
+    html = final["data"]["text/html"]
+    assert final["data"]["text/plain"].startswith("epoch 4/4")
+    assert [f"epoch {epoch}: train" in html for epoch in range(1, 6)] == [True] * 4 + [False]
+
+
+# ---- little is sent
+
+
+def test_ten_updates_a_second_and_400_messages_at_most(lesson) -> None:
+    """3,000 steps of a millisecond, and a short pause at each."""
+    lesson.run(
+        "class Slow(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        time.sleep(0.001)\n"
+        "        return super().forward(x)\n"
+        "slow = tl.Model(Slow(8, 3))\n"
+        "slow.prepare(torch.optim.SGD(slow.parameters(), lr=0.1), nn.CrossEntropyLoss())"
+    )
+    lesson.run("history = slow.fit(data, epochs=10, batch_size=20)")
+    assert len(lesson.messages) <= 400
+    assert sum(map(bytes_of, lesson.messages)) < 400_000
+    times = [
+        message["header"]["date"]
+        for message in lesson.messages
+        if message["msg_type"] == "comm_msg" and "<progress" in str(message["content"])
+    ]
+    assert len(times) >= 20
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert sum(gaps, timedelta()) / len(gaps) > timedelta(seconds=0.09)
+    (final,) = lesson.sent("update_display_data")
+    assert len(json.dumps(final)) < 50_000
+    assert lesson.sent("comm_open")
+    assert not open_comms(lesson)  # nothing is left behind
+
+
+def open_comms(kernel) -> set[str]:
+    opened = {content["comm_id"] for content in kernel.sent("comm_open")}
+    return opened - {content["comm_id"] for content in kernel.sent("comm_close")}
+
+
+def test_a_day_of_training_gets_no_more_updates_than_a_minute(monkeypatch) -> None:
+    clock_time = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock_time[0])
+    for steps, seconds in ((938, 0.003), (938, 1.0), (10_000, 10.0), (None, 1.0)):
+        display = NotebookDisplay()
+        display.bar.start(0, 5, steps)
+        display.refresh = lambda display=display: None  # only when
+        counts = [0] * 5
+        for epoch in range(5):
+            for step in range(steps or 1000):
+                clock_time[0] += seconds
+                display.bar.done = epoch * (steps or 1000) + step
+                if clock_time[0] >= display.next_update:
+                    display.updates += 1
+                    counts[epoch] += 1
+                    display.next_update = clock_time[0] + display.pause()
+        assert sum(counts) <= UPDATES
+        if steps:
+            assert counts[-1] >= 10  # they last until the end
+
+
+# ---- how a call ends
+
+
+def test_an_error_leaves_the_bar_closed_and_says_so(lesson) -> None:
+    error, _ = lesson.end(
+        lesson.start(
+            "def fails(step, logs):\n"
+            "    if step == 3: raise RuntimeError('on purpose')\n"
+            "model.fit(data, callbacks=tl.callbacks.LambdaCallback(on_train_batch_end=fails))"
+        )
+    )
+    assert error == "RuntimeError"
+    (final,) = lesson.sent("update_display_data")
+    assert re.fullmatch(r"epoch 1/1, step \d+/94: failed", final["data"]["text/plain"])
+    assert not open_comms(lesson)
+
+
+def test_the_stop_button_leaves_a_stopped_bar_and_the_next_fit_goes_on(lesson) -> None:
+    lesson.run("before = [w.clone() for w in network.parameters()]")
+    request = lesson.start("history = model.fit(data, data, epochs=10**6)")
+    time.sleep(1.5)
+    lesson.manager.interrupt_kernel()
+    assert lesson.end(request) == ("", "")
+    (final,) = lesson.sent("update_display_data")
+    line = r"epoch \d+/1000000, (evaluate )?step \d+/94: stopped"
+    assert re.fullmatch(line, final["data"]["text/plain"])
+    assert "<img" in final["data"]["text/html"]
+    assert not open_comms(lesson)
+    lesson.run("assert history.interrupted and history.step_losses")
+    lesson.run("again = model.fit(data, epochs=1); assert not again.interrupted and again.rows")
+
+
+def test_without_somebody_who_watches_there_are_lines(lesson) -> None:
+    """As nbclient, nbval and papermill run a notebook."""
+    lesson.attended = False
+    try:
+        output = lesson.run("history = model.fit(data, data, epochs=2); model.predict(data);")
+    finally:
+        del lesson.attended
+    assert [line.partition(":")[0] for line in output.splitlines()] == [
+        "epoch 1/2",
+        "epoch 2/2",
+        "predict",
+    ]
+    assert not lesson.sent("display_data", "comm_open")
+
+
+# ---- the bar
+
+
+def test_the_bar_knows_speed_and_time_left(monkeypatch) -> None:
+    now = [50.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    bar = Bar()
+    bar.start(0, 4, 100)
+    assert bar.left() is None
+    now[0] += 2
+    bar.step(50)
+    assert (bar.speed(), bar.left()) == (25, 14)
+    assert 'value="50" max="400"' in bar.html("epoch 1/4")
+    assert "25 steps/s, 0:14 left" in bar.html("epoch 1/4")
+    assert "left" not in bar.html("epoch 1/4", "stopped")
+    bar.step(100)
+    bar.start(1, 4, 100)
+    bar.step(10)
+    assert bar.done == 110
+
+
+def test_the_bar_of_a_resumed_training_begins_where_it_was(monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    bar = Bar()
+    bar.start(2, 4, 100)
+    now[0] = 1
+    bar.step(10)
+    assert (bar.done, bar.speed(), bar.left()) == (210, 10, 19)
+
+
+def test_the_bar_knows_the_limit_of_steps_and_a_length_that_is_not_known() -> None:
+    bar = Bar()
+    bar.limit = 30
+    bar.start(0, 10, 100)
+    assert bar.total == 30
+    unknown = Bar()
+    unknown.start(0, 2, None)
+    unknown.step(7)
+    assert "value" not in unknown.html("predict").partition("aria")[0]
+    assert 'value="7" max="7"' in unknown.html("predict", "done")
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.2, "0:00"), (59.7, "1:00"), (7322, "2:02:02")])
+def test_clock(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
