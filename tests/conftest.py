@@ -1,6 +1,7 @@
 """What many tests share: small data, a small network and a model around it; a Jupyter kernel."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -114,3 +115,25 @@ def kernel() -> Iterator[Kernel]:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window, by Playwright.
+
+    It ends with the module: while it is open, its event loop runs in this thread, and asyncio.run
+    refuses to begin another.
+    """
+    missing = pytest.fail if os.environ.get("CI") else pytest.skip
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("no Playwright here: pip install playwright")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        missing("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        opened = playwright.chromium.launch(executable_path=browser, args=options)
+        yield opened
+        opened.close()

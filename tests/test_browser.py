@@ -1,0 +1,316 @@
+"""The notebook in a real browser, with a real server and kernel: JupyterLab and Notebook 7.
+
+The pictures of what was seen are left in build/screenshots.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from tutorial.display.curves import Curves
+
+pytest.importorskip("jupyterlab")
+expect = pytest.importorskip("playwright.sync_api").expect
+
+PICTURES = Path(__file__).parent.parent / "build" / "screenshots"
+
+SETUP = """
+import torch, tutorial as tl
+from torch import nn
+from torch.utils.data import Subset
+from torchvision.transforms import Normalize
+tl.seed(0)
+torch.set_num_threads(1)
+transform = Normalize([127.5], [127.5])
+test_data = tl.datasets.MNIST("test", transform)
+some = Subset(test_data, range(2000))
+network = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+model = tl.Model(network)
+model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss(), tl.metrics.Accuracy())
+"""
+
+READY = """() => {
+    const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
+    return kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
+}"""
+
+
+class Server:
+    """A Jupyter server for one folder; its pages are JupyterLab and Notebook 7."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "lessons"
+        self.folder.mkdir()
+        settings = folder / "settings/@jupyterlab/apputils-extension"
+        settings.mkdir(parents=True)
+        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+        self.log = (folder / "server.log").open("w")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+                *("--ip=127.0.0.1", "--port=0", "--IdentityProvider.token="),
+                *("--ServerApp.password=", "--ServerApp.disable_check_xsrf=True"),
+                "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+                f"--ServerApp.root_dir={self.folder}",
+            ],
+            env=os.environ
+            | {
+                "JUPYTER_CONFIG_DIR": str(folder / "config"),
+                "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+                "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+                "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+                "OMP_NUM_THREADS": "1",
+            },
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,  # its kernels with it
+        )
+        notes = folder / "runtime" / f"jpserver-{self.process.pid}.json"
+        self.address = self.wait_for(notes)
+
+    def wait_for(self, notes: Path) -> str:
+        for _ in range(600):
+            assert self.process.poll() is None, "the Jupyter server ended"
+            try:
+                address: str = json.loads(notes.read_text())["url"]
+                urllib.request.urlopen(f"{address}api").close()
+            except (OSError, ValueError):
+                time.sleep(0.1)
+            else:
+                return address
+        raise TimeoutError("the Jupyter server did not start in a minute")
+
+    def write(self, name: str, *cells: str) -> None:
+        """A notebook with these cells."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(notebook, self.folder / name)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.log.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+class Notebook:
+    """A notebook in one of the two applications, as a person sees it."""
+
+    def __init__(self, page: Any, server: Server, app: str, name: str) -> None:
+        self.page, self.server, self.app, self.name = page, server, app, name
+        self.open()
+
+    def open(self) -> None:
+        where = "lab/tree" if self.app == "lab" else "notebooks"
+        self.page.goto(f"{self.server.address}{where}/{self.name}?reset")
+        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+
+    def do(self, command: str) -> None:
+        """Give a command of the menus; do not wait for what it starts."""
+        self.page.evaluate(f"() => {{ window.jupyterapp.commands.execute({command!r}) }}")
+
+    def run(self) -> None:
+        """Run all cells, from the first moment on at which there is a kernel."""
+        self.page.wait_for_function(READY, timeout=60_000)
+        self.do("notebook:run-all-cells")
+
+    def output(self, cell: int) -> Any:
+        """The output of a cell, which count from 0."""
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")
+
+    def picture(self, name: str) -> None:
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=PICTURES / f"{self.app}_{name}.png")
+
+    def end(self) -> None:
+        """Save the notebook and end its kernel."""
+        self.do("docmanager:save")
+        saved = self.server.folder / self.name
+        for _ in range(100):
+            if "outputs" in saved.read_text() and '"execution_count": 1' in saved.read_text():
+                break
+            time.sleep(0.1)
+        self.do("kernelmenu:shutdown")
+        self.page.wait_for_timeout(500)
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def open_notebook(request, chromium, server) -> Iterator[Any]:
+    """Opens a notebook with the given cells after the setup cell."""
+    page = chromium.new_page(viewport={"width": 1100, "height": 900})
+    opened: list[Notebook] = []
+
+    def open_it(*cells: str) -> Notebook:
+        name = re.sub(r"\W+", "_", request.node.name) + ".ipynb"
+        server.write(name, SETUP, *cells)
+        opened.append(Notebook(page, server, request.param, name))
+        return opened[-1]
+
+    yield open_it
+    for notebook in opened:
+        notebook.do("kernelmenu:shutdown")
+    page.close()
+
+
+def saved_outputs(notebook: Notebook, cell: int) -> list[dict]:
+    saved = nbformat.read(notebook.server.folder / notebook.name, as_version=4)
+    return saved.cells[cell].outputs
+
+
+# ---- the bar and the live plot
+
+
+def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
+    notebook = open_notebook(
+        "history = model.fit(some, some, epochs=20, batch_size=20)",
+        "model.evaluate(test_data); model.predict(test_data);",
+    )
+    notebook.run()
+    fit = notebook.output(1)
+    expect(fit.get_by_role("progressbar")).to_be_visible(timeout=60_000)
+    expect(fit.locator(".tutorial-plot[data-points]")).to_be_visible(timeout=20_000)
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.tutorial-plot')?.dataset.rows >= 2", timeout=60_000
+    )
+    plot = fit.locator(".tutorial-plot")
+    assert int(plot.get_attribute("data-points")) >= 20
+    assert re.search(r"epoch \d+/20, .*step \d+/100: loss \d\.\d+, acc", fit.inner_text())
+    assert re.search(r"steps/s, \d+:\d\d left", fit.inner_text())
+    expect(fit.get_by_role("status")).to_contain_text("eval_acc")
+    assert fit.get_by_role("img", name=re.compile("acc up to epoch")).count() == 1
+    notebook.picture("fit_runs")
+
+    expect(fit).to_contain_text("epoch 20/20: loss", timeout=120_000)
+    expect(notebook.output(2)).to_contain_text("predict: 157 batches", timeout=60_000)
+    expect(fit).not_to_contain_text("left")
+    bar = fit.get_by_role("progressbar")
+    assert bar.get_attribute("value") == bar.get_attribute("max") == "2000"
+    image = fit.get_by_role("img", name=re.compile("acc up to epoch 20: train from"))
+    assert image.evaluate("image => image.complete && image.naturalWidth > 0")
+    last = fit.locator(".tutorial-panel").nth(1).locator("i").last
+    last.hover()  # and read the values
+    tip = last.evaluate("band => getComputedStyle(band, '::after').content")
+    assert re.fullmatch(r'"epoch 20: train [\d.]+, eval [\d.]+"', tip)
+    notebook.picture("fit_done")
+
+
+def test_a_file_that_is_opened_again_shows_the_curves_without_a_kernel(open_notebook) -> None:
+    notebook = open_notebook("history = model.fit(some, some, epochs=2)")
+    notebook.run()
+    expect(notebook.output(1)).to_contain_text("epoch 2/2: loss", timeout=120_000)
+    notebook.end()
+    (output,) = saved_outputs(notebook, 1)
+    assert output.data.keys() == {"text/plain", "text/html"}
+    assert len(json.dumps(output)) < 50_000
+    notebook.open()
+    fit = notebook.output(1)
+    expect(fit.get_by_role("progressbar")).to_be_visible(timeout=60_000)
+    images = fit.get_by_role("img", name=re.compile("up to"))
+    expect(images).to_have_count(2)
+    for image in images.all():
+        assert image.evaluate("image => image.complete && image.naturalWidth > 0")
+    expect(fit).not_to_contain_text("Error")
+    notebook.picture("opened_again")
+
+
+def test_the_stop_button_stops_the_bar_and_the_next_fit_goes_on(open_notebook) -> None:
+    notebook = open_notebook(
+        "history = model.fit(some, some, epochs=10**6)",
+        "again = model.fit(some, epochs=1)\nprint(history.interrupted, again.interrupted)",
+    )
+    notebook.run()
+    fit = notebook.output(1)
+    expect(fit).to_contain_text("epoch 2/1000000", timeout=60_000)
+    notebook.page.wait_for_timeout(2000)  # a click is lost while the toolbar is drawn anew
+    notebook.page.get_by_role("button", name=re.compile("Interrupt")).first.click()
+    expect(fit).to_contain_text("stopped", timeout=20_000)
+    notebook.picture("stopped")
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    notebook.do("notebook:run-all-below")  # from the cell after it, which is the active one
+    expect(notebook.output(2)).to_contain_text("True False", timeout=60_000)
+    expect(fit).to_contain_text("stopped")
+
+
+# ---- outputs elsewhere
+
+
+def test_outputs_live_on_in_a_web_page_without_a_network(chromium, server, tmp_path) -> None:
+    """nbconvert's page, and the bare HTML of an output: both load, and ask nobody for anything."""
+    source = Path(server.folder) / "page.ipynb"
+    server.write("page.ipynb", SETUP, "history = model.fit(some, some, epochs=2)")
+    attended = (
+        "from nbclient import NotebookClient as C\n"
+        "import nbformat, sys\n"
+        "class Attended(C):\n"
+        "    async def async_start_new_kernel_client(self):\n"
+        "        client = await super().async_start_new_kernel_client()\n"
+        "        client.allow_stdin = True\n"
+        "        return client\n"
+        "notebook = nbformat.read(sys.argv[1], as_version=4)\n"
+        "Attended(notebook, record_timing=False).execute()\n"
+        "nbformat.write(notebook, sys.argv[1])\n"
+    )
+    subprocess.run([sys.executable, "-c", attended, source], check=True)
+    convert = [sys.executable, "-m", "nbconvert", "--to", "html", "--embed-images"]
+    subprocess.run([*convert, str(source)], check=True, capture_output=True)
+    output = nbformat.read(source, as_version=4).cells[1].outputs[-1]
+    assert output.data.keys() == {"text/plain", "text/html"}
+    bare = tmp_path / "bare.html"
+    bare.write_text(f"<!doctype html><title>t</title>{output.data['text/html']}", encoding="utf-8")
+    for path in (source.with_suffix(".html"), bare):
+        for scheme, width in (("light", 1000), ("dark", 360)):
+            page = chromium.new_page(
+                viewport={"width": width, "height": 700}, color_scheme=scheme, offline=True
+            )
+            page.goto(path.as_uri())
+            images = page.get_by_role("img", name=re.compile("up to"))
+            expect(images).to_have_count(2)
+            for image in images.all():
+                assert image.evaluate("image => image.complete && image.naturalWidth > 0")
+                assert image.bounding_box()["width"] <= width
+            page.screenshot(path=PICTURES / f"{path.stem}_{scheme}_{width}.png")
+            page.close()
+
+
+def test_where_jupyterlab_does_not_trust_a_file_the_curves_are_shown(chromium, server) -> None:
+    """A file from somebody else: scripts, styles and inline SVG are taken out of it."""
+    server.write("made.ipynb", SETUP)
+    notebook = nbformat.read(server.folder / "made.ipynb", as_version=4)
+    curves = Curves()
+    curves.add_losses([2.0, 1.5, 1.0])
+    data = {"text/plain": "epoch 1/1: loss 1.5000", "text/html": curves.html()}
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
+    nbformat.write(notebook, server.folder / "made.ipynb")
+    page = chromium.new_page()
+    page.goto(f"{server.address}lab/tree/made.ipynb?reset")
+    image = page.get_by_role("img", name=re.compile("loss up to step 3"))
+    expect(image).to_be_visible(timeout=60_000)
+    assert image.evaluate("image => image.naturalWidth > 0")
+    page.close()

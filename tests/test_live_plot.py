@@ -1,0 +1,140 @@
+"""The live plot's ES module, in a real browser: it draws what Python draws, and keeps up."""
+
+import json
+import re
+
+import pytest
+
+from tutorial import History
+from tutorial.display.curves import Curves, panels, svg
+from tutorial.widgets.live_plot import LivePlot
+
+MODULE = str(LivePlot._esm)
+
+# What anywidget hands to a module: a model with the widget's traits.
+SETUP = """async ([source, history]) => {
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    const { default: widget, ...functions } = await import(url);
+    const handlers = {}, traits = { history };
+    const model = {
+        get: (name) => traits[name],
+        set: (name, value) => { traits[name] = value; model.emit("change:" + name); },
+        on: (event, handler) => { (handlers[event] ??= new Set()).add(handler); },
+        off: (event, handler) => handlers[event].delete(handler),
+        emit: (event, news) => { for (const handler of handlers[event] ?? []) handler(news); },
+    };
+    widget.initialize({ model });
+    const el = document.body.appendChild(document.createElement("div"));
+    Object.assign(window, { model, el, functions, handlers });
+    window.close_view = widget.render({ model, el });
+}"""
+EMPTY = {"points": [], "rows": []}
+
+
+def curves_of(epochs: int) -> Curves:
+    curves = Curves()
+    for epoch in range(epochs):
+        curves.add_losses([2.345 / (1.5 + epoch + step / 100) for step in range(100)])
+        means = {"loss": 2 / (epoch + 1.7), "acc": 0.9123 + 0.004 * epoch}
+        evaluated = {f"eval_{name}": 0.97 * mean for name, mean in means.items()}
+        curves.add_row({"epoch": epoch + 1, **means, **evaluated})
+    return curves
+
+
+@pytest.fixture
+def page(chromium):
+    page = chromium.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    page.close()
+    assert errors == []
+
+
+def show(page, history: dict) -> None:
+    page.evaluate(SETUP, [MODULE, plain(history)])
+
+
+def plain(history: dict) -> dict:
+    """As it comes over the wire."""
+    return json.loads(json.dumps(history))
+
+
+def numbers(drawing: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?\d+\.?\d*", drawing)]
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 70])
+def test_python_and_the_browser_draw_the_same_picture(page, epochs: int) -> None:
+    history = curves_of(epochs).history()
+    show(page, history)
+    drawn = page.evaluate(
+        "() => { const { points, rows } = model.get('history');"
+        "return functions.panels(points, rows).map(functions.svg); }"
+    )
+    ours = [svg(panel) for panel in panels(history["points"], history["rows"])]
+    assert len(drawn) == len(ours) == 2
+    for theirs, mine in zip(drawn, ours, strict=True):
+        assert re.sub(r"-?\d+\.?\d*", "#", theirs) == re.sub(r"-?\d+\.?\d*", "#", mine)
+        assert numbers(theirs) == pytest.approx(numbers(mine), abs=0.11)  # a half, rounded
+
+
+def test_it_keeps_up_with_the_news(page) -> None:
+    curves, told = Curves(), curves_of(0)
+    show(page, EMPTY)
+    for step in range(300):
+        curves.add_losses([1 / (step + 1)])
+        if step % 7 == 0:
+            news = {"points": curves.points.news(), "rows": curves.rows.news()}
+            page.evaluate("(news) => model.emit('msg:custom', news)", plain(news))
+    assert told.history() == EMPTY
+    heard = page.evaluate("() => model.get('history').points")
+    assert heard == plain({"points": curves.points.items[: len(heard)]})["points"]
+    assert len(heard) >= 295 // curves.points.stride
+    assert page.locator(".tutorial-plot").get_attribute("data-points") == str(len(heard))
+
+
+def test_after_lost_news_it_waits_for_the_whole(page) -> None:
+    show(page, EMPTY)
+    lost = {"points": {"at": 5, "items": [[6, 1.0]]}, "rows": {"at": 0, "items": []}}
+    page.evaluate("(news) => model.emit('msg:custom', news)", lost)
+    assert page.evaluate("() => model.get('history').points") == []
+    whole = plain(curves_of(2).history())
+    page.evaluate("(whole) => model.set('history', whole)", whole)
+    plot = page.locator(".tutorial-plot")
+    assert plot.get_attribute("data-points") == str(len(whole["points"]))
+    assert plot.get_attribute("data-rows") == "2"
+
+
+def test_those_who_listen_hear_each_epoch(page) -> None:
+    show(page, plain(curves_of(1).history()))
+    assert page.get_by_role("status").inner_text().startswith("epoch 1: loss 1.1765, acc 0.9123")
+    page.evaluate("(whole) => model.set('history', whole)", plain(curves_of(2).history()))
+    assert page.get_by_role("status").inner_text().startswith("epoch 2: loss")
+    images = page.get_by_role("img", name=re.compile("up to")).all()
+    names = [image.get_attribute("aria-label") for image in images]
+    assert [name.partition(":")[0] for name in names] == [
+        "loss up to step 200",
+        "acc up to epoch 2",
+    ]
+
+
+def test_a_name_cannot_become_markup(page) -> None:
+    row = {"epoch": 1, "<img src=x onerror=window.hit=1>": 1.0}
+    show(page, {"points": [], "rows": [[1, row]]})
+    assert page.locator("img").count() == 0
+    assert page.evaluate("() => window.hit") is None
+
+
+def test_a_view_that_is_closed_listens_no_more(page) -> None:
+    show(page, EMPTY)
+    page.evaluate("() => close_view()")
+    assert page.evaluate("() => handlers['change:history'].size") == 0
+
+
+def test_a_history_can_be_shown_alive() -> None:
+    rows = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}]
+    plot = LivePlot(History([2.5, 1.5, 1.6, 1.4], rows))
+    assert plot.history["points"] == [(1, 2.5), (2, 1.5), (3, 1.6), (4, 1.4)]
+    assert plot.history["rows"] == [(2, rows[0]), (4, rows[1])]
+    assert repr(plot) == "LivePlot(4 points, 2 epochs)"
