@@ -242,6 +242,7 @@ class Model:
             checks.whole_number(name, getattr(call, name), 1)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         checks.positive("clip_grad_norm", call.clip_grad_norm)
+        checks.folder_fits("save_dir", call.save_dir)
         checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last, compile=call.compile)
         checks.resumable(call.resume, call.save_dir, call.train_data)
         sizes = checks.batch_sizes(call.batch_size)

@@ -16,10 +16,10 @@ import torch
 from torch import nn
 
 from tutorial.batches import Form, item, mapped, numbered, parameters, take_apart
-from tutorial.checks import kind_of
+from tutorial.checks import kind_of, kinds_of
 from tutorial.device import unchanged_randomness
 from tutorial.fetching import all_labels, first_samples
-from tutorial.labels import labels_fit, scores_fit, size_code
+from tutorial.labels import labels_fit, pairs_fit, scores_fit, size_code
 from tutorial.measures import Parts
 
 
@@ -142,6 +142,7 @@ def _measured(
             losses.append(_loss(name, loss_fn, guess, truth, sum(codes, ())))
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
+            pairs_fit(name, guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
         _metric(name, metric, guess, truth)
@@ -218,9 +219,8 @@ def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], m
                 f"It is called as {call}, and forward takes ({takes}). Say what the inputs are: "
                 "Model(network, inputs=[InputSpec(shape, name=...), ...])."
             )
-        shown = " and ".join(map(kind_of, x)) or "nothing"
         raise ValueError(
-            f"{name}: the network cannot take its inputs, {shown}: {error}. {fix}"
+            f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
         ) from error
 
 
@@ -239,8 +239,8 @@ def _loss(
                 "it holds: Model(network, inputs=[InputSpec(shape), ...], labels=[...])."
             )
         raise ValueError(
-            f"{name}: the loss cannot compare the predictions, {' and '.join(map(kind_of, guess))},"
-            f" with the labels, {' and '.join(map(kind_of, truth)) or 'none'}: {error}.{fix}"
+            f"{name}: the loss cannot compare the predictions, {kinds_of(guess)}, with the labels, "
+            f"{kinds_of(truth)}: {error}.{fix}"
         ) from error
 
 
@@ -254,7 +254,6 @@ def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
             metric.compute()
     except Exception as error:
         raise ValueError(
-            f"{name}: {type(metric).__name__} cannot measure the predictions, "
-            f"{' and '.join(map(kind_of, guess))}, by the labels, "
-            f"{' and '.join(map(kind_of, truth)) or 'none'}: {error}"
+            f"{name}: {type(metric).__name__} cannot measure the predictions, {kinds_of(guess)}, "
+            f"by the labels, {kinds_of(truth)}: {error}"
         ) from error
