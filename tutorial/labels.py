@@ -58,9 +58,10 @@ def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> No
     The numbers tell, as it may as well squeeze them itself: with labels in the predictions' shape
     the loss of all samples is the mean, or the sum, of each sample's; as they come, it is not that.
     """
-    if len(guess) != 1 or len(truth) != 1 or not isinstance(truth[0], torch.Tensor):
+    tensors = [part.detach() for part in (*guess, *truth) if isinstance(part, torch.Tensor)]
+    if len(guess) != 1 or len(truth) != 1 or len(tensors) != 2:
         return
-    y_hat, y = guess[0].detach(), truth[0]
+    y_hat, y = tensors
     if y_hat.shape == y.shape or y_hat.squeeze().shape != y.squeeze().shape:
         return
     shaped = y.reshape(y_hat.shape)
