@@ -18,7 +18,7 @@ from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
 from tutorial.fetching import fetch_of, steps_in
 from tutorial.history import History
-from tutorial.inputs import InputSpec, specs_of
+from tutorial.inputs import specs_of
 from tutorial.measures import Measures
 from tutorial.precision import Precision
 from tutorial.program import Program
@@ -74,7 +74,7 @@ class Model:
         self.measures = Measures(None, None, self.device)
         self.precision = Precision()
         self.stop_training = False
-        self.examples: tuple[torch.Tensor, ...] = ()  # inputs of a few samples, once some were seen
+        self.called_with: Any = None  # InputSpecs, as the network is called; once data was seen
         # What took part in the last fit: `save` writes their state.
         self.callbacks: list[Any] = []
         self.schedulers: list[Any] = []
@@ -535,7 +535,8 @@ class Model:
 
         Args:
             input_size: the shape of the input, the batch first: (1, 28, 28) or (None, 784); several
-                in a list. Without it: what Model(inputs=...) says, or what the data was.
+                in a list, or in a dict by keyword. Without it: what Model(inputs=...) says, or what
+                the data was.
             dtype: the input's type, such as 'int64'; float32 if left out.
 
         Returns:
@@ -550,12 +551,12 @@ class Model:
         sizes = self._inputs_to("summary()") if input_size is None else input_size
         return summary(self.network, sizes, dtype)
 
-    def _inputs_to(self, call: str) -> list[InputSpec]:
+    def _inputs_to(self, call: str) -> Any:
         """What the inputs look like, for a call that has no data."""
+        if self.called_with:
+            return self.called_with
         if self.inputs:
             return list(self.inputs)
-        if self.examples:
-            return [InputSpec((None, *x.shape[1:]), x.dtype) for x in self.examples]
         raise ValueError(
             f"{call}: what the inputs look like is not known yet. Say it, "
             "Model(network, inputs=InputSpec((None, 1, 28, 28))), or let the model see data: fit, "
@@ -664,7 +665,7 @@ class Model:
         arguments = vars(call)
         loop = arguments.pop("loop", None)
         checks.loop_given(loop)
-        self.examples = tuple(x[:2].detach().cpu() for x in seen.x) or self.examples
+        self.called_with = seen.inputs or self.called_with
         measured, means = self.measures.options(seen.form, seen.parts)
         options |= {
             **seen.form.options(),

@@ -19,6 +19,7 @@ from tutorial.batches import Form, item, mapped, numbered, parameters, take_apar
 from tutorial.checks import kind_of, kinds_of
 from tutorial.device import unchanged_randomness
 from tutorial.fetching import all_labels, first_samples
+from tutorial.inputs import InputSpec
 from tutorial.labels import labels_fit, pairs_fit, scores_fit, size_code
 from tutorial.measures import Parts
 
@@ -30,12 +31,13 @@ class Seen:
     Attributes:
         form: how a batch is taken apart, and what the network returns.
         parts: what loss_fn returns, and how much a batch counts.
-        x: the inputs of the first samples; empty if none could be looked at.
+        inputs: an InputSpec for each input, nested as the network is called with them: in a list
+            by place, in a dict by keyword; None if no sample could be looked at.
     """
 
     form: Form
     parts: Parts
-    x: tuple[Any, ...] = ()
+    inputs: Any = None
 
 
 def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
@@ -116,14 +118,14 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
     form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
     names = mapped(form.unpack(batch), partial(moved, device=model.device))
     x = tuple(values(form.x, names))
-    specs_fit(name, form, x, model.inputs)
+    inputs = described(form, names, x, specs_fit(name, form, x, model.inputs))
     y_hat = _network(name, form, names, x, model)
     if predicting:
-        return Seen(form.with_output(y_hat), Parts(), x)
+        return Seen(form.with_output(y_hat), Parts(), inputs)
     alone = len(form.y) == 1 and form.y[0] in names
     every = all_labels(data, list(names).index(form.y[0])) if alone else None
     form, parts = _measured(name, form, y_hat, names, every, model)
-    return Seen(form, parts, x)
+    return Seen(form, parts, inputs)
 
 
 def _measured(
@@ -185,11 +187,20 @@ def numbers_fit(name: str, losses: Any) -> None:
         )
 
 
-def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
-    """Refuse inputs that are not what Model(inputs=...) says."""
+def described(form: Form, names: dict[str, Any], x: tuple[Any, ...], specs: list[Any]) -> Any:
+    """The inputs' InputSpecs, nested as the network is called; None if it takes other things."""
+    if not all(isinstance(part, torch.Tensor) and part.dim() and part.numel() for part in x):
+        return None
+    seen = [InputSpec((None, *part.shape[1:]), part.dtype) for part in x]
+    known = {id(part): spec for part, spec in zip(x, [*specs, *seen[len(specs) :]], strict=True)}
+    return mapped(form.called_with(names), lambda part: known[id(part)])
+
+
+def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> list[Any]:
+    """The inputs' InputSpecs in order; refuse inputs that are not what Model(inputs=...) says."""
     named = {item(code, spec.name): spec for spec in specs or () for code in ("inputs", "batch")}
-    for code, value, said in zip(form.x, x, specs or (), strict=False):
-        spec = named.get(code, said)
+    fitting = [named.get(code, said) for code, said in zip(form.x, specs or (), strict=False)]
+    for code, value, spec in zip(form.x, x, fitting, strict=False):
         sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
         fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
         if not fit or value.dtype != spec.dtype:
@@ -197,6 +208,7 @@ def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
                 f"{name}: the input {code} is {kind_of(value)}, but Model(inputs=...) says shape "
                 f"{spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
             )
+    return fitting
 
 
 def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], model: Any) -> Any:
