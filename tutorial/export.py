@@ -18,6 +18,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from tutorial.batches import arguments, mapped
+from tutorial.checkpoint import replacing
 from tutorial.device import unchanged_randomness
 from tutorial.inputs import InputSpec
 
@@ -247,14 +248,6 @@ def first_line(error: BaseException, having: str = "") -> str:
 
 def write(path: Path, contents: bytes) -> Path:
     """Write a file in one piece: beside its place first, and then moved into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk, not only in the system's memory
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path, "wb") as file:
+        file.write(contents)
     return path

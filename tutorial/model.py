@@ -100,7 +100,8 @@ class Model:
             loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape (). With
                 several outputs and labels it gets them all: loss(y_hat_0, y_hat_1, y_0, y_1). It
                 may return several losses, in a list or a dict; they are summed. Or a list or dict
-                of callables, one for each output.
+                of callables, one for each output; there a batch counts by its samples even where a
+                loss has class weights, so that these means depend a little on the batch size.
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
                 reset(), update(y_hat, y) and compute(). For several outputs a dict from the
                 output's name (or number) to its metrics, or a list of lists.
