@@ -437,6 +437,33 @@ def test_every_form_predicts_all_rows_in_order_and_never_looks_at_labels(name: s
     assert model.unroll("predict", case.data).source.count("y_hats.append(") == 1
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_form_that_was_seen_is_known_to_summary(name: str, capsys) -> None:
+    model, case = prepared(CASES[name]), CASES[name]
+    model.evaluate(case.data, batch_size=8, verbose=0)
+    if isinstance(case.data, IterableDataset) and not case.inputs:
+        with pytest.raises(ValueError, match="not known yet"):  # nothing was looked at beforehand
+            model.summary()
+        return
+    assert model.summary()["total_params"] == 8 * 3 + 3 + 5 * 3 + 3
+    assert "Linear (a)" in capsys.readouterr().out
+
+
+def test_a_dict_goes_by_the_names_of_arguments_whatever_its_order() -> None:
+    named = {"text": InputSpec((None, 5)), "image": InputSpec((None, 8))}
+    batches = [{"text": TEXT, "image": IMAGE, "digit": DIGIT}]
+    for network, call in (
+        (Two, 'network(batch["image"], batch["text"])'),
+        (Keyword, 'network(image=batch["image"], text=batch["text"])'),
+    ):
+        for inputs in (None, named):
+            model = tl.Model(network(), inputs=inputs)
+            model.prepare(loss=CE())
+            assert call in model.unroll("evaluate", batches).source
+            expected = F.cross_entropy(model.network(image=IMAGE, text=TEXT), DIGIT).item()
+            assert model.evaluate(batches, verbose=0)["loss"] == pytest.approx(expected)
+
+
 # ---- one batch
 
 

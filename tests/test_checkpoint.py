@@ -136,6 +136,42 @@ def test_a_foreign_file_is_refused(make_model, tmp_path) -> None:
     refused(model, tmp_path / "weights.pt", r"'0\.weight'.*network\.load_state_dict")
     torch.save([1, 2], tmp_path / "list.pt")
     refused(model, tmp_path / "list.pt", "holds a list")
+    state = checkpoint.state_of(model)
+    state["network"] = dict.fromkeys(state["network"], 3)
+    torch.save(state, tmp_path / "numbers.pt")
+    refused(model, tmp_path / "numbers.pt", r"0\.weight has no shape in the file, shape \(16, 8\)")
+
+
+class Counting(nn.Linear):
+    """A layer with an extra state, which is no tensor."""
+
+    calls = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += self.training
+        return super().forward(x)
+
+    def get_extra_state(self) -> dict:
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state: dict) -> None:
+        self.calls = state["calls"]
+
+
+def test_an_extra_state_comes_back_too(data, tmp_path) -> None:
+    def counting() -> tl.Model:
+        model = tl.Model(nn.Sequential(Counting(8, 3)))
+        model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+        return model
+
+    model, other = counting(), counting()
+    model.fit(data, verbose=0, save_dir=tmp_path / "run")
+    assert model.network[0].calls == 3
+    other.load(model.save(tmp_path / "one"))
+    assert other.network[0].calls == 3
+    resumed = counting()
+    resumed.fit(data, epochs=2, verbose=0, save_dir=tmp_path / "run", resume=True)
+    assert resumed.network[0].calls == 6
 
 
 def test_other_shapes_and_names_are_refused_or_skipped(data, make_model, tmp_path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -105,6 +106,37 @@ def test_it_predicts_the_same_without_its_source(make, specs, names, tmp_path) -
 def batch(spec: InputSpec, n: int) -> torch.Tensor:
     sizes = [(5 if axis else n) if size is None else size for axis, size in enumerate(spec.shape)]
     return torch.randn(sizes) if spec.dtype == torch.float32 else torch.randint(10, sizes)
+
+
+class Parts(nn.Module):
+    """Two inputs by keyword; of them, features is a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.text, self.more = nn.Linear(8, 3), nn.Linear(4, 3), nn.Linear(2, 3)
+
+    def forward(self, *, features, more):
+        return self.image(features["image"]) + self.text(features["text"]) + self.more(more)
+
+
+def test_inputs_by_keyword_and_in_dicts(tmp_path) -> None:
+    network = Parts()
+    specs = {
+        "features": {"text": InputSpec((None, 4)), "image": InputSpec((None, 8))},
+        "more": InputSpec((None, 2)),
+    }
+    pt2, onnx = export(network, specs, tmp_path / "model")
+    x = {"text": torch.randn(7, 4), "image": torch.randn(7, 8), "more": torch.randn(7, 2)}
+    more = x["more"]
+    expected = network(features=x, more=more).detach()
+    features = {"text": x["text"], "image": x["image"]}
+    torch.testing.assert_close(
+        torch.export.load(pt2).module()(features=features, more=more), expected
+    )
+    session = onnxruntime.InferenceSession(onnx)
+    assert [part.name for part in session.get_inputs()] == ["text", "image", "more"]
+    y_hat = session.run(None, {name: part.numpy() for name, part in x.items()})[0]
+    np.testing.assert_allclose(y_hat, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_sizes_that_may_vary_have_names(tmp_path) -> None:

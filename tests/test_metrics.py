@@ -357,3 +357,13 @@ def test_a_metric_of_ones_own_must_be_complete() -> None:
 
     with pytest.raises(TypeError, match=r"compute.*name.*update"):
         Forgetful()  # type: ignore[abstract]
+
+
+@every_metric
+def test_numpys_arrays_do_as_well(make: Make) -> None:
+    one, other = make(), make()
+    y_hat, y = two_columns(40)
+    for labels in (y, y[:, None]):
+        one.update(y_hat, labels)
+        other.update(y_hat.numpy(), labels.numpy())
+    assert one.accumulate() == other.accumulate() != 0

@@ -113,7 +113,27 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
         lambda m: m.train_batch(X, Y.float()), ValueError,
         ("the batch: the labels are torch.float32", "torch.int64", "y.long()"),
     ),
-    "22: save to ''": (lambda m: m.save(""), (OSError, ValueError), ("path",)),
+    "fit: a class among the callbacks": (
+        lambda m: m.fit(GOOD, callbacks=tl.callbacks.CSVLogger), TypeError,
+        ("callbacks holds <class", "with brackets"),
+    ),
+    "fit: no folder": (
+        lambda m: m.fit(GOOD, save_dir=3), ValueError,
+        ("save_dir is 3", "a folder's name", "or None"),
+    ),
+    "fit: a folder without a name": (
+        lambda m: m.fit(GOOD, save_dir=""), ValueError, ("save_dir is ''", "a folder's name"),
+    ),
+    "20: lists of numbers": (
+        lambda m: m.train_batch(X.tolist(), Y.tolist()), ValueError,
+        ("cannot take its inputs", "and 156 more: ", "Make tensors of them: torch.as_tensor(x)"),
+    ),
+    "load: no path": (
+        lambda m: m.load(None), TypeError, ("path is None", "a file's name", "'my_model'"),
+    ),
+    "22: save to ''": (
+        lambda m: m.save(""), ValueError, ("path is ''", "a file's name is expected"),
+    ),
     "23: batch_size=4.0": (
         lambda m: m.fit(GOOD, batch_size=4.0), ValueError,
         ("batch_size is 4.0", "a whole number of at least 1"),
@@ -278,6 +298,31 @@ def test_other_ends_of_a_network_are_not_warned_of() -> None:
     for loss, data in ((nn.MSELoss(), probabilities), (lambda p, y: F.nll_loss(p.log(), y), GOOD)):
         model = prepared(nn.Sequential(nn.Linear(8, 3), nn.Softmax(1)), loss)
         assert warned(lambda: model.fit(data, verbose=0)) == []  # noqa: B023
+
+
+def own_loss(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return ((y_hat - y) ** 2).mean()
+
+
+OWN_LOSSES: dict[str, Callable[..., Any]] = {
+    "mean": own_loss,
+    "sum": lambda y_hat, y: ((y_hat - y) ** 2).sum(),
+    "squeezes": lambda y_hat, y: own_loss(y_hat.squeeze(1), y),
+    "takes only (N,)": lambda y_hat, y: F.binary_cross_entropy_with_logits(y_hat.squeeze(1), y),
+}
+
+
+@pytest.mark.parametrize("kind", OWN_LOSSES)
+def test_a_loss_of_ones_own_that_would_broadcast_is_warned_of_once(kind: str) -> None:
+    y = torch.rand(20, generator=torch.Generator().manual_seed(1))
+    model = prepared(nn.Linear(8, 1), OWN_LOSSES[kind])
+    messages = warned(lambda: model.fit(TensorDataset(X, y), TensorDataset(X, y), verbose=0))
+    assert len(messages) == (kind in ("mean", "sum"))
+    for message in messages:
+        assert "train_data: the labels of 2 samples have shape (2,)" in message
+        assert "predictions (2, 1)" in message and "y.unsqueeze(1)" in message
+    if "squeeze" not in kind and "(N,)" not in kind:
+        assert warned(lambda: model.fit(TensorDataset(X, y[:, None]), verbose=0)) == []
 
 
 def test_a_loss_that_is_not_finite_is_warned_of() -> None:

@@ -69,6 +69,14 @@ class TwoInputs(nn.Module):
         return {"features": features, "scores": self.layer(features)}
 
 
+class TakesADict(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(3, 2)
+
+    def forward(self, parts):
+        return super().forward(parts["x"] + parts["y"])
+
+
 def half_frozen() -> nn.Sequential:
     network = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 2))
     network[0].requires_grad_(False)
@@ -102,6 +110,8 @@ IMAGE = (None, 1, 28, 28)
         (nn.LSTM(3, 5), (7, 1, 3), None, 200, 200),
         (TwoInputs(), [(1, 3), (1, 4)], ["int64", None], 50, 50),
         (TwoInputs(), [InputSpec((None, 3), "int64"), (None, 4)], None, 50, 50),
+        (TwoInputs(), {"x": (None, 4), "words": InputSpec((None, 3), "int64")}, None, 50, 50),
+        (TakesADict(), [{"x": (None, 3), "y": (None, 3)}], None, 8, 8),
     ],
 )
 def test_the_totals_printed_and_returned(
@@ -244,6 +254,8 @@ class GivesAPoint(nn.Module):
         (mlp(), (1, 784), ["int64"] * 2, ValueError, "names 2 types, but .* 1 inputs"),
         (nn.Embedding(9, 4), (1, 3), None, ValueError, "Embedding failed.*\n.*dtype='int64'"),
         (TwoInputs(), (1, 3), None, ValueError, "missing 1 required"),
+        (TwoInputs(), {"x": (1, 4), "y": 3}, None, ValueError, "unexpected keyword argument 'y'"),
+        (TakesADict(), [{"x": 3, "y": "3"}], None, TypeError, "input_size holds '3'"),
         (GivesAPoint(), (1, 3), None, ValueError, "runs, but torchinfo cannot make a table"),
     ],
 )

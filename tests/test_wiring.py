@@ -262,10 +262,12 @@ def test_a_progress_bar_among_the_callbacks_is_the_display(data, make_model, cap
     [
         ([nn.ReLU()], "callbacks holds ReLU"),
         ([EarlyStopping], "with brackets"),
+        (EarlyStopping, "with brackets"),
         ("early", "callbacks holds 'e'"),
         ([lambda epoch: None], "Callback objects"),
+        (3, "callbacks holds 3"),
     ],
-    ids=["module", "class", "text", "function"],
+    ids=["module", "class", "bare class", "text", "function", "number"],
 )
 def test_what_is_no_callback_is_refused(wrong: Any, words: str, data, make_model) -> None:
     with pytest.raises(TypeError, match=words):
@@ -277,6 +279,8 @@ def test_a_bare_scheduler_is_refused_with_the_fix(data, make_model) -> None:
     scheduler = torch.optim.lr_scheduler.StepLR(model.optimizer, 1)
     with pytest.raises(TypeError, match=r"wrap it, LRScheduler\(scheduler\)"):
         model.fit(data, callbacks=[scheduler])
+    with pytest.raises(TypeError, match=r"wrap it, LRScheduler\(scheduler\)"):
+        model.fit(data, callbacks=scheduler)
 
 
 @pytest.mark.parametrize(

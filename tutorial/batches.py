@@ -67,6 +67,12 @@ class Form:
         exec(f"{self.batch} = batch", {"batch": batch}, names)
         return names
 
+    def called_with(self, names: Mapping[str, Any]) -> Any:
+        """What the network is called with: a list by place, or a dict by keyword."""
+        call = self.call or f"network({', '.join(self.x)})"
+        place, keyword = eval(call, {"network": lambda *x, **named: (list(x), named)}, dict(names))
+        return keyword or place
+
     def with_output(self, y_hat: Any) -> "Form":
         """This form, for a network that returns such a thing."""
         if isinstance(y_hat, Mapping):
@@ -147,7 +153,8 @@ def of_dict(
         )
     x = [piece for key in x_keys for piece in pieces(item("batch", key), batch[key])]
     y = [piece for key in y_keys for piece in pieces(item("batch", key), batch[key])]
-    call = None if inputs else call_by_names("batch", x_keys, network)
+    by_name = not inputs or set(x_keys) <= set(parameters(network))
+    call = call_by_names("batch", x_keys, network) if by_name else None
     return Form("batch", tuple(code for code, _ in x), tuple(code for code, _ in y), call)
 
 
@@ -275,6 +282,12 @@ def mapped(nest: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(nest, list | tuple):
         return [mapped(part, function) for part in nest]
     return function(nest)
+
+
+def arguments(inputs: Any, make: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any]]:
+    """What to call a network with, by place and by keyword, made of InputSpecs in the same nest."""
+    made = mapped(inputs, make)
+    return ([], made) if isinstance(made, dict) else (made, {})
 
 
 def in_hand(inputs: Any, labels: Any) -> list[Any]:

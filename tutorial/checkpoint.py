@@ -248,10 +248,9 @@ def load_network(
     faults = [f"{name} is not in the file" for name in own if name not in weights]
     faults += [f"{name} is not in the network" for name in weights if name not in own]
     faults += [
-        f"{name} has shape {tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} in "
-        "the network"
+        f"{name} has {shape_in(weights[name])} in the file, {shape_in(own[name])} in the network"
         for name in own
-        if name in weights and own[name].shape != weights[name].shape
+        if name in weights and shape_in(own[name]) != shape_in(weights[name])
     ]
     more = f"; and {len(faults) - 4} more" if len(faults) > 4 else ""
     if faults and not skip_mismatch:
@@ -267,10 +266,15 @@ def load_network(
     fitting = {
         name: weight
         for name, weight in weights.items()
-        if name in own and own[name].shape == weight.shape
+        if name in own and shape_in(own[name]) == shape_in(weight)
     }
     network.load_state_dict({**own, **fitting})
     return not faults
+
+
+def shape_in(part: Any) -> str:
+    """A part's shape, in words; an extra state of a layer, which may be anything, has none."""
+    return f"shape {tuple(part.shape)}" if isinstance(part, torch.Tensor) else "no shape"
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
@@ -292,10 +296,12 @@ def check_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> 
 
 def with_ending(path: str | Path) -> Path:
     """The path, ending in .pt."""
-    path = Path(path)
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {path!r}, but a file's name is expected, such as 'my_model'.")
+    given, path = path, Path(path)
     if not path.name:
         raise ValueError(
-            f"path is {str(path)!r}, but a file's name is expected, such as 'my_model'."
+            f"path is {str(given)!r}, but a file's name is expected, such as 'my_model'."
         )
     return path if path.suffix == ".pt" else path.with_name(path.name + ".pt")
 

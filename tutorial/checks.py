@@ -4,8 +4,9 @@ Each message names the argument, the value seen, what was expected, and the fix.
 """
 
 import inspect
+import os
 import warnings
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import torch
@@ -36,6 +37,14 @@ def yes_or_no(**arguments: Any) -> None:
     for name, value in arguments.items():
         if not isinstance(value, bool):
             raise ValueError(f"{name} is {value!r}, but True or False is expected.")
+
+
+def folder_fits(name: str, value: Any) -> None:
+    """Refuse what is neither a folder's name nor None: a 1 would make a folder of that name."""
+    if value is not None and (not isinstance(value, str | os.PathLike) or not os.fspath(value)):
+        raise ValueError(
+            f"{name} is {value!r}, but a folder's name is expected, such as 'checkpoints', or None."
+        )
 
 
 def batch_sizes(value: Any) -> tuple[Any, Any]:
@@ -291,6 +300,13 @@ def length_of(data: Any) -> int | None:
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """The shape as a plain tuple, as messages show it."""
     return tuple(tensor.shape)
+
+
+def kinds_of(values: Sequence[Any]) -> str:
+    """What several values are; of many, the first ones."""
+    shown = [kind_of(value) for value in values[:4]]
+    more = [f"{len(values) - 4} more"] if len(values) > 4 else []
+    return " and ".join([*shown, *more]) or "none"
 
 
 def kind_of(value: Any) -> str:

@@ -6,8 +6,9 @@ import logging
 import os
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
+from tutorial.batches import arguments, mapped
+from tutorial.checkpoint import replacing
 from tutorial.device import unchanged_randomness
 from tutorial.inputs import InputSpec
 
 ENDINGS = (".pt", ".pt2", ".onnx")
 
 
-def export(network: nn.Module, inputs: Sequence[InputSpec], path: str | Path) -> list[Path]:
+def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     """Write a network for use elsewhere, as .pt2 and .onnx: how it predicts, and its weights.
 
     Neither file needs the network's source, nor this library. `torch.export.load(path).module()`
@@ -32,7 +35,8 @@ def export(network: nn.Module, inputs: Sequence[InputSpec], path: str | Path) ->
 
     Args:
         network: any network whose forward takes tensors.
-        inputs: an InputSpec for each input of forward, in its order. A size that is None may vary
+        inputs: an InputSpec for each input of forward, in a list in its order, or in a dict by
+            keyword; a dict in the list is one input, which is a dict. A size that is None may vary
             in the files as well: the first is the batch.
         path: where to write; the endings are added, missing folders are made.
 
@@ -62,7 +66,7 @@ def export(network: nn.Module, inputs: Sequence[InputSpec], path: str | Path) ->
         program = captured(network, inputs, names)
         in_memory = io.BytesIO()
         torch.export.save(program, in_memory)
-        onnx, why_not = to_onnx(program, inputs, names)
+        onnx, why_not = to_onnx(program, specs_of(inputs), names)
     paths = [write(path.with_name(f"{path.name}.pt2"), in_memory.getvalue())]
     onnx_path = path.with_name(f"{path.name}.onnx")
     if why_not:
@@ -73,15 +77,28 @@ def export(network: nn.Module, inputs: Sequence[InputSpec], path: str | Path) ->
     return paths
 
 
-def names_of(inputs: Sequence[InputSpec]) -> list[str]:
+def specs_of(inputs: Any) -> list[Any]:
+    """The InputSpecs one after the other; in a dict their names are its keys."""
+    specs: list[Any] = []
+    for key, part in inputs.items() if isinstance(inputs, Mapping) else enumerate(inputs):
+        if isinstance(part, Mapping):
+            specs += specs_of(part)
+        elif isinstance(key, str) and isinstance(part, InputSpec):
+            specs.append(replace(part, name=key))
+        else:
+            specs.append(part)
+    return specs
+
+
+def names_of(inputs: Any) -> list[str]:
     """The inputs' names in ONNX: their own, else x, or x_0, x_1, ... where there are several."""
-    listed = isinstance(inputs, list | tuple) and len(inputs) > 0
-    if not listed or not all(isinstance(spec, InputSpec) for spec in inputs):
+    specs = specs_of(inputs) if isinstance(inputs, list | tuple | Mapping) else []
+    if not specs or not all(isinstance(spec, InputSpec) for spec in specs):
         raise ValueError(
             f"inputs is {inputs!r}, but a list with an InputSpec for each input is expected, such "
             "as [InputSpec((None, 1, 28, 28))]."
         )
-    names = [spec.name or ("x" if len(inputs) == 1 else f"x_{i}") for i, spec in enumerate(inputs)]
+    names = [spec.name or ("x" if len(specs) == 1 else f"x_{i}") for i, spec in enumerate(specs)]
     if len(set(names)) < len(names) or any(name.startswith("y_hat") for name in names):
         raise ValueError(
             f"inputs have the names {', '.join(names)}, but each needs a name of its own, and "
@@ -114,7 +131,7 @@ def quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def captured(network: nn.Module, inputs: Sequence[InputSpec], names: list[str]) -> ExportedProgram:
+def captured(network: nn.Module, inputs: Any, names: list[str]) -> ExportedProgram:
     """The network as a graph of tensor operations: what a copy of it computes on the CPU."""
     try:
         network = copy.deepcopy(network).cpu().eval()
@@ -123,24 +140,26 @@ def captured(network: nn.Module, inputs: Sequence[InputSpec], names: list[str]) 
             f"the network cannot be copied: {first_line(error)}. Keep no computed tensors in it, "
             "or only their .detach()."
         ) from error
-    examples = tuple(example(spec) for spec in inputs)
+    place, keyword = arguments(inputs, example)
     try:
         with torch.no_grad():
-            network(*examples)
+            network(*place, **keyword)
     except Exception as error:
+        examples = map(example, specs_of(inputs))
         seen = ", ".join(f"{n} {tuple(x.shape)}" for n, x in zip(names, examples, strict=True))
         raise ValueError(
-            f"inputs is {list(inputs)!r}, but the network cannot take {seen}: {first_line(error)}. "
+            f"inputs is {inputs!r}, but the network cannot take {seen}: {first_line(error)}. "
             "Give an InputSpec for each argument of forward, with a number for every size that "
             "must not vary."
         ) from error
     try:
         return torch.export.export(
             network,
-            examples,
-            dynamic_shapes=tuple(
-                {axis: Dim.DYNAMIC if axis else Dim("batch") for axis in open_axes(spec)}
-                for spec in inputs
+            tuple(place),
+            keyword,
+            dynamic_shapes=mapped(
+                inputs,
+                lambda spec: {a: Dim.DYNAMIC if a else Dim("batch") for a in open_axes(spec)},
             ),
         )
     except Exception as error:
@@ -229,14 +248,6 @@ def first_line(error: BaseException, having: str = "") -> str:
 
 def write(path: Path, contents: bytes) -> Path:
     """Write a file in one piece: beside its place first, and then moved into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(beside, "wb") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk, not only in the system's memory
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path, "wb") as file:
+        file.write(contents)
     return path

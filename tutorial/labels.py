@@ -52,12 +52,46 @@ def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> N
         )
 
 
+def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+    """Warn if a loss of one's own compares every label with every prediction: (N,) with (N, 1).
+
+    The numbers tell, as it may as well squeeze them itself: with labels in the predictions' shape
+    the loss of all samples is the mean, or the sum, of each sample's; as they come, it is not that.
+    """
+    tensors = [part.detach() for part in (*guess, *truth) if isinstance(part, torch.Tensor)]
+    if len(guess) != 1 or len(truth) != 1 or len(tensors) != 2:
+        return
+    y_hat, y = tensors
+    if y_hat.shape == y.shape or y_hat.squeeze().shape != y.squeeze().shape:
+        return
+    shaped = y.reshape(y_hat.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            as_it_comes, meant = loss_fn(y_hat, y), loss_fn(y_hat, shaped)
+            each = torch.stack(
+                [loss_fn(y_hat[i : i + 1], shaped[i : i + 1]) for i in range(len(y))]
+            )
+        except Exception:  # it takes only what it gets
+            return
+    adds_up = any(torch.isclose(meant, whole, rtol=1e-3) for whole in (each.mean(), each.sum()))
+    if adds_up and not torch.isclose(as_it_comes, meant, rtol=1e-3):
+        warnings.warn(
+            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
+            f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}",
+            stacklevel=2,
+        )
+
+
+AXES = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
+
+
 def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
     if y_hat.shape == y.shape:
         return
     fix = "Let the network's last layer give as many numbers as a label has."
     if y_hat.squeeze().shape == y.squeeze().shape:
-        fix = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
+        fix = AXES
     raise ValueError(
         f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
         f"{shape_of(y_hat)}; the loss would compare every label with every prediction. {fix}"

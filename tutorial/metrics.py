@@ -2,6 +2,7 @@
 
 A metric is a running count: `reset` sets it to zero, `update` adds a batch, `compute` gives the
 value so far. The counts stay on the device of the predictions, so that no step waits for them.
+NumPy's arrays do as well as tensors.
 """
 
 from abc import ABC, abstractmethod
@@ -106,7 +107,7 @@ def align(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     >>> scores.shape, labels.shape
     (torch.Size([64, 10, 28, 28]), torch.Size([64, 28, 28]))
     """
-    scores, labels = y_hat, y
+    y_hat, y = scores, labels = torch.as_tensor(y_hat), torch.as_tensor(y)
     as_pytorch = y_hat.shape[:1] + y_hat.shape[2:]  # the shape of y if the classes stand second
     last = y_hat.shape[:-1]  # ... and if they stand last
     if y_hat.ndim == 2 and y.shape == y_hat.shape:
@@ -241,7 +242,7 @@ class BinaryMetric(Metric):
 
     def read(self, y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return a batch as probabilities `(N,)` and truth values `(N,)`, and note its range."""
-        p = y_hat.detach()  # the numbers without their graph
+        p, y = torch.as_tensor(y_hat).detach(), torch.as_tensor(y)  # numbers without their graph
         p = p.to(torch.promote_types(p.dtype, torch.float32))  # float16 is too coarse for buckets
         if p.ndim == 2 and p.shape[1] in (1, 2):
             p = p[:, -1]

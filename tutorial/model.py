@@ -18,7 +18,7 @@ from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
 from tutorial.fetching import fetch_of, steps_in
 from tutorial.history import History
-from tutorial.inputs import InputSpec, specs_of
+from tutorial.inputs import specs_of
 from tutorial.measures import Measures
 from tutorial.precision import Precision
 from tutorial.program import Program
@@ -74,7 +74,7 @@ class Model:
         self.measures = Measures(None, None, self.device)
         self.precision = Precision()
         self.stop_training = False
-        self.examples: tuple[torch.Tensor, ...] = ()  # inputs of a few samples, once some were seen
+        self.called_with: Any = None  # InputSpecs, as the network is called; once data was seen
         # What took part in the last fit: `save` writes their state.
         self.callbacks: list[Any] = []
         self.schedulers: list[Any] = []
@@ -100,7 +100,8 @@ class Model:
             loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape (). With
                 several outputs and labels it gets them all: loss(y_hat_0, y_hat_1, y_0, y_1). It
                 may return several losses, in a list or a dict; they are summed. Or a list or dict
-                of callables, one for each output.
+                of callables, one for each output; there a batch counts by its samples even where a
+                loss has class weights, so that these means depend a little on the batch size.
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
                 reset(), update(y_hat, y) and compute(). For several outputs a dict from the
                 output's name (or number) to its metrics, or a list of lists.
@@ -242,6 +243,7 @@ class Model:
             checks.whole_number(name, getattr(call, name), 1)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         checks.positive("clip_grad_norm", call.clip_grad_norm)
+        checks.folder_fits("save_dir", call.save_dir)
         checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last, compile=call.compile)
         checks.resumable(call.resume, call.save_dir, call.train_data)
         sizes = checks.batch_sizes(call.batch_size)
@@ -534,7 +536,8 @@ class Model:
 
         Args:
             input_size: the shape of the input, the batch first: (1, 28, 28) or (None, 784); several
-                in a list. Without it: what Model(inputs=...) says, or what the data was.
+                in a list, or in a dict by keyword. Without it: what Model(inputs=...) says, or what
+                the data was.
             dtype: the input's type, such as 'int64'; float32 if left out.
 
         Returns:
@@ -549,12 +552,12 @@ class Model:
         sizes = self._inputs_to("summary()") if input_size is None else input_size
         return summary(self.network, sizes, dtype)
 
-    def _inputs_to(self, call: str) -> list[InputSpec]:
+    def _inputs_to(self, call: str) -> Any:
         """What the inputs look like, for a call that has no data."""
+        if self.called_with:
+            return self.called_with
         if self.inputs:
             return list(self.inputs)
-        if self.examples:
-            return [InputSpec((None, *x.shape[1:]), x.dtype) for x in self.examples]
         raise ValueError(
             f"{call}: what the inputs look like is not known yet. Say it, "
             "Model(network, inputs=InputSpec((None, 1, 28, 28))), or let the model see data: fit, "
@@ -663,7 +666,7 @@ class Model:
         arguments = vars(call)
         loop = arguments.pop("loop", None)
         checks.loop_given(loop)
-        self.examples = tuple(x[:2].detach().cpu() for x in seen.x) or self.examples
+        self.called_with = seen.inputs or self.called_with
         measured, means = self.measures.options(seen.form, seen.parts)
         options |= {
             **seen.form.options(),

@@ -16,10 +16,11 @@ import torch
 from torch import nn
 
 from tutorial.batches import Form, item, mapped, numbered, parameters, take_apart
-from tutorial.checks import kind_of
+from tutorial.checks import kind_of, kinds_of
 from tutorial.device import unchanged_randomness
 from tutorial.fetching import all_labels, first_samples
-from tutorial.labels import labels_fit, scores_fit, size_code
+from tutorial.inputs import InputSpec
+from tutorial.labels import labels_fit, pairs_fit, scores_fit, size_code
 from tutorial.measures import Parts
 
 
@@ -30,12 +31,13 @@ class Seen:
     Attributes:
         form: how a batch is taken apart, and what the network returns.
         parts: what loss_fn returns, and how much a batch counts.
-        x: the inputs of the first samples; empty if none could be looked at.
+        inputs: an InputSpec for each input, nested as the network is called with them: in a list
+            by place, in a dict by keyword; None if no sample could be looked at.
     """
 
     form: Form
     parts: Parts
-    x: tuple[Any, ...] = ()
+    inputs: Any = None
 
 
 def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
@@ -116,14 +118,14 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
     form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
     names = mapped(form.unpack(batch), partial(moved, device=model.device))
     x = tuple(values(form.x, names))
-    specs_fit(name, form, x, model.inputs)
+    inputs = described(form, names, x, specs_fit(name, form, x, model.inputs))
     y_hat = _network(name, form, names, x, model)
     if predicting:
-        return Seen(form.with_output(y_hat), Parts(), x)
+        return Seen(form.with_output(y_hat), Parts(), inputs)
     alone = len(form.y) == 1 and form.y[0] in names
     every = all_labels(data, list(names).index(form.y[0])) if alone else None
     form, parts = _measured(name, form, y_hat, names, every, model)
-    return Seen(form, parts, x)
+    return Seen(form, parts, inputs)
 
 
 def _measured(
@@ -142,6 +144,7 @@ def _measured(
             losses.append(_loss(name, loss_fn, guess, truth, sum(codes, ())))
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
+            pairs_fit(name, guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
         _metric(name, metric, guess, truth)
@@ -184,11 +187,20 @@ def numbers_fit(name: str, losses: Any) -> None:
         )
 
 
-def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
-    """Refuse inputs that are not what Model(inputs=...) says."""
+def described(form: Form, names: dict[str, Any], x: tuple[Any, ...], specs: list[Any]) -> Any:
+    """The inputs' InputSpecs, nested as the network is called; None if it takes other things."""
+    if not all(isinstance(part, torch.Tensor) and part.dim() and part.numel() for part in x):
+        return None
+    seen = [InputSpec((None, *part.shape[1:]), part.dtype) for part in x]
+    known = {id(part): spec for part, spec in zip(x, [*specs, *seen[len(specs) :]], strict=True)}
+    return mapped(form.called_with(names), lambda part: known[id(part)])
+
+
+def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> list[Any]:
+    """The inputs' InputSpecs in order; refuse inputs that are not what Model(inputs=...) says."""
     named = {item(code, spec.name): spec for spec in specs or () for code in ("inputs", "batch")}
-    for code, value, said in zip(form.x, x, specs or (), strict=False):
-        spec = named.get(code, said)
+    fitting = [named.get(code, said) for code, said in zip(form.x, specs or (), strict=False)]
+    for code, value, spec in zip(form.x, x, fitting, strict=False):
         sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
         fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
         if not fit or value.dtype != spec.dtype:
@@ -196,6 +208,7 @@ def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> None:
                 f"{name}: the input {code} is {kind_of(value)}, but Model(inputs=...) says shape "
                 f"{spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
             )
+    return fitting
 
 
 def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], model: Any) -> Any:
@@ -218,9 +231,8 @@ def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], m
                 f"It is called as {call}, and forward takes ({takes}). Say what the inputs are: "
                 "Model(network, inputs=[InputSpec(shape, name=...), ...])."
             )
-        shown = " and ".join(map(kind_of, x)) or "nothing"
         raise ValueError(
-            f"{name}: the network cannot take its inputs, {shown}: {error}. {fix}"
+            f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
         ) from error
 
 
@@ -239,8 +251,8 @@ def _loss(
                 "it holds: Model(network, inputs=[InputSpec(shape), ...], labels=[...])."
             )
         raise ValueError(
-            f"{name}: the loss cannot compare the predictions, {' and '.join(map(kind_of, guess))},"
-            f" with the labels, {' and '.join(map(kind_of, truth)) or 'none'}: {error}.{fix}"
+            f"{name}: the loss cannot compare the predictions, {kinds_of(guess)}, with the labels, "
+            f"{kinds_of(truth)}: {error}.{fix}"
         ) from error
 
 
@@ -254,7 +266,6 @@ def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
             metric.compute()
     except Exception as error:
         raise ValueError(
-            f"{name}: {type(metric).__name__} cannot measure the predictions, "
-            f"{' and '.join(map(kind_of, guess))}, by the labels, "
-            f"{' and '.join(map(kind_of, truth)) or 'none'}: {error}"
+            f"{name}: {type(metric).__name__} cannot measure the predictions, {kinds_of(guess)}, "
+            f"by the labels, {kinds_of(truth)}: {error}"
         ) from error

@@ -1,6 +1,6 @@
 """A network's layers as a table: the shapes that pass through, and how many numbers each learns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -9,6 +9,7 @@ import torchinfo
 from torch import nn
 from torchinfo.torchinfo import clear_cached_forward_pass
 
+from tutorial.batches import arguments, mapped, pieces
 from tutorial.device import unchanged_randomness
 from tutorial.inputs import InputSpec
 
@@ -26,7 +27,8 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
         network: any network, on any device.
         input_size: the shape of an input, the batch first: (1, 784), or (None, 784) where the batch
             may have any size (None and -1 become 1); a number n is the shape (n,); an InputSpec;
-            or a list of these, for a network with several inputs.
+            or a list of these, for a network with several inputs. A dict in their place gives the
+            inputs by keyword; a dict in the list is one input, which is a dict.
         dtype: the inputs' type, such as 'int64' or torch.int64, or a list with one for each input;
             by default that of an InputSpec, and 'float32' otherwise.
 
@@ -59,7 +61,7 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     network.eval()
     try:
         with unchanged_randomness(), torch.no_grad():
-            inputs = [spec.example(1).to(somewhere) for spec in specs]
+            inputs = mapped(specs, lambda spec: spec.example(1).to(somewhere))
             table = _table(network, inputs, input_size)
     finally:
         for module, mode in modes.items():
@@ -76,13 +78,15 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     return {"total_params": total, "trainable_params": trainable}
 
 
-def specs_of(input_size: Any, dtype: Any = None) -> list[InputSpec]:
-    """What `summary` is told of the inputs, as a list of InputSpecs with at most one open size."""
+def specs_of(input_size: Any, dtype: Any = None) -> Any:
+    """What `summary` is told of the inputs, as InputSpecs with at most one open size."""
     if input_size is None:
         raise ValueError(
             "input_size is None, and nothing else says what the network takes. Give the shape of a "
             "batch, such as input_size=(1, 1, 28, 28)."
         )
+    if isinstance(input_size, Mapping):
+        return {name: _spec(shape, dtype) for name, shape in input_size.items()}
     several = isinstance(input_size, list | tuple) and not all(map(_is_size, input_size))
     shapes = list(input_size) if several else [input_size]
     dtypes = list(dtype) if isinstance(dtype, list | tuple) else [dtype] * len(shapes)
@@ -91,7 +95,10 @@ def specs_of(input_size: Any, dtype: Any = None) -> list[InputSpec]:
             f"dtype is {dtype!r}, which names {len(dtypes)} types, but input_size has "
             f"{len(shapes)} inputs. Give one type for each, or one for all."
         )
-    return [_spec(shape, kind) for shape, kind in zip(shapes, dtypes, strict=True)]
+    return [
+        specs_of(shape, kind) if isinstance(shape, Mapping) else _spec(shape, kind)
+        for shape, kind in zip(shapes, dtypes, strict=True)
+    ]
 
 
 def _is_size(size: Any) -> bool:
@@ -129,9 +136,7 @@ def _spec(shape: Any, dtype: Any) -> InputSpec:
     return InputSpec(sizes, "float32" if dtype is None else dtype)
 
 
-def _table(
-    network: nn.Module, inputs: list[torch.Tensor], input_size: Any
-) -> torchinfo.ModelStatistics:
+def _table(network: nn.Module, inputs: Any, input_size: Any) -> torchinfo.ModelStatistics:
     try:
         return torchinfo.summary(
             network,
@@ -152,7 +157,7 @@ def _table(
         fix = "Give the shape that the network expects, the batch first"
         if "type" in reason:
             fix = "Give the type that this layer expects, such as dtype='int64' for an Embedding"
-        types = " and ".join(dict.fromkeys(str(x.dtype) for x in inputs))
+        types = " and ".join(dict.fromkeys(str(x.dtype) for _, x in pieces("", inputs)))
         raise ValueError(
             f"input_size is {input_size!r} ({types}), but the network cannot take it: {reason}.\n"
             + "".join(f"    {line}\n" for line in [*layers, failed])
@@ -162,9 +167,7 @@ def _table(
         clear_cached_forward_pass()  # in it, torchinfo would keep the network alive
 
 
-def _layers_that_ran(
-    network: nn.Module, inputs: list[torch.Tensor], at_most: int = 8
-) -> tuple[list[str], str]:
+def _layers_that_ran(network: nn.Module, inputs: Any, at_most: int = 8) -> tuple[list[str], str]:
     """Run the network again: lines for the last layers that ran, and one for that which failed."""
     names = {module: f"{name} {type(module).__name__}" for name, module in network.named_modules()}
     ran: list[str] = []
@@ -181,7 +184,8 @@ def _layers_that_ran(
     hooks = [module.register_forward_pre_hook(begin) for module in names]
     hooks += [module.register_forward_hook(end) for module in names]
     try:
-        network(*inputs)
+        place, keyword = arguments(inputs, lambda x: x)
+        network(*place, **keyword)
     except Exception:
         return ["..."] * (len(ran) > at_most) + ran[-at_most:], running[-1]
     finally:

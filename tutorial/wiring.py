@@ -1,5 +1,6 @@
 """What callbacks are connected to, and at which places of the loop each of them is called."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +93,8 @@ def wire(
     Raises:
         TypeError: one of them is no Callback.
     """
-    listed = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+    several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
+    listed = list(callbacks) if several else [] if callbacks is None else [callbacks]
     for callback in listed:
         if not isinstance(callback, Callback):
             hint = "give an object, with brackets: " if isinstance(callback, type) else ""
