@@ -340,7 +340,8 @@ def test_what_is_missing_is_named() -> None:
     for call in (lambda: bare.fit(GOOD), lambda: bare.train_batch(X, Y)):
         refused(bare, "no optimizer", fix, call=call)
     for call in (lambda: bare.evaluate(GOOD), lambda: bare.eval_batch(X, Y)):
-        refused(bare, "no loss", "model.prepare(loss=nn.CrossEntropyLoss())", call=call)
+        fix = "model.prepare(loss=nn.CrossEntropyLoss(), metrics="
+        refused(bare, "no loss and no metric", fix, call=call)
     bare.prepare(torch.optim.SGD(bare.parameters()))
     refused(bare, "no loss", call=lambda: bare.fit(GOOD))
     with pytest.raises(TypeError, match=r"network is <class .*Linear'>, but an nn.Module is"):

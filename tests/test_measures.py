@@ -166,7 +166,7 @@ def test_the_names_of_variables_and_reports() -> None:
     assert list(measures.loss_fns) == ["loss_fn_left_hand", "loss_fn_b"]
     assert measures.names() == ["loss", "left-hand", "b", "acc_top1_b", "acc_top2_b"]
     assert (identifier("a b"), variable_of("digit")) == ("a_b", "loss_digit")
-    assert Measures(None, None, "cpu").names() == ["loss"]
+    assert Measures(None, None, "cpu").names() == []
     model = model_of(Heads("left-hand", "b"), {"left-hand": CE(), "b": CE()})
     assert "loss = loss_left_hand + loss_b" in model.unroll("eval_batch", X, [Y, V]).source
 

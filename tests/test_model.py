@@ -378,3 +378,18 @@ def test_the_public_names_are_all_there() -> None:
     assert all(getattr(tl, name) is not None for name in tl.__all__)
     with pytest.raises(AttributeError, match=r"tutorial has no 'fit'; it has"):
         tl.fit  # noqa: B018
+
+
+def test_without_a_loss_the_metrics_are_measured_alone(data, make_model) -> None:
+    model = make_model()
+    model.prepare(metrics=tl.metrics.Accuracy())
+    x, y = data.tensors
+    right = (model.network.eval()(x).argmax(1) == y).double()
+    assert model.evaluate(data, batch_size=32) == {"acc": right.mean().item()}
+    assert model.eval_batch(x[:5], y[:5]) == {"acc": pytest.approx(right[:5].mean().item())}
+    program = model.unroll("evaluate", data)
+    assert "loss" not in program.source
+    assert program.verify()
+    model.prepare(torch.optim.SGD(model.parameters()), metrics=tl.metrics.Accuracy())
+    with pytest.raises(ValueError, match=r"the model has no loss\. Call"):
+        model.fit(data)

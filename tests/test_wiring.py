@@ -314,3 +314,13 @@ def test_a_users_callback_that_was_used_before_verifies(data, make_model) -> Non
     assert len(mine.losses) == 6
     proof = program.verify()
     assert proof and len(mine.losses) == 6
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_loss_that_is_no_number_is_told_of_once(data, make_model, guarded: bool) -> None:
+    model = make_model(optimizer=torch.optim.SGD, lr=1e30)
+    callbacks = [tl.callbacks.TerminateOnNaN()] if guarded else None
+    with pytest.warns(UserWarning, match="loss is") as told:
+        model.fit(data, epochs=3, batch_size=32, callbacks=callbacks, verbose=0)
+    assert len(told) == 1
+    assert ("training ended" in str(told[0].message)) == guarded

@@ -115,6 +115,15 @@ def loss_given(loss_fns: Mapping[str, Any]) -> None:
         )
 
 
+def measurable(loss_fns: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
+    """Refuse to measure with neither a loss nor a metric."""
+    if not loss_fns and not metrics:
+        raise ValueError(
+            "the model has no loss and no metric, so there is nothing to measure. Call "
+            "model.prepare(loss=nn.CrossEntropyLoss(), metrics=tutorial.metrics.Accuracy()) before."
+        )
+
+
 def loss_fits(loss_fn: Any) -> None:
     """Refuse what cannot be called with predictions and labels."""
     if not callable(loss_fn):

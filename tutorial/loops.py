@@ -39,7 +39,7 @@ OUTPUTS, NAMES = "one", ()  # predict: "one" tensor, or "several", or "named" in
 NONE: tuple[Any, ...] = ()
 METRICS = NONE  # (object with reset(), update(...) and compute(), and what it is to compare)
 VALUES = NONE  # (name, metric, its part or None): what is reported
-LOSSES = "one"  # or "several" that loss_fn gives at once, or "each" output has its own loss_fn
+LOSSES = "one"  # or "none", "several" that loss_fn gives at once, or "each" output has its own
 TOTAL, LOSS_FNS = 0.0, NONE  # the sum of several; and (loss, its loss_fn, what that compares)
 
 SCHEDULERS, STEP_SCHEDULERS, EPOCH_SCHEDULERS = NONE, NONE, NONE  # change the learning rate
@@ -223,7 +223,8 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
     network.eval()  # dropout off; batch norm uses what it learned
     for metric, _, _ in METRICS:
         metric.reset()
-    loss_sum, samples = 0.0, 0
+    if LOSSES != "none":
+        loss_sum, samples = 0.0, 0
     if REPORT:
         report.start("evaluate", eval_loader)
     with torch.no_grad():  # no gradients: faster, and less memory
@@ -234,9 +235,11 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
                 x, y = x.to(DEVICE), y.to(DEVICE)
             with autocast():
                 y_hat = network(x)
-                loss = compare(loss_fn, y_hat, y)
-            loss_sum += (loss.item() if DEVICE == "cpu" else loss) * len(x)
-            samples += len(x)
+                if LOSSES != "none":
+                    loss = compare(loss_fn, y_hat, y)
+            if LOSSES != "none":
+                loss_sum += (loss.item() if DEVICE == "cpu" else loss) * len(x)
+                samples += len(x)
             for metric, guess, truth in METRICS:
                 metric.update(guess, truth)
             if ON_EVAL_BATCH_END:
@@ -391,9 +394,14 @@ def compare(loss_fn: Any, y_hat: Any, y: Any) -> Any:
 def means(loss_sum: Any, samples: int) -> dict[str, float]:
     """What is reported: the mean loss, and each metric's value, as plain numbers."""
     return {
-        "loss": loss_sum / samples if DEVICE == "cpu" else float(loss_sum / samples),
+        **({} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}),
         **{name: float(value(metric, part)) for name, metric, part in VALUES},
     }
+
+
+def mean(loss_sum: Any, samples: int) -> Any:
+    """The mean over the samples so far."""
+    return loss_sum / samples if DEVICE == "cpu" else float(loss_sum / samples)
 
 
 def value(metric: Any, part: Any) -> Any:

@@ -63,7 +63,8 @@ class Measures:
 
     def names(self) -> list[str]:
         """All names in a report, but those of the parts that one loss_fn gives."""
-        return ["loss", *self.loss_names(), *(name for name, _, _ in self.values)]
+        loss = ["loss"] if self.loss_fns else []
+        return [*loss, *self.loss_names(), *(name for name, _, _ in self.values)]
 
     # ---- for one call, whose batches have a form
 
@@ -92,6 +93,8 @@ class Measures:
         """The options of `unroll` for a call, and the means that it needs by their variables."""
         size = parts.size or f"len({form.x[0]})"
         options: dict[str, Any] = {"SIZE": Code(parts.size) if parts.size else None}
+        if not self.loss_fns:
+            options["LOSSES"] = "none"
         losses = {name: Code(variable_of(name)) for name in parts.names or self.loss_names()}
         if parts.keyed:
             losses = {name: Code(f"losses[{name!r}]".replace("'", '"')) for name in parts.names}

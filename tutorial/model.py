@@ -315,6 +315,7 @@ class Model:
         Returns:
             The mean loss over all samples and the metrics: {'loss': 0.0945, 'acc': 0.9711}. Several
             losses come each under its own name, after their sum: {'loss': ..., 'loss_0': ..., ...}.
+            A model without a loss reports the metrics alone.
 
         Raises:
             ValueError, TypeError: an argument does not fit.
@@ -325,7 +326,7 @@ class Model:
         return result
 
     def _evaluate(self, call: types.SimpleNamespace) -> Program:
-        checks.loss_given(self.measures.loss_fns)
+        checks.measurable(self.measures.loss_fns, self.metrics)
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         fetch, seen = self._look("eval_data", call.eval_data, call, call.batch_size)
         options = {
@@ -411,14 +412,14 @@ class Model:
             The batch's mean loss and its metrics.
 
         Raises:
-            ValueError: the model has no loss, or the batch does not fit.
+            ValueError: the model has no loss and no metric, or the batch does not fit.
         """
         call = types.SimpleNamespace(inputs=inputs, labels=labels)
         result: dict[str, float] = self._run_on_batch(self._eval_batch(call), call)
         return result
 
     def _eval_batch(self, call: types.SimpleNamespace) -> Program:
-        checks.loss_given(self.measures.loss_fns)
+        checks.measurable(self.measures.loss_fns, self.metrics)
         return self._batch_program("eval_batch", call, {})
 
     def predict_batch(self, inputs: Any) -> Any:

@@ -109,6 +109,8 @@ class Program:
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         waiting = report if self.loop is None else None
         self.wiring.connect(namespace)
+        if report is not None and self.wiring.guards():
+            report.warned = True  # it is a callback that will tell
         with interrupts_between_steps(waiting):
             try:
                 with flushing_restored():

@@ -13,6 +13,7 @@ from tutorial.callbacks import (
     LRScheduler,
     ModelCheckpoint,
     ProgressBar,
+    TerminateOnNaN,
     overridden,
 )
 from tutorial.unroll import Code, variable
@@ -65,6 +66,10 @@ class Wiring:
         """Where checkpoints are written."""
         savers = [c for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
         return None if not savers or savers[-1].save_dir is None else str(savers[-1].save_dir)
+
+    def guards(self) -> bool:
+        """Whether a callback ends the training when the loss is no number any more."""
+        return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
 
     def connect(self, names: dict[str, Any]) -> None:
         """Tell the model of its company, and each callback of the model."""
