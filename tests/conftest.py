@@ -1,6 +1,9 @@
 """What many tests share: small data, a small network, and a model around it."""
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -48,3 +51,25 @@ def make_model() -> Callable[..., tl.Model]:
         return model
 
     return make
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window, by Playwright.
+
+    It ends with the module: while it is open, its event loop runs in this thread, and asyncio.run
+    refuses to begin another.
+    """
+    missing = pytest.fail if os.environ.get("CI") else pytest.skip
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("no Playwright here: pip install playwright")
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        missing("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--disable-gpu"]
+        opened = playwright.chromium.launch(executable_path=browser, args=options)
+        yield opened
+        opened.close()

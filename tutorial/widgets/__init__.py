@@ -1,1 +1,1 @@
-"""Widgets for a notebook or a page: one class in a file, its ES module and style sheet beside it."""
+"""Widgets for a notebook or a page: a class in each file, its ES module and styles beside it."""

@@ -155,6 +155,7 @@ const HTML = `
         a pen. With a keyboard, choose an example.">
         <div class="print"></div>
         <svg viewBox="0 0 ${PAPER} ${PAPER}" aria-hidden="true"><path /></svg>
+        <span class="hint" aria-hidden="true">draw here</span>
       </div>
       <div class="below">
         <div class="seen"><div class="print"></div></div>
@@ -210,6 +211,7 @@ function render({ model, el }) {
     if (same(picture, asked)) return;
     asked = picture;
     model.set("picture", new DataView(picture.buffer));
+    model.set("problem", "");
     model.set("probabilities", network && picture.length ? predict(network, picture) : []);
     model.save_changes(); // Python, if asked, answers with the probabilities
     if (!network) patience(picture);
@@ -217,10 +219,9 @@ function render({ model, el }) {
 
   function patience(/** @type {Picture} */ picture) {
     setTimeout(() => {
-      if (picture === asked && picture.length && !model.get("probabilities").length) {
-        status.textContent = model.get("problem") ||
-          "Python has not answered: it is busy, or there is none behind this page.";
-      }
+      const answered = model.get("probabilities").length || model.get("problem");
+      if (answered || picture !== asked || !picture.length) return;
+      status.textContent = "Python has not answered: it is busy, or there is none to this page.";
     }, 2000);
   }
 
@@ -244,8 +245,8 @@ function render({ model, el }) {
   }
 
   function showProbabilities() {
-    const probabilities = model.get("probabilities");
-    if (!probabilities.length && asked.length) return; // the old ones stay until Python answers
+    const probabilities = asked.length ? model.get("probabilities") : [];
+    if (asked.length && !probabilities.length) return; // the old ones stay until Python answers
     const best = probabilities.indexOf(Math.max(...probabilities));
     el.querySelectorAll("tr").forEach((row, digit) => {
       const probability = probabilities[digit] ?? 0;
@@ -255,11 +256,12 @@ function render({ model, el }) {
     });
     status.textContent = asked.length
       ? `This looks like ${best === 8 ? "an" : "a"} ${best}, ${percent(probabilities[best])}`
-      : "Draw a digit, or choose one below";
+      : "Draw a digit, or choose one";
   }
 
   function showStrokes() {
     find("path").setAttribute("d", strokes.map(path).join(""));
+    find(".hint").hidden = strokes.length > 0 || base !== null;
   }
 
   model.on("change:picture", showPicture);
@@ -310,6 +312,7 @@ function render({ model, el }) {
     });
   });
 
+  lay(null);
   showPicture();
   showProbabilities();
 }
