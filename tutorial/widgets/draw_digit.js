@@ -221,7 +221,7 @@ function render({ model, el }) {
     setTimeout(() => {
       const answered = model.get("probabilities").length || model.get("problem");
       if (answered || picture !== asked || !picture.length) return;
-      status.textContent = "Python has not answered: it is busy, or there is none to this page.";
+      tell("No answer: Python is busy, or this page has none.", []);
     }, 2000);
   }
 
@@ -245,18 +245,29 @@ function render({ model, el }) {
   }
 
   function showProbabilities() {
-    const probabilities = asked.length ? model.get("probabilities") : [];
-    if (asked.length && !probabilities.length) return; // the old ones stay until Python answers
-    const best = probabilities.indexOf(Math.max(...probabilities));
+    const probabilities = model.get("probabilities");
+    if (!asked.length) {
+      tell("Draw a digit, or choose one", []);
+    } else if (probabilities.length) { // else the old ones stay until Python answers
+      const best = probabilities.indexOf(Math.max(...probabilities));
+      const article = best === 8 ? "an" : "a";
+      tell(`This looks like ${article} ${best}, ${percent(probabilities[best])}`, probabilities);
+    }
+  }
+
+  function showProblem() {
+    if (model.get("problem")) tell(model.get("problem"), []);
+  }
+
+  function tell(/** @type {string} */ sentence, /** @type {number[]} */ probabilities) {
+    status.textContent = sentence;
+    const best = Math.max(...probabilities);
     el.querySelectorAll("tr").forEach((row, digit) => {
-      const probability = probabilities[digit] ?? 0;
-      row.classList.toggle("best", digit === best);
-      row.querySelector(".bar div").style.width = `${100 * probability}%`;
-      row.querySelector(".number").textContent = asked.length ? percent(probability) : "";
+      const probability = probabilities[digit];
+      row.classList.toggle("best", probability === best);
+      row.querySelector(".bar div").style.width = `${100 * (probability ?? 0)}%`;
+      row.querySelector(".number").textContent = probabilities.length ? percent(probability) : "";
     });
-    status.textContent = asked.length
-      ? `This looks like ${best === 8 ? "an" : "a"} ${best}, ${percent(probabilities[best])}`
-      : "Draw a digit, or choose one";
   }
 
   function showStrokes() {
@@ -266,9 +277,7 @@ function render({ model, el }) {
 
   model.on("change:picture", showPicture);
   model.on("change:probabilities", showProbabilities);
-  model.on("change:problem", () => {
-    if (model.get("problem")) status.textContent = model.get("problem");
-  });
+  model.on("change:problem", showProblem);
 
   // -- what a person does
 
@@ -315,6 +324,7 @@ function render({ model, el }) {
   lay(null);
   showPicture();
   showProbabilities();
+  showProblem();
 }
 
 /** Strokes over a picture, where they were drawn. @returns {Picture} */
