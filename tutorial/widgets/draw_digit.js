@@ -6,8 +6,8 @@
 //
 // No build and no library: a browser runs this file as it stands.
 
-/** @typedef {[number, number][]} Stroke  the points where the pen went, in units of the paper */
-/** @typedef {Uint8Array} Picture  28 rows of 28 pixels: 0 is paper, 255 ink */
+/** @typedef {number[][]} Stroke  the points [x, y] where the pen went, in units of the paper */
+/** @typedef {Uint8Array | Uint8ClampedArray} Picture  28 rows of 28 pixels: 0 is paper, 255 ink */
 /** @typedef {{kind: "relu"} | {kind: "linear", weight: Int8Array, scale: Float32Array,
  *   bias: Float32Array}} Layer */
 /** @typedef {{scale: number, shift: number, layers: Layer[]}} Network */
@@ -96,7 +96,7 @@ export function unpack({ scale, shift, layers }) {
   return {
     scale,
     shift,
-    layers: layers.map((layer) =>
+    layers: layers.map((/** @type {any} */ layer) =>
       layer.kind === "relu" ? layer : {
         kind: "linear",
         weight: new Int8Array(bytes(layer.weight)),
@@ -121,7 +121,11 @@ export function predict(network, picture) {
   return softmax(x);
 }
 
-/** y = weight @ x + bias, where the weights of a row are whole numbers times the row's scale. */
+/**
+ * y = weight @ x + bias, where the weights of a row are whole numbers times the row's scale.
+ * @param {{weight: Int8Array, scale: Float32Array, bias: Float32Array}} layer
+ * @param {Float32Array} x
+ */
 function linear({ weight, scale, bias }, x) {
   return bias.map((start, row) => {
     const first = row * x.length;
@@ -131,7 +135,11 @@ function linear({ weight, scale, bias }, x) {
   });
 }
 
-/** Scores become positive and sum to 1. Less the largest, or its exponential would overflow. */
+/**
+ * Scores become positive and sum to 1. Less the largest, or its exponential would overflow.
+ * @param {Float32Array} scores
+ * @returns {number[]}
+ */
 function softmax(scores) {
   const largest = max([...scores]);
   const powers = [...scores].map((score) => Math.exp(score - largest));
@@ -182,12 +190,16 @@ const HTML = `
     </div>
   </div>`;
 
-/** Show the widget in `el`, and keep it and `model`, whose values Python shares, the same. */
+/**
+ * Show the widget in `el`, and keep it and `model`, whose values Python shares, the same.
+ * @param {{model: any, el: HTMLElement}} here
+ */
 function render({ model, el }) {
   const embedded = model.get("embedded");
   const network = embedded.layers ? unpack(embedded) : null;
   el.innerHTML = HTML;
-  const find = (/** @type {string} */ selector) => el.querySelector(selector);
+  /** @type {(selector: string) => HTMLElement} */
+  const find = (selector) => el.querySelector(selector);
   const [paper, status] = [find(".paper"), find("[role=status]")];
 
   /** @type {Stroke[]} */
@@ -265,7 +277,7 @@ function render({ model, el }) {
     el.querySelectorAll("tr").forEach((row, digit) => {
       const probability = probabilities[digit];
       row.classList.toggle("best", probability === best);
-      row.querySelector(".bar div").style.width = `${100 * (probability ?? 0)}%`;
+      row.querySelector("div").style.width = `${100 * (probability ?? 0)}%`;
       row.querySelector(".number").textContent = probabilities.length ? percent(probability) : "";
     });
   }
@@ -314,7 +326,7 @@ function render({ model, el }) {
   const examples = new Uint8Array(bytes(model.get("examples")));
   el.querySelectorAll(".examples button").forEach((button, digit) => {
     const picture = examples.slice(digit * SIDE * SIDE, (digit + 1) * SIDE * SIDE);
-    imprint(button.firstElementChild, picture);
+    imprint(button.querySelector("div"), picture);
     button.addEventListener("click", () => {
       lay(picture);
       ask(picture);
@@ -345,7 +357,7 @@ function imprint(/** @type {HTMLElement} */ element, /** @type {Picture | null} 
 
 /** @param {Picture} a  @param {Picture} b */
 function same(a, b) {
-  return a.length === b.length && a.every((value, i) => value === b[i]);
+  return a.length === b.length && a.every((/** @type {number} */ value, i) => value === b[i]);
 }
 
 /** Never "100 %": no network is as sure as that. @param {number} probability */
