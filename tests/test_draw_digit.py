@@ -157,6 +157,7 @@ def test_eight_bits_are_the_network_up_to_rounding(test_data) -> None:
         scale, bias = (np.frombuffer(layer[name], "<f4") for name in ("scale", "bias"))
         weight = np.frombuffer(layer["weight"], np.int8).reshape(len(bias), -1)
         assert set(np.abs(weight).max(axis=1)) <= {0, 127}
+        assert (scale > 0).all()
         x = x @ (weight * scale[:, None]).T + bias
     expected = network(transform(test_data.data[:100].unsqueeze(1).float())).detach().numpy()
     assert np.abs(x - expected).max() < 0.02 * np.abs(expected).max()
