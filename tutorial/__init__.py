@@ -26,8 +26,10 @@ Read the library in this order; each file has one job.
     device.py      set_device, get_device, seed
     summary.py     a network's layers and parameters
     export.py      the network for use elsewhere: torch.export and ONNX
-    display/       how a running loop shows itself: lines, a bar, live curves; code in colours
-    widgets/       what a notebook shows alive: each a class, and an ES module beside it
+    display/       how a running loop shows itself: lines, a bar, live curves; code; figures
+    mistakes.py    confusion: which classes are taken for which
+    drawing.py     a drawn digit and a network: what it is taken for; the network in 8 bits
+    widgets/       LivePlot and DrawDigit: each a class, and an ES module beside it
     data/          MNIST and its bundled files
     models.py      LeNet
     demo.py        `make demo`: all of it in one minute
@@ -43,39 +45,50 @@ if TYPE_CHECKING:
     from tutorial import metrics as metrics
     from tutorial import models as models
     from tutorial.device import get_device, seed, set_device
+    from tutorial.display.figures import plot, show
     from tutorial.history import History
     from tutorial.inputs import InputSpec
+    from tutorial.mistakes import confusion
     from tutorial.model import Model
     from tutorial.program import Program
+    from tutorial.widgets.draw_digit import DrawDigit
 
 __all__ = [
+    "DrawDigit",
     "History",
     "InputSpec",
     "Model",
     "Program",
     "callbacks",
+    "confusion",
     "datasets",
     "get_device",
     "metrics",
     "models",
+    "plot",
     "seed",
     "set_device",
+    "show",
 ]
 
 # Where the public names live. A file is read when one of its names is first used, so that
 # `import tutorial` costs next to nothing.
 _HOMES = {
+    "DrawDigit": "widgets.draw_digit",
     "History": "history",
     "InputSpec": "inputs",
     "Model": "model",
     "Program": "program",
     "callbacks": "callbacks",
+    "confusion": "mistakes",
     "datasets": "data",
     "get_device": "device",
     "metrics": "metrics",
     "models": "models",
+    "plot": "display.figures",
     "seed": "device",
     "set_device": "device",
+    "show": "display.figures",
 }
 
 

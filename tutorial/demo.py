@@ -42,8 +42,12 @@ def main() -> None:
     say("Predict")
     scores = model.predict(test_data, batch_size=1000, stack_outputs=True, verbose=0)[0]
     guesses = scores.argmax(dim=1)
-    draw(test_data, guesses)
-    print(f"{int((guesses != test_data.targets).sum())} of them wrong; a dozen are in {PICTURE}")
+    wrong = guesses != test_data.targets
+    dozen = torch.cat([(~wrong).nonzero()[:9], wrong.nonzero()[:3]]).flatten()
+    PICTURE.parent.mkdir(exist_ok=True)
+    figure = tl.show(test_data.data[dozen], test_data.targets[dozen], guesses[dozen])
+    figure.savefig(PICTURE, dpi=120)
+    print(f"{int(wrong.sum())} of them wrong; a dozen are in {PICTURE}")
 
     say("The loop that model.fit ran, as a textbook prints it")
     print(program)
@@ -53,27 +57,6 @@ def main() -> None:
     print(proof)
     if not proof:
         raise SystemExit(1)
-
-
-def draw(data: tl.datasets.MNIST, guesses: torch.Tensor) -> None:
-    """A dozen digits, nine guessed right and three wrong: what they are, and the guess."""
-    from matplotlib import pyplot as plt
-
-    right = guesses == data.targets
-    chosen = [*right.nonzero().flatten()[:9].tolist(), *(~right).nonzero().flatten()[:3].tolist()]
-    figure, axes = plt.subplots(2, 6, figsize=(8, 3.2), layout="constrained")
-    for axis, i in zip(axes.flat, chosen, strict=True):
-        axis.imshow(data.data[i], cmap="gray_r")
-        true, guess = int(data.targets[i]), int(guesses[i])
-        axis.set_title(
-            f"is {true}, read as {guess}",
-            fontsize=9,
-            color="black" if true == guess else "firebrick",
-        )
-        axis.set_axis_off()
-    PICTURE.parent.mkdir(exist_ok=True)
-    figure.savefig(PICTURE, dpi=120)
-    plt.close(figure)
 
 
 def say(title: str) -> None:

@@ -54,52 +54,12 @@ class History:
     def plot(self) -> "Figure":
         """Draw the learning curves: on the left the loss, on the right the metrics, if any.
 
-        The thin line is the loss of each step; circles are means over a whole epoch of training,
-        squares the same for the evaluation data.
-
         Returns:
             A matplotlib Figure. A notebook shows it; `history.plot().savefig("curves.png")`.
         """
-        from matplotlib import pyplot as plt
-        from matplotlib.ticker import MaxNLocator
+        from tutorial.display.figures import plot
 
-        metrics = [
-            name
-            for name in self.columns()
-            if name not in ("epoch", "loss") and not name.startswith("eval_")
-        ]
-        count = 2 if metrics else 1
-        figure, axes = plt.subplots(
-            1, count, figsize=(5 * count, 3.2), squeeze=False, layout="constrained"
-        )
-        plt.close(figure)  # it is returned; a notebook must not show it twice
-        loss_axes = axes[0, 0]
-        steps = len(self.step_losses)
-        per_epoch = steps / max(len(self.rows), 1)
-        in_epochs = [(step + 1) / per_epoch for step in range(steps)]
-        loss_axes.plot(in_epochs, self.step_losses, color="0.6", linewidth=0.4, label="each step")
-        self._draw(loss_axes, "loss", "C0")
-        loss_axes.set(xlabel="epoch", ylabel="loss")
-        if metrics:
-            for number, name in enumerate(metrics):
-                self._draw(axes[0, 1], name, f"C{number}")
-            axes[0, 1].set(xlabel="epoch", ylabel=metrics[0] if len(metrics) == 1 else "metrics")
-        for one in axes[0]:
-            one.xaxis.set_major_locator(MaxNLocator(integer=True))
-            one.spines[["top", "right"]].set_visible(False)
-            one.grid(alpha=0.3)
-            one.legend(frameon=False)
-        return figure
-
-    def _draw(self, axes: Any, name: str, color: str) -> None:
-        """The means of `name` over training, and over the evaluation data."""
-        for key, label, style in (
-            (name, f"train {name}", "o-"),
-            (f"eval_{name}", f"eval {name}", "s--"),
-        ):
-            points = [(row["epoch"], row[key]) for row in self.rows if key in row]
-            if points:
-                axes.plot(*zip(*points, strict=True), style, color=color, label=label)
+        return plot(self)
 
     def __repr__(self) -> str:
         names = self.columns()

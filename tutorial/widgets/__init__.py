@@ -1,1 +1,1 @@
-"""What a notebook shows alive: each widget is a class, and an ES module beside it."""
+"""Widgets for a notebook or a page: a class in each file, its ES module and styles beside it."""
