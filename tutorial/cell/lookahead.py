@@ -114,7 +114,7 @@ class Lookahead:
     def __init__(self, cell: Cell, namespace: Mapping[str, Any]) -> None:
         self.cell = cell
         self.candidates = {id(part): self._candidates(part, namespace) for part in cell.parts}
-        run = self._needed()
+        run = self._needed(namespace)
         code = [part for part in cell.parts if id(part) in run]
         active = [a for part in cell.parts for s in self._sites(part) for a in s.arguments]
         mentioned = {name for part in code for name in part.names}
@@ -148,18 +148,18 @@ class Lookahead:
     def _sites(self, part: Part) -> list[Site]:
         return self.candidates[id(part)]
 
-    def _needed(self) -> set[int]:
+    def _needed(self, namespace: Mapping[str, Any]) -> set[int]:
         """The parts that define or alter what the calls need, going backwards from these."""
         needed: set[str] = set()
         run: set[int] = set()
-        imported = {n for part in self.cell.parts if "import " in part.code for n in part.sets}
+        modules = {n for n, value in namespace.items() if isinstance(value, types.ModuleType)}
+        modules |= {n for part in self.cell.parts if part.imports for n in part.sets}
         for part in reversed(self.cell.parts):
             for site in self._sites(part):
                 for code in (site.receiver, *site.arguments):
                     needed |= names_in(code.tree)
-            alters = part.alters - imported
-            if ".set_device(" in part.code:
-                alters = part.alters
+            # torch.save(...) and the like alter nothing that a call needs.
+            alters = part.alters if ".set_device(" in part.code else part.alters - modules
             if part.code and (part.sets | alters) & needed:
                 run.add(id(part))
                 needed |= part.names
@@ -167,9 +167,6 @@ class Lookahead:
 
     def _run(self, part: Part) -> None:
         """Run a part that a call needs."""
-        if any(isinstance(self.names.get(n), types.ModuleType) for n in part.alters - part.sets):
-            if ".set_device(" not in part.code:
-                return  # torch.save(...) and the like alter nothing that a call needs
         self._check_names(part.reads, part.line, part.code)
         try:
             exec(compile(part.code, f"<cell, line {part.line}>", "exec"), self.names)
@@ -180,8 +177,7 @@ class Lookahead:
             raise CellError(f"line {part.line}: there is no first item to look at.") from None
         except Exception as error:
             raise CellError(
-                f"line {part.line}, {first_line(part.code)}, fails: "
-                f"{type(error).__name__}: {error}"
+                f"line {part.line}, {first_line(part.code)}, fails: {type(error).__name__}: {error}"
             ) from error
         for name in part.sets:
             self.later.pop(name, None)
@@ -231,9 +227,7 @@ class Lookahead:
             self._check_names(names_in(argument.tree) & self.later.keys(), site.line, site.code)
         try:
             arguments = bound(site)
-            values = {
-                name: eval(argument.code, self.names) for name, argument in arguments.items()
-            }
+            values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}
             program = detached(model).unroll(site.method, **values)
         except NameError as error:
             raise CellError(f"line {site.line}, {first_line(site.code)}: {error}.") from None

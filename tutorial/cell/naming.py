@@ -199,7 +199,7 @@ class Writer:
         """Code that may stand in several places: what is made anew each time gets a name."""
         if argument.is_plain:
             return argument.code
-        known = dict((code, bound) for bound, code in self.bindings)
+        known = {code: name for name, code in self.bindings}
         if argument.code not in known:
             known[argument.code] = self.free(name)
             self.bindings.append((known[argument.code], argument.code))
@@ -270,7 +270,9 @@ class Writer:
         part = ".scheduler" if name in self.program.wiring.schedulers else ""
         listed = list(given) if isinstance(given, list | tuple) else [given]
         for place, callback in enumerate(listed):
-            if argument is not None and (callback is value or vars(callback).get("scheduler") is value):
+            if argument is not None and any(
+                value is part for part in (callback, vars(callback).get("scheduler"))
+            ):
                 if isinstance(given, list | tuple):
                     argument = item_of(argument, place, lambda a: self._once("callbacks", a))
                 return argument.code + part

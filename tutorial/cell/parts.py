@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 
 import libcst as cst
+from libcst import matchers as m
 from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
 
 from tutorial.model import METHODS
 from tutorial.source import names_assigned
 
 FUNCTIONS = (cst.FunctionDef, cst.ClassDef, cst.Lambda)
+CALL = m.Call(m.Attribute(attr=m.OneOf(*map(m.Name, METHODS))))
 COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
 
 
@@ -45,12 +47,12 @@ class Argument:
     @property
     def is_plain(self) -> bool:
         """Whether reading it again gives the same: names, items, sums, but no call."""
-        return not any(isinstance(node, ACTIVE) for node in ast.walk(self.tree))
+        return not any(isinstance(node, DOING + MAKING) for node in ast.walk(self.tree))
 
 
 # What does something, or makes something new each time.
-ACTIVE = (ast.Call, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom, ast.Lambda)
-ACTIVE += (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.List, ast.Dict, ast.Set)
+DOING = (ast.Call, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom, ast.Lambda)
+MAKING = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.List, ast.Dict, ast.Set)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Part:
     names: set[str] = field(init=False)  # all that it mentions
     reads: set[str] = field(init=False)  # those that it needs
     sets: set[str] = field(init=False)  # those that it binds
+    imports: bool = field(init=False)  # whether it is `import ...`
     alters: set[str] = field(init=False)  # those whose objects it may alter
 
     def __post_init__(self) -> None:
@@ -114,6 +117,7 @@ class Part:
         self.reads = read_in(tree)
         self.sets = names_assigned(self.code)
         self.alters = altered(tree)
+        self.imports = any(isinstance(statement, ast.Import) for statement in tree.body)
 
 
 class Cell:
@@ -208,9 +212,7 @@ class Cell:
     ) -> Part:
         start, end = self._span(node)
         if isinstance(node, cst.BaseSmallStatement):
-            node = cst.SimpleStatementLine(
-                [node.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)]  # type: ignore[arg-type]
-            )
+            node = cst.SimpleStatementLine([node.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)])
         code = cst.Module([node]).code if not head else ""  # type: ignore[list-item]
         if head and isinstance(node, cst.For):  # look at its first item
             target, items = (code_of(part) for part in (node.target, node.iter))
@@ -227,7 +229,7 @@ class Cell:
             start, end = self._span(call)
             function = cst.ensure_type(call.func, cst.Attribute)
             arguments = tuple(
-                Argument(code_of(arg.value), arg.keyword and arg.keyword.value, arg.star)
+                Argument(code_of(arg.value), arg.keyword.value if arg.keyword else None, arg.star)
                 for arg in call.args
             )
             receiver = Argument(code_of(function.value))
@@ -257,9 +259,8 @@ class Finder(cst.CSTVisitor):
             self.reasons.append("inside a function, it is known only when that is called")
         elif isinstance(node, COMPREHENSIONS):
             self.reasons.append("inside a comprehension there is no place for a loop; use `for`")
-        elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute):
-            if node.func.attr.value in METHODS:
-                self.found.append((node, self.reasons[-1] if self.reasons else None))
+        elif isinstance(node, cst.Call) and m.matches(node, CALL):
+            self.found.append((node, self.reasons[-1] if self.reasons else None))
         return super().on_visit(node)
 
     def on_leave(self, original_node: cst.CSTNode) -> None:
@@ -335,8 +336,9 @@ def altered(tree: ast.AST) -> set[str]:
                 continue
             case ast.Expr(value=ast.Call(func=ast.Attribute() as function)):
                 found.add(root(function))
-            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(
-                ctx=ast.Store() | ast.Del()
+            case (
+                ast.Attribute(ctx=ast.Store() | ast.Del())
+                | ast.Subscript(ctx=ast.Store() | ast.Del())
             ):
                 found.add(root(node))
         found |= altered(node)
@@ -368,7 +370,9 @@ def runnable(source: str) -> str:
     try:
         ast.parse(source)
     except SyntaxError:
-        masked = re.sub(r"^([ \t]*)([%!].*)$", lambda line: line[1] + idle(line[2]), source, flags=re.M)
+        masked = re.sub(
+            r"^([ \t]*)([%!].*)$", lambda line: line[1] + idle(line[2]), source, flags=re.M
+        )
         try:
             ast.parse(masked)
         except SyntaxError as error:

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from tutorial.cell.lookahead import Call, look_ahead
 from tutorial.cell.naming import Bound, Writer, Written, own_name
-from tutorial.cell.parts import Cell, CellError, Part, names_in
+from tutorial.cell.parts import Cell, CellError, Part, Site, names_in
 from tutorial.model import METHODS, Model
 from tutorial.script import merged
 from tutorial.source import names_assigned
 
 WIDTH = 88
+RECORD = "_record_"
 SHOWN_BY_THE_LOOP = ("fit", "evaluate")  # their loops print what they return
 
 
@@ -29,8 +30,8 @@ class UnrolledCell:
     """A cell, and the same cell with every call of a Model unrolled.
 
     Attributes:
-        pairs: top-level statements, each with what takes its place. The first pair has no statement:
-            it holds the imports that the others need.
+        pairs: top-level statements, each with what takes its place. The first pair has no
+            statement: it holds the imports that the others need.
         calls: the calls that were unrolled.
         cell: the cell, taken apart.
     """
@@ -48,6 +49,11 @@ class UnrolledCell:
     def source(self) -> str:
         """The unrolled cell."""
         return "".join(pair.after for pair in self.pairs)
+
+    @property
+    def recording(self) -> str:
+        """The unrolled cell, which also tells `RECORD` what each of its calls returns."""
+        return Assembly(self.cell, list(self.calls), {}, recording=True).whole().source
 
     def __repr__(self) -> str:
         return self.source.rstrip("\n")
@@ -77,7 +83,8 @@ def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
     Example:
         >>> import torch, tutorial as tl
         >>> clf, points = tl.Model(torch.nn.Linear(1, 2)), torch.zeros(3, 1)
-        >>> print(unroll_cell("y_hat = clf.predict_batch(points)[0]  # logits", globals() | locals()))
+        >>> cell = "y_hat = clf.predict_batch(points)[0]  # logits"
+        >>> print(unroll_cell(cell, globals() | locals()))
         # clf.predict_batch(points)
         network = clf.network
         network.eval()  # dropout off; batch norm uses what it learned
@@ -96,7 +103,14 @@ def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
 class Assembly:
     """Puts the loops into the cell."""
 
-    def __init__(self, cell: Cell, calls: list[Call], namespace: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        calls: list[Call],
+        namespace: Mapping[str, Any],
+        recording: bool = False,
+    ) -> None:
+        self.recording = recording
         self.cell = cell
         self.calls = calls
         self.namespace = namespace
@@ -118,7 +132,7 @@ class Assembly:
             rows.setdefault(part.row, []).append(part)
         for row in rows.values():
             calls = [call for call in self.calls if call.part in row]
-            stays = [site for part in row for site in part.sites if site.stays and self.is_models(site)]
+            stays = [site for part in row for site in part.sites if self.stays(site)]
             if calls:
                 edits += self._head_edits(row[0]) if row[0].head else [self._row(row)]
             elif stays:
@@ -131,12 +145,15 @@ class Assembly:
             begin = end
         return UnrolledCell((Pair("", self._head()), *pairs), tuple(self.calls), self.cell)
 
-    def is_models(self, site: Any) -> bool:
-        """Whether a call that stays is a Model's."""
+    def stays(self, site: Site) -> bool:
+        """Whether a call is a Model's, and stays."""
         try:
-            return isinstance(eval(site.receiver.code, dict(self.calls[-1].names)), Model)
+            return site.stays is not None and isinstance(
+                eval(site.receiver.code, dict(self.calls[-1].names)), Model
+            )
         except Exception:  # its names are those of a function
             return False
+        return site.stays is not None and isinstance(value, Model)
 
     def _edited(self, begin: int, end: int, edits: list[tuple[int, int, str]]) -> str:
         text, at = "", begin
@@ -184,9 +201,12 @@ class Assembly:
         taken = set(self.taken)
         for call in self._calls(part):
             first, *more = call.site.code.splitlines()
-            lines += [f"# {line}" for line in (first, *textwrap.dedent("\n".join(more)).splitlines())]
+            more = textwrap.dedent("\n".join(more)).splitlines()
+            lines += [f"# {line}" for line in (first, *more)]
             written = Writer(call, taken, self.assigned, self.bound, target_of(part, call)).write()
             lines += written.lines
+            if self.recording:
+                lines.append(f'{RECORD}("{call.site.method}", {written.result})')
             self.written[call.site.start] = written
             taken |= names_in(ast.parse(written.result))  # until the statement has used it
         return lines
