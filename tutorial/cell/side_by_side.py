@@ -1,6 +1,7 @@
 """A cell beside what it unrolls to: each statement beside the lines that it became."""
 
 import shutil
+import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
 
@@ -75,8 +76,8 @@ def row(role: str, *sides: str) -> str:
 
 def folded(text: str, width: int) -> list[str]:
     """The lines of a text, those that are too long in pieces."""
-    return [
-        line[start : start + width]
-        for line in text.splitlines()
-        for start in range(0, max(len(line), 1), width)
-    ]
+    lines = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())] + "    "
+        lines += textwrap.wrap(line, width, subsequent_indent=indent[: width // 2]) or [""]
+    return lines

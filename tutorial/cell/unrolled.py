@@ -148,9 +148,7 @@ class Assembly:
     def stays(self, site: Site) -> bool:
         """Whether a call is a Model's, and stays."""
         try:
-            return site.stays is not None and isinstance(
-                eval(site.receiver.code, dict(self.calls[-1].names)), Model
-            )
+            value = eval(site.receiver.code, dict(self.calls[-1].names))
         except Exception:  # its names are those of a function
             return False
         return site.stays is not None and isinstance(value, Model)
@@ -240,7 +238,7 @@ class Assembly:
         imports: dict[str, str] = {}
         for written in self.written.values():
             imports |= written.imports
-        lines = merged(line for name, line in imports.items() if name not in there)
+        lines = merged([line for name, line in imports.items() if name not in there])
         sets = {name for written in self.written.values() for name in written.sets}
         lost = sets & self.namespace.keys() - {n for part in self.cell.parts for n in part.sets}
         if lost:
