@@ -160,7 +160,7 @@ class Lookahead:
                     needed |= names_in(code.tree)
             # torch.save(...) and the like alter nothing that a call needs.
             alters = part.alters if ".set_device(" in part.code else part.alters - modules
-            if part.code and (part.sets | alters) & needed:
+            if (part.sets | alters) & needed or "import *" in part.code:
                 run.add(id(part))
                 needed |= part.names
         return run
@@ -196,16 +196,10 @@ class Lookahead:
                     "taken cannot be put back. Take the batch in a cell before, by a name."
                 )
 
-    def _receiver(self, site: Site) -> Any:
-        """What stands before the dot, or the NameError."""
-        if names_in(site.receiver.tree) & self.later.keys():
-            return None
-        return evaluated(site.receiver, self.names)
-
     def _look(self, site: Site, part: Part) -> Call | None:
         """See what a call is made with; None if it is no Model's."""
         self._check_names(names_in(site.receiver.tree), site.line, site.code)
-        model = self._receiver(site)
+        model = evaluated(site.receiver, self.names)
         if isinstance(model, NameError):
             raise CellError(f"line {site.line}, {first_line(site.code)}: {model}.")
         if not isinstance(model, Model):
@@ -215,16 +209,16 @@ class Lookahead:
                 f"line {site.line}, {first_line(site.code)}: arguments with * or ** cannot be "
                 "unrolled. Write them out."
             )
+        inner = next((s for s in part.sites if site.start < s.start < site.end), None)
+        if inner is not None:
+            raise CellError(
+                f"line {site.line}: {site.method} needs what {first_line(inner.code)} gives. Give "
+                "that a name, in a cell before."
+            )
         for argument in site.arguments:
-            inner = next((s for s in part.sites if site.start < s.start < site.end), None)
-            if inner is not None:
-                raise CellError(
-                    f"line {site.line}: {site.method} needs what {first_line(inner.code)} gives. "
-                    "Give that a name, in a cell before."
-                )
-            if not argument.is_plain:
-                self._check_names(names_in(argument.tree), site.line, argument.code)
-            self._check_names(names_in(argument.tree) & self.later.keys(), site.line, site.code)
+            names = names_in(argument.tree)  # to name an iterator takes nothing from it
+            names = names & self.later.keys() if argument.is_plain else names
+            self._check_names(names, site.line, site.code)
         try:
             arguments = bound(site)
             values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}

@@ -10,9 +10,11 @@ Where the user's cell has another use for a name of the loop, the loop's gets a 
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -192,7 +194,8 @@ class Writer:
         value = self.call.values.get(name)
         if argument is not None and name == "batch_size" and isinstance(value, list | tuple):
             place = ("BATCH_SIZE", "EVAL_BATCH_SIZE").index(option)
-            argument, value = item_of(argument, place), value[place]
+            argument = item_of(argument, place, partial(self._once, name))
+            value = value[place]
         return (None if argument is None or argument.is_literal else argument), value
 
     def _once(self, name: str, argument: Argument) -> str:
@@ -214,7 +217,8 @@ class Writer:
         if name == "model" or (own and name not in self.own_assigned):
             self.codes[name] = code
             return
-        self.codes[name] = new = name if code == name else self.free(name)
+        same = code == name in self._data()  # x, y = x.to(...) leaves what the user's names mean
+        self.codes[name] = new = name if same else self.free(name)
         changing = name in self.own_assigned
         if code != new and (changing or not self.bound.holds(new, code, value, self.blocks)):
             self.bindings.append((new, code))
@@ -260,7 +264,7 @@ class Writer:
             code
             for name in ("inputs", "labels")
             if name in arguments
-            for code in codes_in(arguments[name], self.call.values[name])
+            for code in codes_in(arguments[name], self.call.values[name], partial(self._once, name))
         ]
         return dict(zip(names, codes, strict=True))
 
@@ -270,11 +274,10 @@ class Writer:
         part = ".scheduler" if name in self.program.wiring.schedulers else ""
         listed = list(given) if isinstance(given, list | tuple) else [given]
         for place, callback in enumerate(listed):
-            if argument is not None and any(
-                value is part for part in (callback, vars(callback).get("scheduler"))
-            ):
+            mine = value is callback or value is getattr(callback, "scheduler", None)
+            if argument is not None and mine:
                 if isinstance(given, list | tuple):
-                    argument = item_of(argument, place, lambda a: self._once("callbacks", a))
+                    argument = item_of(argument, place, partial(self._once, "callbacks"))
                 return argument.code + part
         self.imports["ModelCheckpoint"] = "from tutorial.callbacks import ModelCheckpoint"
         return f"ModelCheckpoint({value.save_freq})"
@@ -302,7 +305,8 @@ class Writer:
         decide = [argument for name, argument in arguments if name not in NUMBERS]
         names = {name for code in (site.receiver, *decide) for name in names_in(code.tree)}
         if names & self.call.part.changing:
-            yield f"# (as for the first {', '.join(sorted(names & self.call.part.changing))})"
+            first = ", ".join(sorted(names & self.call.part.changing))
+            yield f"# (written for the first {first}; another one may need other lines)"
 
     def _wiring_lines(self) -> Iterator[str]:
         """The lines that tell callbacks of the model and the call, as `Wiring.connect` does."""
@@ -350,22 +354,29 @@ def own_name(call: Call, name: str, taken: set[str], assigned: set[str]) -> str 
     return None if not own else name if name in own else own[0]
 
 
-def item_of(argument: Argument, place: int, once: Any = None) -> Argument:
-    """What is written for one item of a list or tuple."""
+def item_of(
+    argument: Argument, place: int, once: Callable[[Argument], str] = attrgetter("code")
+) -> Argument:
+    """What is written for one item of a list or tuple.
+
+    Args:
+        argument: what is written for the whole.
+        place: which item.
+        once: from an argument that may stand only once to code that may stand again.
+    """
     tree = argument.tree
     if isinstance(tree, ast.List | ast.Tuple) and not any(
         isinstance(item, ast.Starred) for item in tree.elts
     ):
         return Argument(ast.get_source_segment(argument.code, tree.elts[place]) or "")
-    code = argument.code if once is None else once(argument)
-    return Argument(f"{code}[{place}]")
+    return Argument(f"{once(argument)}[{place}]")
 
 
-def codes_in(argument: Argument, value: Any) -> Iterator[str]:
+def codes_in(argument: Argument, value: Any, once: Callable[[Argument], str]) -> Iterator[str]:
     """Code for each part of an argument of train_batch and the like."""
     if isinstance(value, list | tuple):
         for place, item in enumerate(value):
-            yield from codes_in(item_of(argument, place), item)
+            yield from codes_in(item_of(argument, place, once), item, once)
     elif value is not None:
         is_array = isinstance(value, np.ndarray)
         yield f"torch.as_tensor({argument.code})" if is_array else argument.code

@@ -221,7 +221,8 @@ class Assembly:
             case [call] if target_of(part, call) is not None and call.site.method != "fit":
                 return None
             case [call] if text == self._result(call):
-                is_value = part is self.cell.parts[-1] and not part.blocks
+                silent = self.cell.source[part.end :].lstrip().startswith(";")
+                is_value = part is self.cell.parts[-1] and not part.blocks and not silent
                 shown = call.site.method in SHOWN_BY_THE_LOOP
                 return text if is_value and not shown else None
         return text
