@@ -258,7 +258,7 @@ class Finder(cst.CSTVisitor):
         if isinstance(node, FUNCTIONS):
             self.reasons.append("inside a function, it is known only when that is called")
         elif isinstance(node, COMPREHENSIONS):
-            self.reasons.append("inside a comprehension there is no place for a loop; use `for`")
+            self.reasons.append("in a comprehension there is no place for a loop; use `for`")
         elif isinstance(node, cst.Call) and m.matches(node, CALL):
             self.found.append((node, self.reasons[-1] if self.reasons else None))
         return super().on_visit(node)
@@ -365,21 +365,20 @@ def runnable(source: str) -> str:
     Every other place stays where it is.
 
     Raises:
-        CellError: even then it is not Python.
+        CellError: the rest is not Python.
     """
-    try:
-        ast.parse(source)
-    except SyntaxError:
-        masked = re.sub(
-            r"^([ \t]*)([%!].*)$", lambda line: line[1] + idle(line[2]), source, flags=re.M
-        )
+    lines = source.splitlines(keepends=True)
+    while True:
         try:
-            ast.parse(masked)
+            ast.parse("".join(lines))
+            return "".join(lines)
         except SyntaxError as error:
-            line = (error.text or "").strip()
-            raise CellError(f"line {error.lineno}: {error.msg}: {line}") from None
-        return masked
-    return source
+            at = (error.lineno or 1) - 1
+            line = lines[at] if at < len(lines) else ""
+            if not re.match(r"\s*[%!]", line):
+                message = f"line {error.lineno}: {error.msg}: {line.strip()}"
+                raise CellError(message) from None
+            lines[at] = re.sub(r"[%!].*", lambda text: idle(text[0]), line)
 
 
 def idle(text: str) -> str:
