@@ -34,6 +34,8 @@ adam = torch.optim.Adam(net.parameters(), lr=0.01)
 clf = tl.Model(net)
 clf.prepare(adam, nn.CrossEntropyLoss(), tl.metrics.Accuracy())
 N_EPOCHS, bs = 2, 32
+nets = [nn.Linear(8, 3), nn.Linear(8, 3)]
+first = nets[0]
 """
 
 
@@ -333,9 +335,16 @@ CELLS = {
             clf.fit(digits)
         r = clf.evaluate(test)
     """,
+    "prepared anew": """
+        r = clf.evaluate(test)
+        clf.prepare(adam, nn.MultiMarginLoss())
+        r = r, clf.evaluate(test)
+    """,
+    "a name of something else by then": """
+        net = adam = 0
+        clf.fit(digits)
+    """,
     "a model in each turn": """
-        nets = [nn.Linear(8, 3), nn.Linear(8, 3)]
-        first = nets[0]
         for net in nets:
             clf = tl.Model(net)
             clf.prepare(torch.optim.SGD(net.parameters(), 0.1), nn.CrossEntropyLoss())
@@ -486,6 +495,16 @@ clf.fit(rest, epochs=N_EPOCHS)
     names["clf"].fit(names["digits"], verbose=0)  # and its calls are its own again
     assert tl.Model.fit.__name__ == "fit"
     assert not hasattr(tl.Model.fit, "__wrapped__")
+
+
+def test_what_a_model_remembers_is_its_own() -> None:
+    names = notebook()
+    remembered = {key: copy.copy(value) for key, value in vars(names["clf"]).items()}
+    unroll_cell("clf.train_batch(points, digits.tensors[1])\nclf.fit(digits)", names)
+    now = vars(names["clf"])
+    assert now.keys() == remembered.keys()
+    for key in ("_seen", "examples", "callbacks", "loaded", "optimizer"):
+        assert repr(now[key]) == repr(remembered[key]), key
 
 
 def test_only_what_a_call_needs_is_looked_at() -> None:
