@@ -32,7 +32,7 @@ class Call:
     Attributes:
         site: where it stands.
         part: the part of the cell in which it stands.
-        model: the Model, or a copy of it.
+        model: the Model as it is at this call.
         arguments: what is written for each argument, by the argument's name.
         values: what that is.
         program: the call's plain loop, with the objects that it works on.
@@ -222,7 +222,8 @@ class Lookahead:
         try:
             arguments = bound(site)
             values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}
-            program = detached(model).unroll(site.method, **values)
+            model = detached(model)  # as it is now; it may be prepared anew
+            program = model.unroll(site.method, **values)
         except NameError as error:
             raise CellError(f"line {site.line}, {first_line(site.code)}: {error}.") from None
         except Exception as error:

@@ -14,8 +14,8 @@ GAP = " | "
 
 # Each pair is a row. Where two columns do not fit, CSS puts the second below the first.
 ROW = "display:flex;flex-wrap:wrap;gap:0 1em;border-top:1px solid rgba(128,128,128,.35)"
-SIDE = "flex:1 1 24em;min-width:0;box-sizing:border-box;padding-left:.7em;border-left:3px solid "
-BARS = ("rgba(128,128,128,.5)", "#2f8f8f")
+SIDE = "min-width:0;box-sizing:border-box;padding-left:.7em;border-left:3px solid "
+SIDES = (f"flex:1 1 24em;{SIDE}rgba(128,128,128,.5)", f"flex:2 1 36em;{SIDE}#2f8f8f")
 
 
 class SideBySide:
@@ -68,8 +68,8 @@ class SideBySide:
 def row(role: str, *sides: str) -> str:
     """One row of the two columns."""
     cells = (
-        f'<div role="{role}" style="{SIDE}{bar}">{side}</div>'
-        for side, bar in zip(sides, BARS, strict=True)
+        f'<div role="{role}" style="{style}">{side}</div>'
+        for side, style in zip(sides, SIDES, strict=True)
     )
     return f'<div role="row" style="{ROW}">{"".join(cells)}</div>'
 

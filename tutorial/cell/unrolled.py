@@ -139,9 +139,14 @@ class Assembly:
                 lines = [f"# stays: {site.code.splitlines()[0]} ({site.stays})" for site in stays]
                 text = "".join(f"{line}\n{row[0].indent}" for line in lines)
                 edits.append((row[0].start, row[0].start, text))
-        pairs, begin = [], 0
+        pairs: list[Pair] = []
+        begin = 0
         for end in self.cell.ends:
-            pairs.append(Pair(self.cell.source[begin:end], self._edited(begin, end, edits)))
+            before, after = self.cell.source[begin:end], self._edited(begin, end, edits)
+            follows = pairs and pairs[-1].before != pairs[-1].after
+            if follows and before != after and not before.startswith("\n"):
+                after = f"\n{after}"  # a blank line between two loops
+            pairs.append(Pair(before, after))
             begin = end
         return UnrolledCell((Pair("", self._head()), *pairs), tuple(self.calls), self.cell)
 
