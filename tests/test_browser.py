@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import PICTURES, SETUP, Notebook
+from browser import PICTURES, READY, SETUP, Notebook
 
 from tutorial.display.curves import Curves
 

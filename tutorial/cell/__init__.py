@@ -1,7 +1,7 @@
 """A notebook's cell, with every call of a `Model` written out as the plain PyTorch that it runs.
 
 Nothing here knows IPython: `unroll_cell` goes from a cell's source and the names of its notebook to
-an `UnrolledCell`, and `prove` runs both and compares them. The magics call these, and the buttons of
+an `UnrolledCell`, and `prove` runs both and compares them. The magics call these; the buttons of
 JupyterLab ask for an `Answer`.
 
     parts.py         a cell's statements, and where calls stand in them
