@@ -417,7 +417,7 @@ STATEMENTS = [
     'adam.param_groups[0]["lr"] = 0.003',
     "x.append(clf.train_batch(points[:5], digits[:5][1]))",
 ]
-HEADS = ["if bs > 5:", "for epoch in range(2):", "with torch.enable_grad():", "for y in x:"]
+HEADS = ["if bs > 5:", "for epoch in range(2):", "with torch.enable_grad():", "for y in x[:2]:"]
 
 
 @st.composite
