@@ -32,6 +32,8 @@ Read the library in this order; each file has one job.
     widgets/       LivePlot and DrawDigit: each a class, and an ES module beside it
     data/          MNIST and its bundled files
     models.py      LeNet
+    cell/          a notebook's cell with its calls unrolled, and the proof that both do the same
+    magics.py      %load_ext tutorial
     demo.py        `make demo`: all of it in one minute
 """
 
@@ -99,6 +101,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"tutorial has no {name!r}; it has {', '.join(__all__)}.")
     home = import_module(f"tutorial.{_HOMES[name]}")
     return getattr(home, name, home)
+
+
+def load_ipython_extension(ipython: Any) -> None:
+    """Add the magics %%unroll, %unroll and %tl_check: what `%load_ext tutorial` calls."""
+    from tutorial.magics import load_ipython_extension as load
+
+    load(ipython)
 
 
 def __dir__() -> list[str]:

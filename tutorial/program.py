@@ -309,11 +309,15 @@ def without_numpy(state: Any) -> Any:
     return state.item() if isinstance(state, np.generic) else state
 
 
+def flushes() -> bool:
+    """Whether the CPU flushes denormals: counts numbers below 1e-38 as 0."""
+    return bool(torch.tensor(1e-39) * 1.0 == 0)
+
+
 @contextmanager
 def flushing_restored() -> Iterator[None]:
     """Whether the CPU flushes denormals is the same afterwards as it was before."""
-    smallest = torch.tensor(1e-39)
-    was_flushing = bool(smallest * 1.0 == 0)
+    was_flushing = flushes()
     try:
         yield
     finally:

@@ -49,8 +49,17 @@ class Proof:
         difference: the first value that differs, in words; None if all are equal.
     """
 
-    def __init__(self, title: str, here: dict[str, Any], there: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        title: str,
+        here: dict[str, Any],
+        there: dict[str, Any],
+        runs: str = "here, and as a script alone in a fresh process",
+        where: tuple[str, str] = ("here", "in the script"),
+    ) -> None:
         self.title = title
+        self.runs = runs
+        self.where = where
         self.compared: dict[str, int] = {}
         self.difference: str | None = None
         for kind, name in KINDS.items():
@@ -58,19 +67,33 @@ class Proof:
                 self._compare(name, flat(here.get(kind)), flat(there.get(kind)))
 
     def _compare(self, name: str, here: dict[str, Any], there: dict[str, Any]) -> None:
-        self.compared[name] = len(here)
+        self.compared[name] = self.compared.get(name, 0) + len(here)
         for key in [*here, *(k for k in there if k not in here)]:
             if self.difference is None and not identical(here.get(key), there.get(key)):
                 a, b = (shown(values.get(key)) for values in (here, there))
-                self.difference = f"{name}, {key or 'value'}: {a} here, {b} in the script"
+                at_a, at_b = self.where
+                self.difference = f"{name}, {key or 'value'}: {a} {at_a}, {b} {at_b}"
 
     def __bool__(self) -> bool:
         return self.difference is None
 
+    @property
+    def line(self) -> str:
+        """The result on one line."""
+        return f"{self.verdict}: {self.counts}" if self else f"{self.verdict} ({self.counts})"
+
+    @property
+    def verdict(self) -> str:
+        """Whether all is equal, or what is not."""
+        return "equal bit for bit" if self else f"NOT equal: {self.difference}"
+
+    @property
+    def counts(self) -> str:
+        """What was compared."""
+        return ", ".join(f"{count} {name}" for name, count in self.compared.items() if count)
+
     def __repr__(self) -> str:
-        what = ", ".join(f"{count} {name}" for name, count in self.compared.items())
-        verdict = "equal bit for bit" if self else f"NOT equal: {self.difference}"
-        return f"{self.title}\nhere, and as a script alone in a fresh process: {verdict}\n({what})"
+        return f"{self.title}\n{self.runs}: {self.verdict}\n({self.counts})"
 
 
 KINDS = {

@@ -17,7 +17,7 @@ import sys
 import textwrap
 import types
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import signature
@@ -551,7 +551,7 @@ class Script:
         self.meanings[name] = value
 
 
-def merged(imports: Iterable[str]) -> list[str]:
+def merged(imports: Collection[str]) -> list[str]:
     """The lines in order, with one line for all that comes from one module."""
     whole = sorted({line for line in imports if line.startswith("import ")})
     parts: dict[str, set[str]] = {}

@@ -162,9 +162,9 @@ def names_read(source: str) -> set[str]:
 
 
 def names_assigned(source: str) -> set[str]:
-    """The names that a piece of source assigns at its top level."""
+    """The names that a piece of source assigns, defines or imports at its top level."""
     symbols = symtable.symtable(source, "<source>", "exec").get_symbols()
-    return {symbol.get_name() for symbol in symbols if symbol.is_assigned()}
+    return {s.get_name() for s in symbols if s.is_assigned() or s.is_imported()}
 
 
 def _read(table: symtable.SymbolTable) -> set[str]:

@@ -25,6 +25,7 @@ import re
 import tokenize
 import warnings
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
@@ -56,6 +57,17 @@ class Code(str):
     __slots__ = ()
 
 
+@dataclass(frozen=True)
+class Spelled:
+    """An option's value together with the code that it came from: 3, written as N_EPOCHS.
+
+    The value decides what stays of the program; where it is written in, the code stands for it.
+    """
+
+    value: Any
+    code: str
+
+
 def variable(thing: Any, taken: Collection[str], suffix: str = "") -> Code:
     """A name for the thing in the loop, by its class: early_stopping, then early_stopping_2.
 
@@ -70,13 +82,18 @@ def variable(thing: Any, taken: Collection[str], suffix: str = "") -> Code:
 
 
 @lru_cache(maxsize=256)
-def unroll(function: str, options: tuple[tuple[str, Any], ...]) -> str:
+def unroll(
+    function: str,
+    options: tuple[tuple[str, Any], ...],
+    names: tuple[tuple[str, str], ...] = (),
+) -> str:
     """Write out one function of `loops.py` for one call.
 
     Args:
         function: its name, such as 'fit'.
         options: pairs of an option's name in capitals and its value. An option that is not named
             keeps the value that it has in `loops.py`.
+        names: pairs of a name in the program and the code to write for it.
 
     Returns:
         The source of a plain program: the function's body, with all that is decided put in.
@@ -104,9 +121,10 @@ def unroll(function: str, options: tuple[tuple[str, Any], ...]) -> str:
     body = Evaluator(known).body_of(function)
     if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
         body = body[:-1]  # a program has no caller to return to
-    code = cst.Module(body).code.lstrip("\n")
+    spelling = Spelling(dict(names))
+    code = cst.ensure_type(cst.Module(body).visit(spelling), cst.Module).code.lstrip("\n")
     for name, piece in pieces.items():
-        code = code.replace(name, piece)
+        code = code.replace(name, respelled(piece, dict(names)))
     return align_comments(code)
 
 
@@ -127,6 +145,8 @@ def reserved_names() -> set[str]:
 
 def literal(value: Any) -> cst.BaseExpression:
     """The value as code."""
+    if isinstance(value, Spelled):
+        return Known(literal(value.value), cst.parse_expression(value.code))
     return cst.parse_expression(_spell(value))
 
 
@@ -139,6 +159,65 @@ def _spell(value: Any) -> str:
         items = [_spell(item) for item in value]
         return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
     return repr(value)
+
+
+@dataclass(frozen=True)
+class Known(cst.BaseExpression):
+    """A value that reads as itself while the rules decide; `Spelling` writes its code at last."""
+
+    value: cst.BaseExpression
+    code: cst.BaseExpression
+    lpar: Sequence[cst.LeftParen] = ()
+    rpar: Sequence[cst.RightParen] = ()
+
+    def _visit_and_replace_children(self, visitor: cst.CSTVisitorT) -> "Known":
+        return self  # the names in its code are the user's
+
+    def _codegen_impl(self, state: Any) -> None:
+        self.value._codegen(state)
+
+
+# What needs no parentheses, wherever it stands.
+ATOMS = (cst.Name, cst.Attribute, cst.Subscript, cst.Call, cst.BaseNumber, cst.BaseString)
+
+
+class Spelling(cst.CSTTransformer):
+    """Writes the code of what is `Known` in place of its value, and other code for some names."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.names = {name: cst.parse_expression(code) for name, code in names.items()}
+
+    def leave_Known(self, original_node: Known, updated_node: Known) -> cst.BaseExpression:
+        return in_parentheses(original_node.code)
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
+        return in_parentheses(self.names.get(updated_node.value, updated_node))
+
+    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> Any:
+        return updated_node.with_changes(attr=original_node.attr)
+
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
+        value: cst.BaseExpression = updated_node.value
+        if isinstance(original_node.value, Known):
+            value = original_node.value.code  # a comma ends it: no parentheses
+        return updated_node.with_changes(keyword=original_node.keyword, value=value)
+
+
+def in_parentheses(code: cst.BaseExpression) -> cst.BaseExpression:
+    """The code so that it can stand anywhere."""
+    if isinstance(code, ATOMS) or code.lpar:
+        return code
+    return code.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+
+
+def respelled(source: str, names: Mapping[str, str]) -> str:
+    """The source with other code for some of its names.
+
+    >>> respelled("y_hat = network(x)", {"network": "clf.network"})
+    'y_hat = clf.network(x)'
+    """
+    return cst.ensure_type(cst.parse_module(source).visit(Spelling(names)), cst.Module).code
 
 
 class Evaluator(cst.CSTTransformer):
@@ -441,6 +520,7 @@ def _without_defaults(call: cst.Call) -> list[cst.Arg]:
         arg
         for arg in call.args
         if arg.keyword is None
+        or isinstance(arg.value, Known)  # what a user has written is said
         or not decide(arg.value)[0]
         or eval(cst.Module([]).code_for_node(arg.value)) != parameters[arg.keyword.value].default
     ]
