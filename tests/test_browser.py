@@ -378,3 +378,22 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((luminance(one), luminance(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+# ---- %%unroll
+
+
+def test_a_cell_is_unrolled_side_by_side_and_into_the_next_cell(open_notebook) -> None:
+    notebook = open_notebook(
+        "%load_ext tutorial",
+        "%%unroll --diff\nresult = model.evaluate(some, batch_size=500)",
+        "%%unroll --insert\nresult = model.evaluate(some, batch_size=500)",
+    )
+    notebook.run()
+    shown = notebook.output(2)
+    expect(shown).to_contain_text("with torch.no_grad():", timeout=60_000)
+    expect(shown).to_contain_text("result = model.evaluate(some, batch_size=500)")
+    cells = notebook.page.locator(".jp-Notebook .jp-CodeCell")
+    expect(cells).to_have_count(5, timeout=20_000)
+    expect(cells.nth(4)).to_contain_text("BatchSampler(order, 500, drop_last=False)")
+    notebook.picture("unrolled")

@@ -503,7 +503,7 @@ def test_what_a_model_remembers_is_its_own() -> None:
     unroll_cell("clf.train_batch(points, digits.tensors[1])\nclf.fit(digits)", names)
     now = vars(names["clf"])
     assert now.keys() == remembered.keys()
-    for key in ("_seen", "examples", "callbacks", "loaded", "optimizer"):
+    for key in ("_seen", "called_with", "callbacks", "loaded", "optimizer"):
         assert repr(now[key]) == repr(remembered[key]), key
 
 
