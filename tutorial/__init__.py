@@ -54,11 +54,13 @@ if TYPE_CHECKING:
     from tutorial.model import Model
     from tutorial.program import Program
     from tutorial.widgets.draw_digit import DrawDigit
+    from tutorial.widgets.live_plot import LivePlot
 
 __all__ = [
     "DrawDigit",
     "History",
     "InputSpec",
+    "LivePlot",
     "Model",
     "Program",
     "callbacks",
@@ -79,6 +81,7 @@ _HOMES = {
     "DrawDigit": "widgets.draw_digit",
     "History": "history",
     "InputSpec": "inputs",
+    "LivePlot": "widgets.live_plot",
     "Model": "model",
     "Program": "program",
     "callbacks": "callbacks",
