@@ -24,7 +24,9 @@ demo: $(READY)  ## Train on MNIST, and show the loop that ran
 
 # One thread for each process, so that the workers, each on its own core, don't wait for each other.
 # A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel.
-test: $(READY) $(if $(shell command -v npm),$(MODULES))  ## Run the tests, the examples in docstrings, and the notebooks
+# Where Node is, the extension's own tests run, too.
+test: $(if $(shell command -v npm),$(MODULES))
+test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --doctest-modules \
 		-p nbval.plugin --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
 		tutorial tests $(wildcard notebooks/*.ipynb)

@@ -63,9 +63,11 @@ class Kernel:
     Attributes:
         attended: whether somebody could answer a question, as in a notebook's front end.
         messages: what the last cell sent, in order.
+        reply: what the kernel answered at its end.
     """
 
     attended = True
+    reply: dict[str, Any]
 
     def __init__(self, manager: Any, client: Any) -> None:
         self.manager, self.client = manager, client
@@ -91,7 +93,13 @@ class Kernel:
             elif message["msg_type"] == "stream":
                 output += content["text"]
             elif message["msg_type"] == "status" and content["execution_state"] == "idle":
-                return error, output
+                break
+        while (reply := self.client.get_shell_msg(timeout=60))["parent_header"][
+            "msg_id"
+        ] != request:
+            pass  # one to an earlier message
+        self.reply = reply["content"]
+        return error, output
 
     def run(self, code: str) -> str:
         """Run a cell that must not fail; its output."""
@@ -108,8 +116,8 @@ class Kernel:
 def kernel() -> Iterator[Kernel]:
     jupyter_client = pytest.importorskip("jupyter_client")
     manager = jupyter_client.KernelManager(kernel_name="python3")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    manager.start_kernel(env=environment, stderr=subprocess.DEVNULL)
+    ours = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "COLUMNS": "110"}
+    manager.start_kernel(env={**os.environ, **ours}, stderr=subprocess.DEVNULL)
     client = manager.client()
     client.start_channels()
     try:

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 from browser import PICTURES, READY, SETUP, Notebook
 
-from tutorial.display.curves import Curves
+from tutorial.display.curves import GREY, LOOKS, Curves
 
 pytest.importorskip("jupyterlab")
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -151,3 +151,86 @@ def test_where_jupyterlab_does_not_trust_a_file_the_curves_are_shown(chromium, s
     expect(image).to_be_visible(timeout=60_000)
     assert image.evaluate("image => image.naturalWidth > 0")
     page.close()
+
+
+# ---- draw a digit
+
+
+def test_a_digit_is_drawn_and_the_kernel_says_what_it_is(open_notebook) -> None:
+    notebook = open_notebook("model.fit(some, epochs=5, verbose=0)\ntl.DrawDigit(model, transform)")
+    notebook.run()
+    widget = notebook.output(1)
+    status = widget.get_by_role("status")
+    expect(status).to_have_text("Draw a digit, or choose one", timeout=60_000)
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    widget.get_by_role("button", name="Example 0").click()
+    expect(status).to_contain_text("This looks like a 0", timeout=20_000)
+    widget.get_by_role("button", name="Clear").click()
+    expect(status).to_have_text("Draw a digit, or choose one")
+
+    paper = widget.get_by_role("img", name=re.compile("Paper"))
+    paper.scroll_into_view_if_needed()
+    box = paper.bounding_box()
+    mouse, middle = notebook.page.mouse, box["x"] + box["width"] / 2
+    mouse.move(middle, box["y"] + 30)
+    mouse.down()
+    mouse.move(middle - 8, box["y"] + box["height"] - 30, steps=20)
+    mouse.up()
+    expect(status).to_contain_text("This looks like a 1", timeout=20_000)
+    notebook.picture("drawn")
+
+
+# ---- dark
+
+
+def test_the_curves_read_well_in_the_dark_theme(open_notebook) -> None:
+    """The picture is for eyes; what can be checked is the contrast of its colours."""
+    notebook = open_notebook("history = model.fit(some, some, epochs=2)")
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    notebook.page.evaluate(
+        "() => window.jupyterapp.commands.execute('apputils:change-theme',"
+        " { theme: 'JupyterLab Dark' })"
+    )
+    notebook.run()
+    expect(notebook.output(1)).to_contain_text("epoch 2/2: loss", timeout=120_000)
+    notebook.page.wait_for_timeout(500)
+    notebook.picture("dark")
+    page = notebook.page.locator(".jp-Notebook").evaluate(
+        "e => getComputedStyle(e).backgroundColor"
+    )
+    red, green, blue = map(int, re.findall(r"\d+", page)[:3])
+    assert max(red, green, blue) < 60
+    for color in (GREY, *(look[0] for look in LOOKS.values())):
+        assert contrast(color, f"#{red:02x}{green:02x}{blue:02x}") > 3
+        assert contrast(color, "#ffffff") > 2.8
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, from 1 to 21: https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+# ---- %%unroll
+
+
+def test_a_cell_is_unrolled_side_by_side_and_into_the_next_cell(open_notebook) -> None:
+    notebook = open_notebook(
+        "%load_ext tutorial",
+        "%%unroll --diff\nresult = model.evaluate(some, batch_size=500)",
+        "%%unroll --insert\nresult = model.evaluate(some, batch_size=500)",
+    )
+    notebook.run()
+    shown = notebook.output(2)
+    expect(shown).to_contain_text("with torch.no_grad():", timeout=60_000)
+    expect(shown).to_contain_text("result = model.evaluate(some, batch_size=500)")
+    cells = notebook.page.locator(".jp-Notebook .jp-CodeCell")
+    expect(cells).to_have_count(5, timeout=20_000)
+    expect(cells.nth(4)).to_contain_text("BatchSampler(order, 500, drop_last=False)")
+    notebook.picture("unrolled")

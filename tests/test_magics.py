@@ -3,10 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
-import jupyter_client
 import pytest
 
 import tutorial as tl
@@ -26,74 +24,57 @@ clf.prepare(torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss())
 """
 
 
-class Kernel:
-    """A Jupyter kernel, in a process of its own."""
+class Magics:
+    """A kernel that has loaded the magics."""
 
-    def __init__(self, client: Any) -> None:
-        self.client = client
+    def __init__(self, kernel: Any) -> None:
+        self.kernel = kernel
+        kernel.run(SETUP)
 
     def run(self, cell: str) -> tuple[list[Any], dict[str, Any]]:
         """What the cell shows, in order: texts, and dicts of MIME types; and its reply."""
-        shown: list[Any] = []
-
-        def see(message: dict[str, Any]) -> None:
-            content = message["content"]
-            if message["msg_type"] == "stream":
-                shown.append(content["text"])
-            elif "data" in content:
-                shown.append(content["data"])
-
-        reply = self.client.execute_interactive(cell, timeout=60, output_hook=see)["content"]
-        return shown, reply
+        self.kernel.end(self.kernel.start(cell))
+        sent = self.kernel.sent("stream", "display_data", "execute_result")
+        return [content.get("text") or content["data"] for content in sent], self.kernel.reply
 
     def value(self, expression: str) -> str:
         """The repr of an expression."""
-        return self.run(f"print(repr({expression}))")[0][0].strip()
+        return self.kernel.run(f"print(repr({expression}))").strip()
 
 
 @pytest.fixture(scope="module")
-def kernel() -> Iterator[Kernel]:
-    manager = jupyter_client.KernelManager(kernel_name="python3")
-    manager.start_kernel(env=ENVIRONMENT, stderr=subprocess.DEVNULL)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        kernel = Kernel(client)
-        assert kernel.run(SETUP)[1]["status"] == "ok"
-        yield kernel
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+def magics(kernel) -> Magics:
+    kernel.attended = False  # the loops print lines
+    return Magics(kernel)
 
 
-def test_a_cell_is_shown_unrolled_and_not_run(kernel) -> None:
-    weights = kernel.value("net.weight.sum().item()")
-    shown, reply = kernel.run('%%unroll\nprint("here")\nhistory = clf.fit(digits, epochs=2)\n')
+def test_a_cell_is_shown_unrolled_and_not_run(magics) -> None:
+    weights = magics.value("net.weight.sum().item()")
+    shown, reply = magics.run('%%unroll\nprint("here")\nhistory = clf.fit(digits, epochs=2)\n')
     assert reply["status"] == "ok"
     [forms] = shown
     assert forms["text/plain"].startswith('print("here")\n# clf.fit(digits, epochs=2)\n')
     assert forms["text/plain"].endswith("\nhistory = tl.History(step_losses, rows)")
     assert "<span" in forms["text/html"]
     assert "epoch" in forms["text/html"]
-    assert kernel.value("net.weight.sum().item()") == weights
-    assert kernel.value("'history' in globals()") == "False"
+    assert magics.value("net.weight.sum().item()") == weights
+    assert magics.value("'history' in globals()") == "False"
 
 
-def test_insert_puts_the_unrolled_cell_into_the_next_one(kernel) -> None:
-    shown, reply = kernel.run("%%unroll --insert\nacc = clf.evaluate(digits)['loss']\n")
+def test_insert_puts_the_unrolled_cell_into_the_next_one(magics) -> None:
+    shown, reply = magics.run("%%unroll --insert\nacc = clf.evaluate(digits)['loss']\n")
     assert not shown
     [payload] = reply["payload"]
     assert payload["source"] == "set_next_input"
     assert payload["replace"] is False
     assert payload["text"].endswith("\nacc = result['loss']\n")
-    shown, reply = kernel.run(payload["text"] + "\nassert acc == clf.evaluate(digits)['loss']")
+    shown, reply = magics.run(payload["text"] + "\nassert acc == clf.evaluate(digits)['loss']")
     assert reply["status"] == "ok"
 
 
-def test_run_runs_the_cell_and_says_that_both_are_equal(kernel) -> None:
+def test_run_runs_the_cell_and_says_that_both_are_equal(magics) -> None:
     cell = "history = clf.fit(digits, epochs=2)\nx = 3\nlen(history.rows)"
-    shown, _ = kernel.run(f"%%unroll --run\n{cell}")
+    shown, _ = magics.run(f"%%unroll --run\n{cell}")
     code, *lines, value, verdict = shown
     assert "for epoch in range(2):" in code["text/plain"]
     assert "epoch 2/2" in "".join(line if isinstance(line, str) else str(line) for line in lines)
@@ -102,19 +83,19 @@ def test_run_runs_the_cell_and_says_that_both_are_equal(kernel) -> None:
         "equal bit for bit: 4 step losses, 4 reported means, 2 weight tensors"
     )
     assert (
-        kernel.value("(len(history.step_losses), x, 'step_losses' in globals())") == "(4, 3, False)"
+        magics.value("(len(history.step_losses), x, 'step_losses' in globals())") == "(4, 3, False)"
     )
 
 
-def test_diff_shows_both(kernel) -> None:
-    [forms] = kernel.run("%%unroll --diff\nclf.evaluate(digits)\n")[0]
+def test_diff_shows_both(magics) -> None:
+    [forms] = magics.run("%%unroll --diff\nclf.evaluate(digits)\n")[0]
     assert 'role="row"' in forms["text/html"]
-    assert "---- as written\nclf.evaluate(digits)\n---- unrolled" in forms["text/plain"]
+    assert "\nclf.evaluate(digits) | # clf.evaluate(digits)\n" in forms["text/plain"]
 
 
-def test_one_line(kernel) -> None:
+def test_one_line(magics) -> None:
     """Braces and dollars are code here, not IPython's own."""
-    [forms] = kernel.run("%unroll acc = {'{x}': clf.evaluate(digits)}  # $x")[0]
+    [forms] = magics.run("%unroll acc = {'{x}': clf.evaluate(digits)}  # $x")[0]
     assert forms["text/plain"].endswith("\nacc = {'{x}': result}  # $x")
 
 
@@ -140,17 +121,17 @@ def test_one_line(kernel) -> None:
         ("%tl_check 3", "%tl_check is reserved for the exercises of the lessons"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_without_a_traceback(kernel, cell, message) -> None:
-    reply = kernel.run(cell)[1]
+def test_what_is_wrong_is_said_in_one_line_without_a_traceback(magics, cell, message) -> None:
+    reply = magics.run(cell)[1]
     assert reply["ename"] == "UsageError"
     assert reply["evalue"].startswith(message)
     assert len(reply["evalue"].splitlines()) == 1
 
 
-def test_an_error_of_the_cell_is_its_own_and_nothing_is_said_of_equality(kernel) -> None:
-    shown, _ = kernel.run("%%unroll --run --insert\nclf.evaluate(digits)\n1 / 0")
+def test_an_error_of_the_cell_is_its_own_and_nothing_is_said_of_equality(magics) -> None:
+    shown, _ = magics.run("%%unroll --run --insert\nclf.evaluate(digits)\n1 / 0")
     assert "equal" not in str(shown)
-    assert kernel.value("tl.Model.fit.__module__") == "'tutorial.model'"
+    assert magics.value("tl.Model.fit.__module__") == "'tutorial.model'"
 
 
 def test_in_ipythons_terminal(tmp_path) -> None:

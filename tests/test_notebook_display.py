@@ -260,3 +260,15 @@ def test_the_bar_knows_the_limit_of_steps_and_a_length_that_is_not_known() -> No
 @pytest.mark.parametrize(("seconds", "shown"), [(0.2, "0:00"), (59.7, "1:00"), (7322, "2:02:02")])
 def test_clock(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_a_fit_that_fails_after_its_last_step_says_so(lesson) -> None:
+    lesson.run(
+        "class Late(tl.callbacks.Callback):\n"
+        "    def on_train_end(self, logs=None):\n"
+        "        raise RuntimeError('late')"
+    )
+    error, _ = lesson.end(lesson.start("model.fit(data, epochs=1, callbacks=Late())"))
+    assert error == "RuntimeError"
+    (final,) = lesson.sent("update_display_data")
+    assert re.fullmatch(r"epoch 1/1: loss [\d.]+, acc [\d.]+: failed", final["data"]["text/plain"])

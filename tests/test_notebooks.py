@@ -28,6 +28,7 @@ FORBIDDEN = {
     "a time of day": r"\b(\d+:)?\d\d:\d\d\b",
     "a duration": r"\b\d+(\.\d+)? ?(ns|us|µs|μs|ms|s|sec|seconds?|min|minutes?)\b",
     "a rate": r"\b\d+(\.\d+)? ?(it|steps|batches|samples|images)/s\b",
+    "something that the network must bring": r"(src|href)=[\"']?(https?:)?//|url\(|@import",
 }
 
 
@@ -114,6 +115,7 @@ def test_outputs_are_the_same_on_every_machine(lesson):
         ("epoch 1/5 [00:12<00:48]", "a time of day"),
         ("done in 12.5 s", "a duration"),
         ("931 steps/s", "a rate"),
+        ('<script src="https://example.org/d3.js">', "something that the network must bring"),
     ],
 )
 def test_what_differs_between_machines_is_found(text, found):

@@ -34,6 +34,9 @@ Read the library in this order; each file has one job.
     models.py      LeNet
     cell/          a notebook's cell with its calls unrolled, and the proof that both do the same
     magics.py      %load_ext tutorial
+    lessons.py     the lessons, as their notebooks tell of them
+    server.py      the lessons for JupyterLab and Notebook 7
+    labextension/  their buttons, launcher and panels, in TypeScript
     demo.py        `make demo`: all of it in one minute
 """
 
@@ -54,11 +57,13 @@ if TYPE_CHECKING:
     from tutorial.model import Model
     from tutorial.program import Program
     from tutorial.widgets.draw_digit import DrawDigit
+    from tutorial.widgets.live_plot import LivePlot
 
 __all__ = [
     "DrawDigit",
     "History",
     "InputSpec",
+    "LivePlot",
     "Model",
     "Program",
     "callbacks",
@@ -79,6 +84,7 @@ _HOMES = {
     "DrawDigit": "widgets.draw_digit",
     "History": "history",
     "InputSpec": "inputs",
+    "LivePlot": "widgets.live_plot",
     "Model": "model",
     "Program": "program",
     "callbacks": "callbacks",

@@ -39,6 +39,12 @@ OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
 LEN_X = m.Call(m.Name("len"), [m.Arg(m.Name("x"))])
 NETWORK_X = m.Call(m.Name("network"), [m.Arg(m.Name("x"))])
 
+PUNCTUATION = (
+    *(cst.SimpleWhitespace, cst.ParenthesizedWhitespace, cst.TrailingWhitespace, cst.EmptyLine),
+    *(cst.Comma, cst.Dot, cst.Colon, cst.AssignEqual, cst.LeftParen, cst.RightParen),
+    *(cst.Newline, cst.Comment),
+)
+
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 LONGEST = 83  # columns: a longer dict is written with an item on each line
@@ -222,6 +228,11 @@ class Evaluator(cst.CSTTransformer):
         # A variable that is several: x, of which each is written. (An option is in capitals.)
         self.several = {k: v for k, v in known.items() if isinstance(v, cst.Tuple) and k.islower()}
         self.known = {k: v for k, v in known.items() if k not in self.several}
+        self.bodies: dict[cst.Call, list[Statement]] = {}  # of calls whose statement comes next
+
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        # There is nothing to evaluate in spaces, commas and brackets, and they are many.
+        return not isinstance(node, PUNCTUATION) and super().on_visit(node)
 
     # ---- names
 
@@ -279,17 +290,24 @@ class Evaluator(cst.CSTTransformer):
 
     # ---- decisions
 
+    def visit_If(self, node: cst.If) -> bool:
+        return False  # the test first: what it leaves out need not be looked at
+
     def leave_If(self, original_node: cst.If, updated_node: cst.If) -> Any:
-        decided, truth = decide(updated_node.test)
+        test: Any = original_node.test.visit(self)
+        branch: Any = original_node.orelse  # loops.py has no elif
+        decided, truth = decide(test)
         if not decided:
-            test = updated_node.test.with_changes(lpar=[], rpar=[])  # it may fit on a line now
-            return updated_node.with_changes(test=test)
+            return original_node.with_changes(
+                test=test.with_changes(lpar=[], rpar=[]),  # it may fit on a line now
+                body=original_node.body.visit(self),
+                orelse=branch and branch.visit(self),
+            )
         if truth:
-            return _flatten(updated_node.leading_lines, _statements(updated_node.body))
-        if updated_node.orelse is None:
+            branch = original_node
+        elif branch is None:
             return cst.RemoveFromParent()
-        branch = cst.ensure_type(updated_node.orelse, cst.Else)  # loops.py has no elif
-        return _flatten(branch.leading_lines, _statements(branch.body))
+        return _flatten(branch.leading_lines, _statements(branch.body.visit(self)))
 
     def leave_IfExp(self, original_node: cst.IfExp, updated_node: cst.IfExp) -> Any:
         decided, truth = decide(updated_node.test)
@@ -396,6 +414,8 @@ class Evaluator(cst.CSTTransformer):
                     args=[each for argument in arguments for each in self.each(argument)],
                     whitespace_before_args=cst.SimpleWhitespace(""),
                 )
+            case body:  # a function of several lines: the statement around it takes them
+                self.bodies[updated_node] = body
         return updated_node
 
     def leave_SimpleStatementLine(
@@ -403,12 +423,12 @@ class Evaluator(cst.CSTTransformer):
     ) -> Any:
         match updated_node.body[0]:
             case cst.Assign(targets=[cst.AssignTarget(target=target)], value=cst.Call() as call):
-                body = self._inline(call)
+                body = self.bodies.pop(call, [])
             case _:
                 return updated_node
         if not body:
             return updated_node
-        # A function of several lines: its body, and its value under the name that the caller chose.
+        # The body, and its value under the name that the caller chose.
         last = cst.ensure_type(body[-1], cst.SimpleStatementLine)
         value = cst.ensure_type(last.body[0], cst.Return).value
         assert value is not None

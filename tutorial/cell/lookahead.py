@@ -160,6 +160,9 @@ class Lookahead:
                     needed |= names_in(code.tree)
             # torch.save(...) and the like alter nothing that a call needs.
             alters = part.alters if ".set_device(" in part.code else part.alters - modules
+            for site in self._sites(part):  # a call of a Model is not run
+                if isinstance(evaluated(site.receiver, namespace), Model):
+                    alters = alters - names_in(site.receiver.tree)
             if (part.sets | alters) & needed or "import *" in part.code:
                 run.add(id(part))
                 needed |= part.names

@@ -140,14 +140,14 @@ class Assembly:
                 text = "".join(f"{line}\n{row[0].indent}" for line in lines)
                 edits.append((row[0].start, row[0].start, text))
         pairs: list[Pair] = []
-        begin = 0
+        begin, after_a_loop = 0, False
         for end in self.cell.ends:
             before, after = self.cell.source[begin:end], self._edited(begin, end, edits)
-            follows = pairs and pairs[-1].before != pairs[-1].after
-            if follows and before != after and not before.startswith("\n"):
-                after = f"\n{after}"  # a blank line between two loops
+            has_loop = any(begin <= call.site.start < end for call in self.calls)
+            if after_a_loop and has_loop and not before.startswith("\n"):
+                after = f"\n{after}"
             pairs.append(Pair(before, after))
-            begin = end
+            begin, after_a_loop = end, has_loop
         first = int(self.cell.source.startswith("%%"))  # %%time and the like stay on top
         pairs.insert(first, Pair("", self._head()))
         return UnrolledCell(tuple(pairs), tuple(self.calls), self.cell)

@@ -67,8 +67,9 @@ class NotebookDisplay(Live):
     def close(self, how: str = "done") -> None:
         if self.widget is None:
             return
-        if self.title and how != "done":
-            self.text = f"{self.title}, {self.part}{self.place()}: {how}"
+        if how != "done":
+            where = f"{self.title}, {self.part}{self.place()}" if self.title else self.text
+            self.text = f"{where}: {how}"
         if self.plot is not None:
             self.take_losses()
             self.plot.history = self.curves.history()

@@ -22,16 +22,22 @@ const LOOKS = {
 };
 
 export default {
-  /** Once for each plot, however often it is shown: keep up with the news. */
+  /**
+   * Once for each plot, however often it is shown: keep up with the news.
+   * @param {{ model: any }} here
+   */
   initialize({ model }) {
-    model.on("msg:custom", (news) => {
+    model.on("msg:custom", (/** @type {any} */ news) => {
       const { points, rows } = model.get("history");
       const history = { points: joined(points, news.points), rows: joined(rows, news.rows) };
       if (history.points && history.rows) model.set("history", history); // else the trait will come
     });
   },
 
-  /** For each place where it is shown. */
+  /**
+   * For each place where it is shown.
+   * @param {{ model: any, el: HTMLElement }} here
+   */
   render({ model, el }) {
     const plot = el.appendChild(document.createElement("div"));
     const status = el.appendChild(document.createElement("div")); // for those who listen
@@ -136,9 +142,9 @@ export function svg(panel) {
     parts.push(`<text x='${at + 22}' y='14'>${name}</text>`);
   }
   for (const name of names) {
+    /** @type {(Point | null)[]} */
     const line = panel.lines[name].map(([a, b]) => (Number.isFinite(b) ? [x(a), y(b)] : null));
-    const marks = line.length <= 40 ? line : line.slice(-1);
-    parts.push(drawn(name, line, marks));
+    parts.push(drawn(name, line, line.length <= 40 ? line : line.slice(-1)));
   }
   return [...parts, "</svg>"].join("");
 }
