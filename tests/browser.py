@@ -108,6 +108,15 @@ class Server:
         }
         nbformat.write(notebook, self.folder / name)
 
+    def add_kernel(self, name: str, program: str) -> None:
+        """A kernel of another language, written in Python."""
+        folder = self.folder.parent / "data/kernels" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "program.py").write_text(program)
+        command = [sys.executable, str(folder / "program.py"), "-f", "{connection_file}"]
+        spec = {"argv": command, "display_name": name, "language": name}
+        (folder / "kernel.json").write_text(json.dumps(spec))
+
     def stop(self) -> None:
         self.process.terminate()
         try:

@@ -707,11 +707,11 @@ def test_side_by_side_in_a_notebook_is_html_that_needs_nothing() -> None:
 
 
 def test_a_cell_magic_stays_on_top_and_unroll_goes() -> None:
-    names = notebook()
+    names = notebook("del DataLoader")
     cell = "history = clf.fit(digits, epochs=1)"
     timed = unroll_cell(f"%%time\n{cell}\n", names).source.splitlines()
     assert timed[0] == "%%time"
-    assert timed[1].startswith("from torch.utils.data import ")
+    assert timed[1] == "from torch.utils.data import DataLoader"
     told = Answer(f"%%unroll --diff\n\n{cell}\n", names).json
     assert told["source"] == unroll_cell(cell, names).source.strip("\n")
     assert told["pairs"][-1]["before"] == f"\n{cell}\n"
@@ -726,12 +726,11 @@ def test_a_front_end_is_told_why_there_is_nothing_to_unroll() -> None:
 def test_an_answer_leaves_no_trace_in_the_notebook(kernel) -> None:
     kernel.run(SETUP)
     kernel.run("torch.manual_seed(3); weights = net[0].weight.clone(); names = set(globals())")
-    question = (
-        """__import__("tutorial.cell", fromlist=["Answer"]).Answer("clf.fit(digits)", globals())"""
-    )
+    answer = '__import__("tutorial.cell", fromlist=["Answer"]).Answer'
+    question = f'{answer}("clf.fit(digits)", globals())'
     kernel.end(kernel.client.execute("", silent=True, user_expressions={"answer": question}))
-    answer = kernel.reply["user_expressions"]["answer"]["data"]["application/json"]
-    assert answer["source"].startswith("from torch.utils.data import")
+    told = kernel.reply["user_expressions"]["answer"]["data"]["application/json"]
+    assert told["source"].startswith("# clf.fit(digits)\n")
     look = """
         assert {name for name in globals() if not name.startswith("_")} <= names
         assert torch.equal(weights, net[0].weight)

@@ -82,6 +82,7 @@ def described(path: Path) -> Lesson:
     return Lesson(path, title[1], int(minutes[1]), tuple(plain))
 
 
-def read(path: Path) -> Any:
+def read(path: Path) -> dict[str, Any]:
     """A notebook's JSON."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return notebook

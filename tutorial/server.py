@@ -50,4 +50,4 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(server: ServerApp) -> None:
     base = url_path_join(server.web_app.settings["base_url"], "tutorial", "lessons")
     handlers: list[Any] = [(base, LessonsHandler), (url_path_join(base, r"(\w+)"), LessonHandler)]
-    server.web_app.add_handlers(".*$", handlers)
+    server.web_app.add_handlers(".*$", handlers)  # type: ignore[no-untyped-call]
