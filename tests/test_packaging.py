@@ -1,5 +1,6 @@
 """What is packed: the wheel holds the lessons and the extension, as built from its source."""
 
+import json
 import os
 import re
 import shutil
@@ -56,40 +57,47 @@ def test_an_install_shows_the_extension_enabled_and_has_the_lessons(wheel, tmp_p
     packages = run(python, "-c", "import site; print(site.getsitepackages()[0])").strip()
     install = ["-m", "pip", "--python", str(python), "install", "--no-deps", "--no-index"]
     run(sys.executable, *install, wheel)
-    # The others come from here; an editable install of this checkout does not: .pth files count once.
-    Path(packages, "others.pth").write_text("\n".join(p for p in sys.path if "site-packages" in p))
+    # All other packages come from here. A .pth file in another .pth file's folder is not read: this
+    # checkout's editable install does not count.
+    here = "\n".join(folder for folder in sys.path if "site-packages" in folder)
+    Path(packages, "others.pth").write_text(here)
     own = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
     own |= {"JUPYTER_CONFIG_DIR": str(tmp_path / "config"), "HOME": str(tmp_path)}
     options = {"cwd": tmp_path, "env": own}
-    listed = run(python, "-m", "jupyter", "labextension", "list", **options)
-    plain = re.sub(r"\x1b\[\d*m", "", listed)
-    version = re.escape(tutorial.__version__)
-    assert re.search(rf"torch-tutorial v{version} enabled OK \(python, torch-tutorial\)", plain)
-    servers = re.sub(
-        r"\x1b\[\d*m", "", run(python, "-m", "jupyter", "server", "extension", "list", **options)
+    listed = plain(run(python, "-m", "jupyterlab.labextensions", "list", **options))
+    version = tutorial.__version__
+    assert f"torch-tutorial v{version} enabled OK (python, torch-tutorial)" in listed
+    servers = [python, "-m", "jupyter_server.extension.serverextension", "list"]
+    assert re.search(
+        r"tutorial\.server\s+enabled[\s\S]*tutorial\.server\s+OK", plain(run(*servers, **options))
     )
-    assert re.search(r"tutorial.server enabled", servers)
-    assert re.search(r"tutorial.server .*OK", servers)
     code = "import tutorial.lessons as t; print(t.__file__, len(t.lessons()))"
     found, number = run(python, "-c", code, **options).split()
     assert found.startswith(str(tmp_path))
     assert int(number) == len(list((ROOT / "notebooks").glob("*.ipynb")))
 
 
+def plain(text: str) -> str:
+    """A text without the colours of a terminal."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
+
+
 # ---- the extension's source
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
-    """A copy of the extension's source, with the modules that it needs."""
+def source() -> Path:
+    """A copy of the extension's source, with links to all files of the modules that it needs."""
     missing = pytest.fail if os.environ.get("CI") else pytest.skip
     if shutil.which("npm") is None:
         missing("no Node here: the extension's own tests are not run")
-    if not (EXTENSION / "node_modules").exists():
+    modules = EXTENSION / "node_modules"
+    if not modules.exists():
         missing("the extension's modules are not here: make test fetches them")
-    copy = tmp_path_factory.mktemp("extension") / "torch-tutorial"
-    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns("node_modules", "built", "lib"))
-    (copy / "node_modules").symlink_to(EXTENSION / "node_modules")
+    copy = ROOT / "build" / "extension"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(EXTENSION, copy, ignore=shutil.ignore_patterns(modules.name, "built", "lib"))
+    shutil.copytree(modules, copy / modules.name, symlinks=True, copy_function=os.link)
     return copy
 
 
@@ -116,7 +124,5 @@ def test_the_extensions_own_checks_pass(source, script: str) -> None:
 
 
 def test_the_extension_has_the_librarys_version() -> None:
-    import json
-
     package = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))
     assert package["version"] == tutorial.__version__
