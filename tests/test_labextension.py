@@ -111,7 +111,9 @@ def test_where_there_is_nothing_to_unroll_a_message_says_why(open_notebook) -> N
     expect(message(notebook).filter(has_text="Only a code cell")).to_be_visible()
 
     notebook.do("kernelmenu:shutdown")
-    notebook.page.wait_for_function(f"() => !({READY})()")
+    notebook.page.wait_for_function(
+        "() => !window.jupyterapp.shell.currentWidget.sessionContext.session"
+    )
     select(notebook, 0)
     notebook.do("tutorial:unroll")
     expect(message(notebook).filter(has_text="No kernel is running.")).to_be_visible()

@@ -6,6 +6,9 @@ import type { Kernel } from "@jupyterlab/services";
 import type { TranslationBundle } from "@jupyterlab/translation";
 import { question, Refusal, unrolledIn, type Unrolled } from "./answer.js";
 
+/** For how long an answer to somebody else is waited for, in milliseconds. */
+const MOMENT = 1_000;
+
 /**
  * The selected cell, and what it unrolls to.
  *
@@ -46,6 +49,7 @@ async function readyKernel(
       ),
     );
   }
+  await idleIn(kernel, MOMENT); // it may just have answered to the application
   if (kernel.status === "busy") {
     throw new Refusal(
       trans.__("The kernel is busy. Wait until the running cell has ended, or stop it."),
@@ -59,4 +63,23 @@ async function readyKernel(
     throw new Refusal(trans.__("Only Python can be unrolled, and this kernel runs %1.", name));
   }
   return kernel;
+}
+
+/** Wait until the kernel is idle, but not for long. */
+function idleIn(kernel: Kernel.IKernelConnection, longest: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      kernel.statusChanged.disconnect(look);
+      resolve();
+    };
+    const look = (): void => {
+      if (kernel.status === "idle") {
+        end();
+      }
+    };
+    const timer = setTimeout(end, longest);
+    kernel.statusChanged.connect(look);
+    look();
+  });
 }

@@ -46,6 +46,7 @@ async function unroll(panel: NotebookPanel, trans: TranslationBundle): Promise<v
   notebook.deselectAll();
   notebook.activeCellIndex = below;
   notebook.mode = "command";
+  await notebook.scrollToItem(below); // where cells are drawn when they are seen, it is drawn now
   notebook.activate();
 }
 
