@@ -46,7 +46,7 @@
 }
 
 .tutorial-pairs [role="row"]:is(:hover, :focus) > [role="cell"] {
-  background: var(--jp-layout-color2);
+  background: color-mix(in srgb, var(--jp-brand-color1) 12%, transparent);
   border-left-color: var(--jp-brand-color1);
 }
 
