@@ -630,3 +630,125 @@ proof
 # - Some lines make the network worse when they are missing, some make only the report wrong, and
 #   some do nothing until another line comes along.
 # - `model.fit(..., loop=changed)` runs your loop; `unroll(..., loop=changed).verify()` proves it.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it: `tl.check` tells at once what is right. If
+# something is not, it says where it first goes wrong. Change your code and run both cells again, as
+# often as you like.
+#
+# The exercises need none of the cells above. You can restart the kernel and begin here.
+
+# %% tags=["exercises"]
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+tl.set_device("cpu")
+
+# %% [markdown]
+# ### Exercise 1: a gradient without backward
+#
+# The last layer of a classifier adds a bias to each score. How does the loss change with these
+# biases? For one image, and cross-entropy, the gradient for the bias of a class is simple: the
+# probability that the network gives to this class; and for the class that is the label, that
+# probability minus 1. The loss of a batch is the mean over its images.
+#
+# Compute the gradient for all biases from the logits `y_hat` (B, C) and the labels `y` (B,). Do not
+# call `backward`.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "bias_gradient_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def bias_gradient(y_hat, y):
+    ### BEGIN SOLUTION
+    gradient = y_hat.softmax(dim=1)
+    gradient[range(len(y)), y] -= 1
+    return gradient.mean(dim=0)
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "bias_gradient", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("bias_gradient", bias_gradient).require()
+tl.seed(0)
+layer = nn.Linear(20, 7)
+logits, labels = layer(torch.randn(33, 20)), torch.randint(7, (33,))
+F.cross_entropy(logits, labels).backward()
+assert torch.allclose(bias_gradient(logits.detach(), labels), layer.bias.grad, atol=1e-6)
+### END HIDDEN TESTS
+tl.check("bias_gradient", bias_gradient)
+
+# %% [markdown]
+# ### Exercise 2: a large batch in small parts
+#
+# A batch of 38 samples does not fit into the memory. It comes as a list of smaller ones, `parts`:
+# pairs `(x, y)`, the last one may be short. Make *one* step of the optimizer, the same step as with
+# all samples in one batch. Use that `backward` adds. Leave no gradient behind.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "accumulated_step_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def accumulated_step(network, loss_fn, optimizer, parts):
+    ### BEGIN SOLUTION
+    samples = sum(len(x) for x, _ in parts)
+    for x, y in parts:
+        loss = loss_fn(network(x), y)
+        (loss * len(x) / samples).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "accumulated_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("accumulated_step", accumulated_step).require()
+x, y = torch.randn(10, 4), torch.randint(3, (10,))
+weights = []
+for sizes in ([10], [7, 3], [1, 1, 8]):
+    tl.seed(0)
+    network = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    parts = list(zip(x.split(sizes), y.split(sizes), strict=True))
+    accumulated_step(network, nn.CrossEntropyLoss(), optimizer, parts)
+    weights.append(network.weight.detach())
+assert torch.allclose(weights[0], weights[1], atol=1e-6)
+assert torch.allclose(weights[0], weights[2], atol=1e-6)
+### END HIDDEN TESTS
+tl.check("accumulated_step", accumulated_step)
+
+# %% [markdown]
+# ### Exercise 3: an optimizer by hand
+#
+# Without `zero_grad`, old gradients pile up for ever. *Momentum* is the tame form of it. Each weight
+# has a velocity. In each step, the velocity is multiplied by `momentum`, say 0.9, and the gradient
+# is added; then the weight moves by `lr` times the velocity, downhill. So old gradients fade away.
+#
+# Write one step. `weights` and `velocities` are lists of tensors; the gradients are in
+# `weight.grad`. Change both *in place*, with `mul_`, `add_`, `sub_` or `-=`. (PyTorch would take
+# notes of what you do to a weight. Forbid that with `torch.no_grad()`.)
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "momentum_step_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def momentum_step(weights, velocities, lr, momentum):
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        for weight, velocity in zip(weights, velocities, strict=True):
+            velocity.mul_(momentum).add_(weight.grad)
+            weight -= lr * velocity
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "momentum_step", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("momentum_step", momentum_step).require()
+a, b = nn.Parameter(torch.ones(2)), nn.Parameter(torch.zeros(3))
+a.grad, b.grad = torch.ones(2), torch.full((3,), 2.0)
+velocities = [torch.ones(2), torch.zeros(3)]
+momentum_step([a, b], velocities, 0.5, 0.5)
+assert torch.allclose(a, torch.full((2,), 0.25)) and torch.allclose(b, torch.full((3,), -1.0))
+### END HIDDEN TESTS
+tl.check("momentum_step", momentum_step)
