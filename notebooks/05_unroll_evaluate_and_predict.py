@@ -551,3 +551,114 @@ proof
 # - `torch.no_grad()`: no notes. The numbers are the same; memory and time are saved.
 # - `loss.item()` is a number without a past. `loss` holds on to its batch.
 # - `predict` keeps the order of the data. A shuffled loader gives shuffled predictions.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it: `tl.check` tells at once what is right. If
+# something is not, it says where it first goes wrong. Change your code and run both cells again, as
+# often as you like.
+#
+# The exercises need none of the cells above. You can restart the kernel and begin here.
+
+# %% tags=["exercises"]
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms import Normalize
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+tl.set_device("cpu")
+
+# %% [markdown]
+# ### Exercise 1: predict
+#
+# Write the loop that predicts. It gets a network and a loader of pairs `(x, y)`, and returns one
+# tensor with the class of each sample, as a whole number, in the order of the loader.
+#
+# The network may come in training mode. The labels `y` must not be used.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "predict_digits_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def predict_digits(network, loader):
+    ### BEGIN SOLUTION
+    network.eval()
+    digits = []
+    with torch.no_grad():
+        for x, _ in loader:
+            digits.append(network(x).argmax(dim=1))
+    return torch.cat(digits)
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "predict_digits", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("predict_digits", predict_digits).require()
+images, labels = tl.datasets.MNIST("test", Normalize([33.3], [78.6]))[:150]
+tl.seed(0)
+network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+mine = predict_digits(network, DataLoader(TensorDataset(images, labels), batch_size=64))
+[logits] = tl.Model(network).predict(TensorDataset(images), stack_outputs=True, verbose=0)
+assert torch.equal(mine, logits.argmax(dim=1))
+### END HIDDEN TESTS
+tl.check("predict_digits", predict_digits)
+
+# %% [markdown]
+# ### Exercise 2: put evaluations together
+#
+# Three computers have evaluated a network, each on a part of the data. Each sends a dict, such as
+# `{"loss": 0.5, "acc": 0.9, "samples": 600}`. Put a list of such dicts together to one dict with the
+# same three names, as if one computer had evaluated everything.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "combine_results_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def combine_results(results):
+    ### BEGIN SOLUTION
+    samples = sum(result["samples"] for result in results)
+    loss_sum = sum(result["loss"] * result["samples"] for result in results)
+    correct = sum(result["acc"] * result["samples"] for result in results)
+    return {"loss": loss_sum / samples, "acc": correct / samples, "samples": samples}
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "combine_results", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("combine_results", combine_results).require()
+two = [{"loss": 1.0, "acc": 0.0, "samples": 1}, {"loss": 0.0, "acc": 1.0, "samples": 3}]
+assert combine_results(two) == {"loss": 0.25, "acc": 0.75, "samples": 4}
+### END HIDDEN TESTS
+tl.check("combine_results", combine_results)
+
+# %% [markdown]
+# ### Exercise 3: only when it is sure
+#
+# A machine sorts letters by their postal codes. It decides only where it is sure, and a person does
+# the rest. How good is it where it decides?
+#
+# Take the logits (N, C) and the labels (N,). Find the samples of which the network is surest, a
+# `share` of all: 0.5 is half of them. The network is sure when its largest *probability* is large.
+# Return the accuracy on these samples, a plain number from 0 to 1.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "accuracy_of_surest_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def accuracy_of_surest(logits, y, share):
+    ### BEGIN SOLUTION
+    sure, digit = logits.softmax(dim=1).max(dim=1)
+    count = round(share * len(y))
+    surest = sure.argsort(descending=True)[:count]
+    return (digit[surest] == y[surest]).float().mean().item()
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "accuracy_of_surest", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("accuracy_of_surest", accuracy_of_surest).require()
+scores = torch.tensor([[0.0, 1.0, 0.0], [5.0, 0.0, 0.0], [6.0, 6.0, 5.0], [0.0, 0.0, 3.0]])
+right = torch.tensor([0, 0, 2, 2])
+assert accuracy_of_surest(scores, right, 0.5) == 1.0
+assert accuracy_of_surest(scores, right, 1.0) == 0.5
+### END HIDDEN TESTS
+tl.check("accuracy_of_surest", accuracy_of_surest)

@@ -62,7 +62,7 @@ tl.set_device("cpu")
 
 # %%
 mnist = tl.datasets.MNIST(mode="train", transform=Normalize(mean=[33.3], std=[78.6]))
-train_data = TensorDataset(*mnist[:2500])
+train_data = TensorDataset(*mnist[:2000])
 eval_data = TensorDataset(*mnist[50_000:51_000])
 print(len(train_data), "to train on,", len(eval_data), "to measure")
 
@@ -242,7 +242,7 @@ def new_model():
     tl.seed(0)
     model = tl.Model(FaceNet())
     model.prepare(
-        torch.optim.Adam(model.parameters(), lr=0.002),
+        torch.optim.Adam(model.parameters(), lr=0.003),
         loss_fn,
         {"digit": tl.metrics.Accuracy(), "place": Neighbour()},
     )
@@ -250,7 +250,7 @@ def new_model():
 
 
 model = new_model()
-program = model.unroll("fit", train_data, epochs=4, log_freq=40)
+program = model.unroll("fit", train_data, epochs=4, log_freq=32)
 program
 
 # %% [markdown]
@@ -300,8 +300,8 @@ plt.show()
 
 # %% [markdown]
 # Each point is an image that the network was not trained on. Before, the digits lie on top of each
-# other. After, each digit has gathered at a place of its own. Nobody told the network where; we
-# only said "together" and "apart".
+# other. After, they have gathered at places of their own; where two touch, the network is not sure.
+# Nobody told it where to put which digit. We only said "together" and "apart".
 
 # %% [markdown]
 # ## Part 5: your own choice of batches
@@ -343,10 +343,10 @@ tl.show(*train_data[hard])
 # %% [markdown]
 # Three ways to take a step, then: `fit`, `train_batch` in your loop, and the five lines of plain
 # PyTorch. You may mix them in one training, because they work on the same network and the same
-# optimizer. Are they really the same? Train three models on 512 samples, in the same order.
+# optimizer. Are they really the same? Train three models on 256 samples, in the same order.
 
 # %%
-few = TensorDataset(*train_data[:512])
+few = TensorDataset(*train_data[:256])
 
 by_fit = new_model()
 by_fit.fit(few, shuffle=False, verbose=0)
@@ -495,3 +495,144 @@ assert history.rows[0]["eval_acc_digit"] > 0.85
 # - To change what a step is, hand `fit` a loop: as text for a changed line, as a function for a new
 #   idea.
 # - All of them work on the same network and the same optimizer. So you can mix them, and go back.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it: `tl.check` tells at once what is right. If
+# something is not, it says where it first goes wrong. Change your code and run both cells again, as
+# often as you like.
+#
+# The exercises need none of the cells above. You can restart the kernel and begin here.
+
+# %% tags=["exercises"]
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+tl.set_device("cpu")
+
+# %% [markdown]
+# ### Exercise 1: the loss of FaceNet
+#
+# FaceNet was trained with *triplets*: an image `a`, another image `b` of the same person, and an
+# image `c` of somebody else. A triplet costs `distance(a, b) - distance(a, c) + margin`, or 0 if that
+# is less than 0. So it costs nothing when `c` is farther away than `b` by at least the margin.
+#
+# Write the loss of a batch: the mean cost of *all* its triplets, also those that cost 0. `place` is
+# (B, D), the labels `y` are (B,). An image forms no triplet with itself (`a` is not `b`). If the
+# batch has no triplet, the loss is a tensor 0.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "triplet_loss_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def triplet_loss(place, y, margin):
+    ### BEGIN SOLUTION
+    distance = torch.cdist(place, place)
+    same = y[:, None] == y[None, :]
+    itself = torch.eye(len(y), dtype=torch.bool)
+    costs = distance[:, :, None] - distance[:, None, :] + margin  # (a, b, c)
+    is_triplet = (same & ~itself)[:, :, None] & ~same[:, None, :]
+    costs = costs[is_triplet].clamp(min=0)
+    return costs.sum() / max(len(costs), 1)
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "triplet_loss", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("triplet_loss", triplet_loss).require()
+a, b, c = torch.randn(3, 1, 8)
+both = triplet_loss(torch.cat([a, b, c]), torch.tensor([0, 0, 1]), 0.7)
+one = nn.TripletMarginLoss(margin=0.7)
+assert torch.allclose(both, (one(a, b, c) + one(b, a, c)) / 2, atol=1e-4)
+### END HIDDEN TESTS
+tl.check("triplet_loss", triplet_loss)
+
+# %% [markdown]
+# ### Exercise 2: the worst confusion
+#
+# Which mistake is most frequent: a 4 that is read as a 9, a 3 read as a 5, or another one? Write a
+# metric class `MostConfused`. Its value is the number of images with this one mistake, divided by
+# the number of *all* images. A 3 read as a 5 and a 5 read as a 3 are two different mistakes.
+#
+# There are ten digits. `y_hat` has scores, (B, 10). `torch.bincount` can count pairs of digits, if
+# you make one number of each pair.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "most_confused_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class MostConfused:
+    ### BEGIN SOLUTION
+    def reset(self):
+        self.counts = torch.zeros(10, 10)  # label, prediction
+
+    def update(self, y_hat, y):
+        pairs = 10 * y + y_hat.argmax(dim=1)
+        self.counts += pairs.bincount(minlength=100).view(10, 10)
+
+    def compute(self):
+        mistakes = self.counts.clone().fill_diagonal_(0)
+        return mistakes.max() / self.counts.sum()
+
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "most_confused", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("most_confused", MostConfused).require()
+tl.seed(0)
+data = TensorDataset(torch.randn(200, 5), torch.randint(10, (200,)))
+model = tl.Model(nn.Linear(5, 10))
+model.prepare(loss=nn.CrossEntropyLoss(), metrics=MostConfused())
+values = {model.evaluate(data, batch_size=n, verbose=0)["most_confused"] for n in (7, 64, 200)}
+assert len(values) == 1 and 0 < values.pop() < 0.2
+### END HIDDEN TESTS
+tl.check("most_confused", MostConfused)
+
+# %% [markdown]
+# ### Exercise 3: train the head only
+#
+# A network has two parts, `network.backbone` and `network.head`. The backbone was trained before
+# and shall stay as it is. Write a loop for `fit`, as a function, that trains only the head: one
+# epoch, in batches of 32. `loss_fn` takes `y_hat` and `y`.
+#
+# Return the losses of the steps, as plain numbers. Afterwards another `fit` must be able to train
+# the whole network again.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "train_head_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def train_head(network, loss_fn, optimizer, train_data):
+    ### BEGIN SOLUTION
+    network.train()
+    network.backbone.requires_grad_(False)
+    step_losses = []
+    for x, y in DataLoader(train_data, batch_size=32, shuffle=True):
+        loss = loss_fn(network(x), y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        step_losses.append(loss.item())
+    network.backbone.requires_grad_(True)
+    return step_losses
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "train_head", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("train_head", train_head).require()
+tl.seed(0)
+network = nn.Sequential()
+network.add_module("backbone", nn.Linear(5, 5))
+network.add_module("head", nn.Linear(5, 2))
+before = network.backbone.weight.detach().clone()
+model = tl.Model(network)
+model.prepare(torch.optim.Adam(model.parameters(), weight_decay=0.1), nn.CrossEntropyLoss())
+data = TensorDataset(torch.randn(100, 5), torch.randint(2, (100,)))
+history = model.fit(data, loop=train_head, verbose=0)
+assert len(history.step_losses) == 4 and torch.equal(network.backbone.weight, before)
+model.fit(data, verbose=0)
+assert not torch.equal(network.backbone.weight, before)
+### END HIDDEN TESTS
+tl.check("train_head", train_head)
