@@ -39,7 +39,7 @@ def test_students_get_the_lesson_without_solutions(tmp_path: Path) -> None:
     notebook = read(tmp_path / "new" / "course" / LESSON)
     texts = [source_of(cell) for cell in notebook["cells"]]
     assert not any("### BEGIN" in text or "### END" in text for text in texts)
-    assert sum("raise NotImplementedError()" in text for text in texts[-6:]) == 3
+    assert sum(text.endswith("raise NotImplementedError()") for text in texts) == 3
     assert texts[-1] == 'tl.check("evaluate_by_hand", evaluate_by_hand)'
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
@@ -94,7 +94,7 @@ def test_what_is_no_notebook_is_refused() -> None:
         ('{"cells": [1]}', "one of its cells"),
         ('{"cells": [{"source": 1}]}', "something else than text"),
         ('{"cells": [{"source": [1]}]}', "something else than text"),
-        ("\xff", ""),
+        ("\xff", "decode"),
     ):
         with pytest.raises(ValueError, match=said):
             parsed(text.encode("latin-1"))
@@ -115,7 +115,7 @@ def test_a_course_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[
         (handed_in / student).mkdir(parents=True)
         (handed_in / student / LESSON).write_text(text)
     assert main(["grade", str(handed_in), "--jobs", "2", "--to", str(tmp_path)]) == 0
-    rows = list(csv.DictReader((tmp_path / "grades.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
     assert [(row["student"], row["points"], row["of"]) for row in rows] == [
         ("ada", "1", "7"),
         ("bob", "0", "7"),
