@@ -3,9 +3,13 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from tutorial.grading.grade import Result, can_isolate, grade
 from tutorial.grading.lessons import find_lessons, for_students, read
+from tutorial.grading.report import UNSHIELDED, as_csv, as_html
+from tutorial.grading.sandbox import GB, Limits
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +51,52 @@ def parser() -> argparse.ArgumentParser:
         "--to", type=Path, default=Path(), metavar="FOLDER", help="where to; default: this folder"
     )
     student.set_defaults(run=write_for_students)
+    grade = commands.add_parser(
+        "grade",
+        help="give points for what students hand in",
+        description="Run every notebook below a folder, each in a process of its own with limits "
+        "and, where Linux allows it, without a network and with all files read-only. Write the "
+        "points to grades.csv and grades.html.",
+        epilog="The folder has one folder for each student, or one file for each. "
+        "Example: tutorial grade handed_in --seconds 60",
+    )
+    grade.add_argument("folder", type=Path, metavar="FOLDER", help="the submissions")
+    grade.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where the report goes; default: beside them"
+    )
+    grade.add_argument(
+        "--lessons", type=Path, metavar="FOLDER", help="lessons with solutions of your own"
+    )
+    least = {"seconds": 1.0, "memory": 0.1, "jobs": 1}
+    for name, default, text in (
+        ("seconds", 120.0, "of time for each submission"),
+        ("memory", 3.0, "GB of memory for each"),
+        ("jobs", 1, "how many run at the same time"),
+    ):
+        grade.add_argument(
+            f"--{name}",
+            type=number(type(default), least[name]),
+            default=default,
+            metavar="N",
+            help=f"{text}; default: {default:g}",
+        )
+    grade.set_defaults(run=grade_folder)
     return main_parser
+
+
+def number(kind: type[float], least: float) -> Callable[[str], float]:
+    """What turns a text into a number that is large enough, or says what is wrong with it."""
+
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least {least:g}")
+        return value
+
+    return convert
 
 
 def write_for_students(options: argparse.Namespace) -> int:
@@ -67,6 +116,29 @@ def write_for_students(options: argparse.Namespace) -> int:
     if left:
         print("Choose another folder with --to, or move these files away.", file=sys.stderr)
     return left
+
+
+def grade_folder(options: argparse.Namespace) -> int:
+    """`tutorial grade`: the points of a folder."""
+    limits = Limits(seconds=options.seconds, memory=int(options.memory * GB))
+    isolated = can_isolate(limits)
+    if not isolated:
+        print(UNSHIELDED, file=sys.stderr)
+    results = grade(options.folder, options.lessons, limits, options.jobs, isolated, tell)
+    to = options.to or options.folder
+    to.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("grades.csv", as_csv(results)),
+        ("grades.html", as_html(results, isolated)),
+    ):
+        (to / name).write_text(text, encoding="utf-8")
+        print(f"{to / name}: written")
+    return 0
+
+
+def tell(result: Result) -> None:
+    """A line for a submission that is done."""
+    print(f"{result.file}: {result.points:g} of {result.of:g} {result.remark}".rstrip())
 
 
 if __name__ == "__main__":

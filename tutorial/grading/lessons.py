@@ -59,11 +59,32 @@ def read(path: Path) -> Notebook:
         ValueError: the file holds no notebook.
     """
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is no notebook: {error}.") from None
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list):
-        raise ValueError(f"{path.name} is no notebook: it has no list of cells.")
+        return parsed(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path.name} is no notebook: {error}") from None
+
+
+def parsed(data: bytes) -> Notebook:
+    """A notebook from the bytes of its file, whoever has written them.
+
+    Raises:
+        ValueError: they are no notebook.
+    """
+    try:
+        notebook: Notebook = json.loads(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError("it has no list of cells")
+    for cell in cells:
+        if not isinstance(cell, dict) or not isinstance(cell.get("metadata", {}), dict):
+            raise ValueError("one of its cells is none")
+        source = cell.get("source", "")
+        if not isinstance(source, str) and not (
+            isinstance(source, list) and all(isinstance(line, str) for line in source)
+        ):
+            raise ValueError("a cell holds something else than text")
     return notebook
 
 
@@ -84,7 +105,7 @@ def graded(notebook: Notebook) -> dict[str, Cell]:
     return {
         found["grade_id"]: cell
         for cell in notebook["cells"]
-        if (found := nbgrader_of(cell)).get("grade") and "grade_id" in found
+        if (found := nbgrader_of(cell)).get("grade") and isinstance(found.get("grade_id"), str)
     }
 
 
