@@ -99,8 +99,9 @@ def _details(r: Result) -> Iterator[str]:
     for score in r.scores:
         look = "good" if score.points == score.of else "bad"
         yield f"<tr><th>{escape(score.exercise)}"
-        yield f'<td class="n {look}">{score.points:g} of {score.of:g}'
-        yield f"<td>{f'<pre>{escape(score.message)}</pre>' if score.message else ''}</tr>"
+        yield f'<td class="n {look}">{score.points:g} of {score.of:g}</tr>'
+        if score.message:
+            yield f'<tr><td colspan="2"><pre>{escape(score.message)}</pre></tr>'
     yield "</table></div>"
     if r.output:
         yield f"<details><summary>what it printed</summary><pre>{escape(r.output)}</pre></details>"
