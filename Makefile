@@ -4,6 +4,8 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+EXTENSION := tutorial/labextension
+MODULES := $(EXTENSION)/node_modules/.package-lock.json
 WORKERS ?= 2
 
 # The first of these that is new enough, looked for only when .venv must be made.
@@ -12,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab bench constraints clean
+.PHONY: help demo test lint format lab labextension bench constraints clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +24,8 @@ demo: $(READY)  ## Train on MNIST, and show the loop that ran
 
 # One thread for each process, so that the workers, each on its own core, don't wait for each other.
 # A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel.
+# Where Node is, the extension's own tests run, too.
+test: $(if $(shell command -v npm),$(MODULES))
 test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --doctest-modules \
 		-p nbval.plugin --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
@@ -36,15 +40,24 @@ format: $(READY)  ## Put the code into the format that lint checks
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
 
-lab: $(READY)  ## Open the lessons in JupyterLab
-	$(PY) -m jupyter lab notebooks
+# What is done in a lesson is kept in lessons/: the launcher opens a copy of your own.
+lab: $(READY)  ## Open JupyterLab, with the lessons in its launcher
+	$(PY) -m jupyter lab
+
+# The files in built/ are kept in git, so that only those need Node who change the extension.
+labextension: $(READY) $(MODULES)  ## Build the JupyterLab extension anew; needs Node
+	cd $(EXTENSION) && PATH="$(abspath $(VENV))/bin:$$PATH" npm run build
+	$(PY) -m pip install --disable-pip-version-check -q --no-deps -e .
+
+$(MODULES): $(EXTENSION)/package-lock.json
+	cd $(EXTENSION) && npm ci --ignore-scripts --no-audit --no-fund
 
 bench: $(READY)  ## Measure speed
 	$(PY) -m pytest tests/benchmarks -s
 
 # An install that was cut off is taken up again. An environment without a working pip starts anew; a
 # package without the INSTALLER file, which pip writes last, is forgotten and so installed again.
-$(READY): pyproject.toml tests/constraints.txt
+$(READY): pyproject.toml tests/constraints.txt $(EXTENSION)/built/package.json
 	@$(PY) -c 'import pip; $(NEW_ENOUGH)' 2>/dev/null || { \
 		$(PYTHON) -c '$(NEW_ENOUGH)' || { \
 			echo "This needs Python 3.11 or newer, with venv; $(PYTHON) is: $$($(PYTHON) -V 2>&1)."; \

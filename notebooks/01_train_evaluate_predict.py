@@ -31,6 +31,8 @@
 #
 # The high level is made of the low level. This lesson shows both, and shows that they are the same.
 #
+# The lesson takes about 60 minutes.
+#
 # **After this lesson you can**
 #
 # - train, evaluate and use a network with `fit`, `evaluate` and `predict`;

@@ -25,6 +25,8 @@
 # None of this belongs to learning itself. So it does not stand in the loop of lesson 1. It is added
 # from outside, with *callbacks*. A callback is an object that the loop calls at certain moments.
 #
+# The lesson takes about 50 minutes.
+#
 # **After this lesson you can**
 #
 # - say where in the loop a callback is called, and write one of your own;

@@ -22,6 +22,8 @@
 # One number can seldom be both. This lesson is about choosing the two, so that the network learns
 # what you want, and the numbers say what you think they say.
 #
+# The lesson takes about 60 minutes.
+#
 # **After this lesson you can**
 #
 # - explain why nobody trains on the accuracy;

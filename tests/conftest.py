@@ -1,6 +1,9 @@
-"""What many tests share: small data, a small network and a model around it; a Jupyter kernel."""
+"""What many tests share: small data, a small network and a model around it; a Jupyter kernel,
+server and browser.
+"""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -145,3 +148,34 @@ def chromium() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=browser, args=options)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[Any]:
+    """A Jupyter server with this checkout's extension."""
+    pytest.importorskip("jupyterlab")
+    from browser import Server
+
+    server = Server(tmp_path_factory.mktemp("jupyter"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def open_notebook(request, chromium, server) -> Iterator[Any]:
+    """Opens a notebook with the given cells after the setup cell."""
+    from browser import SETUP, Notebook
+
+    page = chromium.new_page(viewport={"width": 1100, "height": 900})
+    opened: list[Notebook] = []
+
+    def open_it(*cells: str) -> Notebook:
+        name = re.sub(r"\W+", "_", request.node.name) + ".ipynb"
+        server.write(name, SETUP, *cells)
+        opened.append(Notebook(page, server, request.param, name))
+        return opened[-1]
+
+    yield open_it
+    for notebook in opened:
+        notebook.do("kernelmenu:shutdown")
+    page.close()

@@ -1,182 +1,19 @@
-"""The notebook in a real browser, with a real server and kernel: JupyterLab and Notebook 7.
-
-The pictures of what was seen are left in build/screenshots.
-"""
+"""The notebook in a real browser, with a real server and kernel: JupyterLab and Notebook 7."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
+from browser import PICTURES, READY, SETUP, Notebook
 
 from tutorial.display.curves import GREY, LOOKS, Curves
 
 pytest.importorskip("jupyterlab")
 expect = pytest.importorskip("playwright.sync_api").expect
-
-PICTURES = Path(__file__).parent.parent / "build" / "screenshots"
-
-SETUP = """
-import torch, tutorial as tl
-from torch import nn
-from torch.utils.data import Subset
-from torchvision.transforms import Normalize
-tl.seed(0)
-torch.set_num_threads(1)
-transform = Normalize([127.5], [127.5])
-test_data = tl.datasets.MNIST("test", transform)
-some = Subset(test_data, range(2000))
-network = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
-model = tl.Model(network)
-model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss(), tl.metrics.Accuracy())
-"""
-
-READY = """() => {
-    const kernel = window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel;
-    return kernel && kernel.connectionStatus === "connected" && kernel.status === "idle";
-}"""
-
-
-class Server:
-    """A Jupyter server for one folder; its pages are JupyterLab and Notebook 7."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "lessons"
-        self.folder.mkdir()
-        settings = folder / "settings/@jupyterlab/apputils-extension"
-        settings.mkdir(parents=True)
-        (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-        self.log = (folder / "server.log").open("w")
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-                *("--ip=127.0.0.1", "--port=0", "--IdentityProvider.token="),
-                *("--ServerApp.password=", "--ServerApp.disable_check_xsrf=True"),
-                "--LabApp.expose_app_in_browser=True",
-                "--JupyterNotebookApp.expose_app_in_browser=True",
-                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-                f"--ServerApp.root_dir={self.folder}",
-            ],
-            env=os.environ
-            | {
-                "JUPYTER_CONFIG_DIR": str(folder / "config"),
-                "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-                "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-                "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
-                "OMP_NUM_THREADS": "1",
-            },
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,  # its kernels with it
-        )
-        notes = folder / "runtime" / f"jpserver-{self.process.pid}.json"
-        self.address = self.wait_for(notes)
-
-    def wait_for(self, notes: Path) -> str:
-        for _ in range(600):
-            assert self.process.poll() is None, "the Jupyter server ended"
-            try:
-                address: str = json.loads(notes.read_text())["url"]
-                urllib.request.urlopen(f"{address}api").close()
-            except (OSError, ValueError):
-                time.sleep(0.1)
-            else:
-                return address
-        raise TimeoutError("the Jupyter server did not start in a minute")
-
-    def write(self, name: str, *cells: str) -> None:
-        """A notebook with these cells."""
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-        notebook.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }
-        nbformat.write(notebook, self.folder / name)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.log.close()
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("jupyter"))
-    yield server
-    server.stop()
-
-
-class Notebook:
-    """A notebook in one of the two applications, as a person sees it."""
-
-    def __init__(self, page: Any, server: Server, app: str, name: str) -> None:
-        self.page, self.server, self.app, self.name = page, server, app, name
-        self.open()
-
-    def open(self) -> None:
-        where = "lab/tree" if self.app == "lab" else "notebooks"
-        self.page.goto(f"{self.server.address}{where}/{self.name}?reset")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-
-    def do(self, command: str) -> None:
-        """Give a command of the menus; do not wait for what it starts."""
-        self.page.evaluate(f"() => {{ window.jupyterapp.commands.execute({command!r}) }}")
-
-    def run(self) -> None:
-        """Run all cells, from the first moment on at which there is a kernel."""
-        self.page.wait_for_function(READY, timeout=60_000)
-        self.do("notebook:run-all-cells")
-
-    def output(self, cell: int) -> Any:
-        """The output of a cell, which count from 0."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")
-
-    def picture(self, name: str) -> None:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{self.app}_{name}.png")
-
-    def end(self) -> None:
-        """Save the notebook and end its kernel."""
-        self.do("docmanager:save")
-        saved = self.server.folder / self.name
-        for _ in range(100):
-            if "outputs" in saved.read_text() and '"execution_count": 1' in saved.read_text():
-                break
-            time.sleep(0.1)
-        self.do("kernelmenu:shutdown")
-        self.page.wait_for_timeout(500)
-
-
-@pytest.fixture(params=["lab", "notebook"])
-def open_notebook(request, chromium, server) -> Iterator[Any]:
-    """Opens a notebook with the given cells after the setup cell."""
-    page = chromium.new_page(viewport={"width": 1100, "height": 900})
-    opened: list[Notebook] = []
-
-    def open_it(*cells: str) -> Notebook:
-        name = re.sub(r"\W+", "_", request.node.name) + ".ipynb"
-        server.write(name, SETUP, *cells)
-        opened.append(Notebook(page, server, request.param, name))
-        return opened[-1]
-
-    yield open_it
-    for notebook in opened:
-        notebook.do("kernelmenu:shutdown")
-    page.close()
 
 
 def saved_outputs(notebook: Notebook, cell: int) -> list[dict]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import tutorial as tl
 from tutorial import proof
-from tutorial.cell import CellError, prove, unroll_cell
+from tutorial.cell import Answer, CellError, prove, unroll_cell
 from tutorial.cell.side_by_side import SideBySide
 from tutorial.device import random_state
 
@@ -701,3 +701,42 @@ def test_side_by_side_in_a_notebook_is_html_that_needs_nothing() -> None:
     assert "<script" not in html
     assert "http" not in html
     ElementTree.fromstring(html)  # every tag is closed
+
+
+# ---- what a front end is told
+
+
+def test_a_cell_magic_stays_on_top_and_unroll_goes() -> None:
+    names = notebook("del DataLoader")
+    cell = "history = clf.fit(digits, epochs=1)"
+    timed = unroll_cell(f"%%time\n{cell}\n", names).source.splitlines()
+    assert timed[0] == "%%time"
+    assert timed[1] == "from torch.utils.data import DataLoader"
+    told = Answer(f"%%unroll --diff\n\n{cell}\n", names).json
+    assert told["source"] == unroll_cell(cell, names).source.strip("\n")
+    assert told["pairs"][-1]["before"] == f"\n{cell}\n"
+    assert "".join(pair["after"] for pair in told["pairs"]).strip("\n") == told["source"]
+
+
+def test_a_front_end_is_told_why_there_is_nothing_to_unroll() -> None:
+    assert Answer("x = 3", notebook()).json.keys() == {"error"}
+    assert "epochs" in Answer("clf.fit(digits, epochs=0)", notebook()).json["error"]
+
+
+def test_an_answer_leaves_no_trace_in_the_notebook(kernel) -> None:
+    kernel.run(SETUP)
+    kernel.run("torch.manual_seed(3); weights = net[0].weight.clone(); names = set(globals())")
+    answer = '__import__("tutorial.cell", fromlist=["Answer"]).Answer'
+    question = f'{answer}("clf.fit(digits)", globals())'
+    kernel.end(kernel.client.execute("", silent=True, user_expressions={"answer": question}))
+    told = kernel.reply["user_expressions"]["answer"]["data"]["application/json"]
+    assert told["source"].startswith("# clf.fit(digits)\n")
+    look = """
+        assert {name for name in globals() if not name.startswith("_")} <= names
+        assert torch.equal(weights, net[0].weight)
+        chance = torch.rand(1)
+        torch.manual_seed(3)
+        assert torch.equal(chance, torch.rand(1))
+        assert not any("Answer" in cell for cell in In[:-1])
+        """
+    kernel.run(textwrap.dedent(look))

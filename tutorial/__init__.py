@@ -37,6 +37,9 @@ Read the library in this order; each file has one job.
     exercises/     check: what of an answer is right, and where it first goes wrong
     grading/       lessons without solutions, and points for what students hand in
     cli.py         the command `tutorial`
+    lessons.py     the lessons, as their notebooks tell of them
+    server.py      the lessons for JupyterLab and Notebook 7
+    labextension/  their buttons, launcher and panels, in TypeScript
     demo.py        `make demo`: all of it in one minute
 """
 

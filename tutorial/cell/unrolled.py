@@ -30,8 +30,8 @@ class UnrolledCell:
     """A cell, and the same cell with every call of a Model unrolled.
 
     Attributes:
-        pairs: top-level statements, each with what takes its place. The first pair has no
-            statement: it holds the imports that the others need.
+        pairs: top-level statements, each with what takes its place. The first pair (after a cell
+            magic such as %%time) has no statement: it holds the imports that the others need.
         calls: the calls that were unrolled.
         cell: the cell, taken apart.
     """
@@ -148,7 +148,9 @@ class Assembly:
                 after = f"\n{after}"
             pairs.append(Pair(before, after))
             begin, after_a_loop = end, has_loop
-        return UnrolledCell((Pair("", self._head()), *pairs), tuple(self.calls), self.cell)
+        first = int(self.cell.source.startswith("%%"))  # %%time and the like stay on top
+        pairs.insert(first, Pair("", self._head()))
+        return UnrolledCell(tuple(pairs), tuple(self.calls), self.cell)
 
     def stays(self, site: Site) -> bool:
         """Whether a call is a Model's, and stays."""

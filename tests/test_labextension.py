@@ -1,0 +1,270 @@
+"""The extension in JupyterLab and Notebook 7, in a real browser with a real server and kernel."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import nbformat
+import pytest
+from browser import PICTURES, READY, Notebook
+
+pytest.importorskip("jupyterlab")
+expect = pytest.importorskip("playwright.sync_api").expect
+
+CELL = "# train\nhistory = model.fit(some, epochs=2)\nprint(history)"
+
+
+def cells(notebook: Notebook) -> Any:
+    return notebook.page.locator(".jp-Notebook .jp-Cell")
+
+
+def sources(notebook: Notebook) -> list[str]:
+    """The notebook's cells, as the application has them."""
+    return notebook.page.evaluate(
+        "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells"
+        ".map(cell => cell.getSource())"
+    )
+
+
+def select(notebook: Notebook, cell: int) -> None:
+    """Select a cell, in command mode."""
+    cells(notebook).nth(cell).locator(".jp-InputPrompt").click()
+
+
+def run_first(notebook: Notebook) -> None:
+    """Run the setup cell, and wait for its end."""
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    select(notebook, 0)
+    notebook.do("notebook:run-cell")
+    expect(cells(notebook).nth(0).locator(".jp-InputPrompt")).to_have_text("[1]:", timeout=60_000)
+    notebook.page.wait_for_function(READY, timeout=60_000)
+
+
+def message(notebook: Notebook) -> Any:
+    return notebook.page.get_by_role("alert")
+
+
+# ---- Unroll
+
+
+def test_unroll_puts_the_loop_below_and_one_undo_takes_it_away(open_notebook) -> None:
+    notebook = open_notebook(CELL, "x = 3")
+    run_first(notebook)
+    select(notebook, 1)
+    notebook.page.get_by_role("button", name="Unroll", exact=True).click()
+    expect(cells(notebook)).to_have_count(4, timeout=30_000)
+    before, unrolled, after = sources(notebook)[1:]
+    assert (before, after) == (CELL, "x = 3")
+    assert "    for step, (x, y) in enumerate(train_loader):\n" in unrolled
+    assert unrolled.endswith("history = tl.History(step_losses, rows)\nprint(history)")
+    expect(cells(notebook).nth(2)).to_have_class(re.compile("jp-mod-selected"))
+    notebook.picture("unrolled")
+
+    notebook.page.keyboard.press("z")
+    expect(cells(notebook)).to_have_count(3)
+    assert sources(notebook)[1:] == [CELL, "x = 3"]
+
+    select(notebook, 1)
+    notebook.page.keyboard.press("u")
+    expect(cells(notebook)).to_have_count(4, timeout=30_000)
+    assert sources(notebook)[2] == unrolled
+    notebook.do("notebook:run-cell")
+    expect(notebook.output(2)).to_contain_text("64 steps", timeout=60_000)
+    expect(cells(notebook).nth(2).locator(".jp-InputPrompt")).to_have_text("[2]:")
+
+
+def test_a_cells_menu_has_both_commands(open_notebook) -> None:
+    notebook = open_notebook(CELL)
+    run_first(notebook)
+    cells(notebook).nth(1).locator(".jp-InputPrompt").click(button="right")
+    menu = notebook.page.get_by_role("menu")
+    expect(menu.get_by_role("menuitem", name="Unroll Side by Side")).to_be_visible()
+    menu.get_by_role("menuitem", name=re.compile("^Unroll( U)?$")).click()
+    expect(cells(notebook)).to_have_count(3, timeout=30_000)
+
+
+def test_where_there_is_nothing_to_unroll_a_message_says_why(open_notebook) -> None:
+    notebook = open_notebook("x = 3", "import time; time.sleep(600)")
+    run_first(notebook)
+    select(notebook, 1)
+    notebook.do("tutorial:unroll")
+    expect(message(notebook)).to_contain_text(
+        "This cell cannot be unrolled: there is no call of a Model in this cell.", timeout=30_000
+    )
+    notebook.picture("nothing_to_unroll")
+
+    select(notebook, 2)
+    notebook.do("notebook:run-cell")
+    expect(cells(notebook).nth(2).locator(".jp-InputPrompt")).to_have_text("[*]:")
+    notebook.page.wait_for_timeout(1000)  # until the kernel has said that it is busy
+    select(notebook, 1)
+    notebook.do("tutorial:unroll")
+    expect(message(notebook).filter(has_text="The kernel is busy.")).to_be_visible()
+    notebook.do("notebook:interrupt-kernel")
+    notebook.page.wait_for_function(READY, timeout=60_000)
+
+    select(notebook, 1)
+    notebook.do("notebook:change-cell-to-markdown")
+    notebook.do("tutorial:unroll")
+    expect(message(notebook).filter(has_text="Only a code cell")).to_be_visible()
+
+    notebook.do("kernelmenu:shutdown")
+    notebook.page.wait_for_function(f"() => !({READY})()")
+    select(notebook, 0)
+    notebook.do("tutorial:unroll")
+    expect(message(notebook).filter(has_text="No kernel is running.")).to_be_visible()
+    assert len(sources(notebook)) == 3
+
+
+def test_another_language_is_named(open_notebook, server) -> None:
+    server.add_kernel("echo", ECHO)
+    notebook = open_notebook(CELL)
+    path = server.folder / notebook.name
+    seen = nbformat.read(path, as_version=4)
+    seen.metadata["kernelspec"] = {"name": "echo", "display_name": "echo", "language": "echo"}
+    nbformat.write(seen, path)
+    notebook.do("kernelmenu:shutdown")
+    notebook.open()
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    select(notebook, 1)
+    notebook.do("tutorial:unroll")
+    expect(message(notebook)).to_contain_text("this kernel runs echo.", timeout=30_000)
+
+
+ECHO = """
+from ipykernel.kernelapp import IPKernelApp
+from ipykernel.kernelbase import Kernel
+
+class Echo(Kernel):
+    implementation = implementation_version = banner = "echo"
+    language_info = {"name": "echo", "mimetype": "text/plain", "file_extension": ".txt"}
+
+    def do_execute(self, code, *_, **__):
+        return {"status": "ok", "execution_count": 0, "payload": [], "user_expressions": {}}
+
+IPKernelApp.launch_instance(kernel_class=Echo)
+"""
+
+
+# ---- Side by side
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_side_by_side_lights_up_what_belongs_together(open_notebook, theme: str) -> None:
+    notebook = open_notebook(CELL)
+    run_first(notebook)
+    notebook.page.evaluate(
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
+    )
+    select(notebook, 1)
+    notebook.page.keyboard.press("Shift+U")
+    table = notebook.page.get_by_role("table", name="As written, and unrolled")
+    expect(table.get_by_role("columnheader")).to_have_text(["as written", "unrolled: what runs"])
+    _, imports, fit, last = table.get_by_role("row").all()
+    before, after = fit.get_by_role("cell").all()
+    assert before.inner_text() == "# train\nhistory = model.fit(some, epochs=2)"
+    assert "\n        loss.backward()" in after.inner_text()
+    assert before.bounding_box()["y"] == after.bounding_box()["y"]
+    assert before.locator("span").count() > 0  # colours
+    background = "cell => getComputedStyle(cell).backgroundColor"
+    plain = before.evaluate(background)
+    for light_up in (fit.hover, fit.focus):
+        last.hover()
+        expect(before).to_have_css("background-color", plain)
+        light_up()
+        expect(before).not_to_have_css("background-color", plain)
+        expect(after).to_have_css("background-color", before.evaluate(background))
+        expect(last.get_by_role("cell").first).to_have_css("background-color", plain)
+        imports.focus()
+    fit.hover()
+    notebook.picture(f"side_by_side_{theme.split()[-1].lower()}")
+
+    notebook.page.evaluate("() => document.querySelector('.jp-Notebook').focus()")
+    select(notebook, 0)
+    notebook.do("tutorial:side-by-side")
+    expect(message(notebook)).to_contain_text("no call of a Model")
+    expect(table).to_have_count(1)  # what was there stays
+
+
+# ---- Lessons
+
+
+@pytest.fixture(params=["lab", "notebook"])
+def home(request, chromium, server) -> Iterator[Any]:
+    """The page on which one begins: JupyterLab's launcher, or Notebook 7's list of files."""
+    context = chromium.new_context(viewport={"width": 1100, "height": 900})
+    page = context.new_page()
+    page.goto(server.address + ("lab?reset" if request.param == "lab" else "tree"))
+    page.app = request.param
+    begin = ".jp-LauncherCard" if request.param == "lab" else "[data-jp-item-name=lessons]"
+    page.wait_for_selector(begin)
+    yield page
+    for opened in context.pages:
+        if "/notebooks/" in opened.url or request.param == "lab":
+            opened.evaluate("() => { window.jupyterapp.commands.execute('kernelmenu:shutdown') }")
+    context.close()
+
+
+def choose(home: Any, title: str, button: str) -> Any:
+    """Choose a lesson in the dialog; the page on which it opens."""
+    if home.app == "lab":
+        home.evaluate("() => { window.jupyterapp.commands.execute('tutorial:lessons') }")
+    else:
+        home.get_by_role("button", name="Choose a lesson").click()
+    dialog = home.get_by_role("dialog")
+    expect(dialog.get_by_role("radio").first).to_be_focused()
+    dialog.get_by_role("radio", name=title).check()
+    home.screenshot(path=PICTURES / f"{home.app}_lessons.png")
+    if home.app == "lab":
+        dialog.get_by_role("button", name=button).click()
+        return home
+    with home.context.expect_page() as opened:
+        dialog.get_by_role("button", name=button).click()
+    return opened.value
+
+
+def test_a_lesson_opens_in_a_copy_which_is_never_overwritten(home, server) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    name = "02_callbacks_and_checkpoints"
+    copy = server.folder / "lessons" / f"{name}.ipynb"
+    for path in copy.parent.glob("*"):
+        path.unlink()
+    page = choose(home, "Callbacks and checkpoints 50 minutes", "Open")
+    expect(page.locator(".jp-Notebook")).to_contain_text(
+        "After this lesson you can", timeout=60_000
+    )
+    fresh = json.loads(copy.read_text(encoding="utf-8"))
+    assert not any(cell.get("outputs") for cell in fresh["cells"])
+
+    fresh["cells"][0]["source"] = "# My own words"
+    copy.write_text(json.dumps(fresh), encoding="utf-8")
+    if page is home:
+        page.evaluate("() => { window.jupyterapp.commands.execute('docmanager:reload') }")
+        page.get_by_role("dialog").get_by_role("button", name="Revert").click()
+    else:
+        page.close()
+    page = choose(home, "Callbacks and checkpoints 50 minutes", "Open")
+    expect(page.locator(".jp-Notebook")).to_contain_text("My own words", timeout=60_000)
+
+    if page is not home:
+        page.close()
+    page = choose(home, "Callbacks and checkpoints 50 minutes", "Start over")
+    old = copy.with_name(f"{name}_old_1.ipynb")
+    expect(home.get_by_role("alert")).to_contain_text(f"lessons/{old.name}", timeout=30_000)
+    fresh_one = page.locator(".jp-Notebook:visible")
+    expect(fresh_one).to_contain_text("After this lesson you can", timeout=60_000)
+    assert "My own words" in old.read_text(encoding="utf-8")
+    assert "My own words" not in copy.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("home", ["lab"], indirect=True)
+def test_the_launcher_shows_the_lessons(home, server) -> None:
+    card = home.get_by_role("button", name="Train, evaluate, predict 60 minutes • train, evaluate")
+    expect(card).to_be_visible(timeout=30_000)
+    card.scroll_into_view_if_needed()
+    home.screenshot(path=PICTURES / "lab_launcher.png")
+    card.focus()
+    home.keyboard.press("Enter")
+    expect(home.locator(".jp-Notebook")).to_contain_text("You have data.", timeout=60_000)
+    assert (server.folder / "lessons/01_train_evaluate_predict.ipynb").exists()

@@ -1,0 +1,2 @@
+// Modules are numbered in their order: a build gives the same in every folder.
+module.exports = { optimization: { moduleIds: "natural" } };

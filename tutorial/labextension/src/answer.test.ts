@@ -1,0 +1,57 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TranslationBundle } from "@jupyterlab/translation";
+import { question, Refusal, unrolledIn } from "./answer.js";
+
+/** English, with the values put in: the real translator needs a bundler. */
+const trans = {
+  __: (text: string, ...values: string[]) =>
+    text.replace(/%(\d)/g, (_, at) => values[at - 1] ?? ""),
+} as unknown as TranslationBundle;
+
+/** The part of a kernel's reply that counts. */
+function reply(answer: object): Parameters<typeof unrolledIn>[0] {
+  const content = { status: "ok", execution_count: 0, user_expressions: { answer } };
+  return content as unknown as Parameters<typeof unrolledIn>[0];
+}
+
+function json(data: object): Parameters<typeof unrolledIn>[0] {
+  return reply({ status: "ok", data: { "application/json": data }, metadata: {} });
+}
+
+test("a question holds the cell as a Python string", () => {
+  const asked = question('print("a\\n")\n\t# Größe 🙂');
+  assert.ok(asked.includes(String.raw`.Answer("print(\"a\\n\")\n\t# Größe 🙂", globals())`));
+  assert.ok(!asked.includes("\n"));
+});
+
+test("an answer holds the unrolled cell", () => {
+  const unrolled = { source: "loop", pairs: [{ before: "fit", after: "loop" }] };
+  assert.deepEqual(unrolledIn(json(unrolled), trans), unrolled);
+});
+
+test("an answer may say why there is nothing to unroll", () => {
+  assert.throws(
+    () => unrolledIn(json({ error: "there is no call." }), trans),
+    new Refusal("This cell cannot be unrolled: there is no call."),
+  );
+});
+
+test("a kernel without the library is told from one in which something failed", () => {
+  const error = (ename: string, evalue: string) => () =>
+    unrolledIn(reply({ status: "error", ename, evalue, traceback: [] }), trans);
+  assert.throws(
+    error("ModuleNotFoundError", "No module named 'tutorial'"),
+    /Install torch-tutorial/,
+  );
+  assert.throws(
+    error("ModuleNotFoundError", "No module named 'libcst'"),
+    /ModuleNotFoundError: No/,
+  );
+  assert.throws(error("ValueError", "so"), /could not unroll this cell: ValueError: so/);
+});
+
+test("a kernel that was stopped has not answered", () => {
+  const aborted = { status: "aborted" } as unknown as Parameters<typeof unrolledIn>[0];
+  assert.throws(() => unrolledIn(aborted, trans), Refusal);
+});

@@ -1,0 +1,105 @@
+/** Lessons: cards in JupyterLab's launcher, and a dialog in both applications. */
+
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/application";
+import { ICommandPalette, Notification } from "@jupyterlab/apputils";
+import { PathExt } from "@jupyterlab/coreutils";
+import { ILauncher } from "@jupyterlab/launcher";
+import { ServerConnection } from "@jupyterlab/services";
+import { ISettingRegistry } from "@jupyterlab/settingregistry";
+import { ITranslator, nullTranslator } from "@jupyterlab/translation";
+import { Refusal } from "./answer.js";
+import { explaining, READING } from "./command.js";
+import { lessonIcon } from "./icons.js";
+import { chooseLesson } from "./lessonsDialog.js";
+import { freshNotebook, lessonList, type Lesson } from "./lessonsServer.js";
+import { makeCopy, setAside } from "./workingCopy.js";
+
+const ID = "torch-tutorial:lessons";
+
+const plugin: JupyterFrontEndPlugin<void> = {
+  id: ID,
+  description: "Opens the lessons, each in a working copy in the user's folder.",
+  autoStart: true,
+  requires: [ISettingRegistry],
+  optional: [ILauncher, ICommandPalette, ITranslator],
+  activate: async (
+    app: JupyterFrontEnd,
+    registry: ISettingRegistry,
+    launcher: ILauncher | null,
+    palette: ICommandPalette | null,
+    translator: ITranslator | null,
+  ) => {
+    const { commands, serviceManager } = app;
+    const { contents, serverSettings } = serviceManager;
+    const trans = (translator ?? nullTranslator).load("torch_tutorial");
+    const category = trans.__("Lessons");
+    const settings = await registry.load(ID);
+
+    commands.addCommand("tutorial:lessons", {
+      label: trans.__("Lessons…"),
+      caption: trans.__("Choose a lesson, to open it or to start it over"),
+      icon: lessonIcon,
+      // A button in the file browser is for where there is no launcher.
+      isVisible: (args) => !args["noLauncher"] || launcher === null,
+      execute: () =>
+        explaining(async () => {
+          const choice = await chooseLesson(await lessons(), trans);
+          if (choice) {
+            await open(choice.name, choice.startOver);
+          }
+        }),
+    });
+    palette?.addItem({ command: "tutorial:lessons", category });
+
+    commands.addCommand("tutorial:open-lesson", {
+      label: (args) => card(args as unknown as Lesson),
+      caption: trans.__("Open your working copy of this lesson"),
+      icon: lessonIcon,
+      execute: (args) => explaining(() => open(args["name"] as string, false)),
+    });
+    if (launcher && settings.get("launcher").composite) {
+      void addCards(launcher);
+    }
+
+    async function addCards(launcher: ILauncher): Promise<void> {
+      for (const [rank, lesson] of (await lessonList(serverSettings)).entries()) {
+        launcher.add({ command: "tutorial:open-lesson", args: { ...lesson }, category, rank });
+      }
+    }
+
+    /** What stands on a lesson's card. */
+    function card({ title, minutes, goals }: Lesson): string {
+      const time = trans._n("%1 minute", "%1 minutes", minutes);
+      return [title, time, ...goals.map((goal) => `• ${goal}`)].join("\n");
+    }
+
+    async function lessons(): Promise<Lesson[]> {
+      try {
+        return await lessonList(serverSettings);
+      } catch (error) {
+        if (error instanceof ServerConnection.ResponseError) {
+          throw new Refusal(
+            trans.__(
+              "The Jupyter server does not have the lessons. Install torch-tutorial where the server " +
+                "runs, and start it again.",
+            ),
+          );
+        }
+        throw error;
+      }
+    }
+
+    /** Open a lesson's working copy; to start over, the old one is set aside first. */
+    async function open(name: string, startOver: boolean): Promise<void> {
+      const path = PathExt.join(settings.get("folder").composite as string, `${name}.ipynb`);
+      const old = startOver ? await setAside(contents, path) : undefined;
+      if (old !== undefined) {
+        Notification.info(trans.__("Your old copy is now %1.", old), { autoClose: READING });
+      }
+      await makeCopy(contents, path, () => freshNotebook(serverSettings, name));
+      await commands.execute("docmanager:open", { path });
+    }
+  },
+};
+
+export default plugin;

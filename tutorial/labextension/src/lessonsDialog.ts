@@ -1,0 +1,61 @@
+/** The lessons in a dialog: what each is about; one is chosen, to be opened or started over. */
+
+import { Dialog, showDialog } from "@jupyterlab/apputils";
+import type { TranslationBundle } from "@jupyterlab/translation";
+import { Widget } from "@lumino/widgets";
+import { element } from "./dom.js";
+import type { Lesson } from "./lessonsServer.js";
+
+/** What the user wants, and of which lesson; nothing, if the dialog was closed. */
+export async function chooseLesson(
+  lessons: Lesson[],
+  trans: TranslationBundle,
+): Promise<{ name: string; startOver: boolean } | undefined> {
+  const startOver = trans.__("Start over");
+  const { button, value } = await showDialog({
+    title: trans.__("Lessons"),
+    body: new LessonChoice(lessons, trans),
+    buttons: [
+      Dialog.cancelButton(),
+      Dialog.createButton({
+        label: startOver,
+        caption: trans.__("Open a fresh copy; the old one is kept under another name"),
+      }),
+      Dialog.okButton({ label: trans.__("Open") }),
+    ],
+    focusNodeSelector: "input:checked",
+  });
+  return button.accept && value
+    ? { name: value, startOver: button.label === startOver }
+    : undefined;
+}
+
+/** Radio buttons: arrow keys move between the lessons. */
+class LessonChoice extends Widget implements Dialog.IBodyWidget {
+  constructor(lessons: Lesson[], trans: TranslationBundle) {
+    super();
+    this.addClass("tutorial-LessonChoice");
+    this.node.setAttribute("role", "radiogroup");
+    this.node.setAttribute("aria-label", trans.__("Lessons, and what you can do after each"));
+    this.node.append(...lessons.map((lesson) => choice(lesson, trans)));
+    this.node.querySelector("input")?.setAttribute("checked", "");
+  }
+
+  /** The name of the chosen lesson. */
+  getValue(): string {
+    return this.node.querySelector<HTMLInputElement>("input:checked")?.value ?? "";
+  }
+}
+
+function choice({ name, title, minutes, goals }: Lesson, trans: TranslationBundle): HTMLElement {
+  const about = `tutorial-goals-${name}`;
+  return element(
+    "label",
+    {},
+    element("input", { type: "radio", name: "lesson", value: name, "aria-describedby": about }),
+    element("b", {}, title),
+    " ",
+    element("span", {}, trans._n("%1 minute", "%1 minutes", minutes)),
+    element("ul", { id: about }, ...goals.map((goal) => element("li", {}, goal))),
+  );
+}

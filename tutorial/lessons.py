@@ -1,0 +1,88 @@
+"""The lessons: what each is called, how long it takes, what one can do after it; a fresh copy.
+
+All of it is read from the notebooks themselves.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PACKED = Path(__file__).parent / "notebooks"  # in an installed package
+CHECKOUT = Path(__file__).parent.parent / "notebooks"  # beside the library's source
+
+TITLE = re.compile(r"# (.+)")
+MINUTES = re.compile(r"takes about (\d+) minutes")
+GOALS = re.compile(r"\*\*After this lesson you can\*\*\n\n(- .+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson, as its notebook's first cell tells of it.
+
+    Attributes:
+        path: the notebook.
+        title: its first heading.
+        minutes: about how long it takes.
+        goals: what you can do after it.
+    """
+
+    path: Path
+    title: str
+    minutes: int
+    goals: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The notebook's name, without its ending."""
+        return self.path.stem
+
+    def fresh(self) -> dict[str, Any]:
+        """The notebook to work in: nothing in it has been run yet."""
+        notebook = read(self.path)
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell |= {"outputs": [], "execution_count": None}
+        return notebook
+
+
+def lessons(folder: Path | None = None) -> list[Lesson]:
+    """The lessons in their order.
+
+    Args:
+        folder: where the notebooks are; None stands for those that come with the library.
+
+    Returns:
+        A Lesson for each notebook.
+
+    Raises:
+        ValueError: a notebook's first cell does not tell what a Lesson holds.
+
+    Example:
+        >>> [lesson.title for lesson in lessons()]
+        ['Train, evaluate, predict', ...]
+    """
+    folder = folder or (PACKED if PACKED.exists() else CHECKOUT)
+    return [described(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
+
+
+def described(path: Path) -> Lesson:
+    """What a notebook's first cell says of it."""
+    cell = "".join(read(path)["cells"][0]["source"])
+    title, minutes, goals = TITLE.match(cell), MINUTES.search(cell), GOALS.search(cell)
+    if not (title and minutes and goals):
+        raise ValueError(
+            f"{path.name}: the first cell must have a heading, a sentence such as 'The lesson "
+            "takes about 60 minutes.', and a list under '**After this lesson you can**'. "
+            f"It is:\n{cell}"
+        )
+    items = (" ".join(item.split()) for item in goals[1].removeprefix("- ").split("\n- "))
+    plain = (re.sub(r"[`*]", "", item).rstrip(";.") for item in items)
+    return Lesson(path, title[1], int(minutes[1]), tuple(plain))
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A notebook's JSON."""
+    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return notebook
