@@ -172,6 +172,7 @@ def test_too_large_a_file_and_too_much_memory_are_errors_in_the_cell(
     "code",
     [
         "import socket\nsocket.create_connection(('127.0.0.1', {port}), 2)",
+        "import os\nassert os.listdir('/run')",
         "open({folder!r} + '/new', 'w')",
         "open('/proc/sys/kernel/core_pattern', 'a')",
         "import os\nos.mkdir('new')\nassert os.system('mount -o remount,rw,bind /') == 0",
@@ -180,7 +181,17 @@ def test_too_large_a_file_and_too_much_memory_are_errors_in_the_cell(
         "import os\nos.kill({pid}, 0)",
         "import os\nassert [n for n in os.listdir('/dev') if 'da' in n or n in ('mem', 'kvm')]",
     ],
-    ids=["network", "files", "kernel", "remount", "proc", "proc again", "processes", "devices"],
+    ids=[
+        "network",
+        "sockets",
+        "files",
+        "kernel",
+        "remount",
+        "proc",
+        "proc again",
+        "processes",
+        "devices",
+    ],
 )
 def test_what_is_shut_in_reaches_nothing_outside(tmp_path: Path, lessons: Path, code: str) -> None:
     import socket
@@ -220,8 +231,8 @@ def test_the_secrets_of_the_environment_stay_outside(
 def test_points_cannot_be_written_into_the_pipe_by_guessing(tmp_path: Path, lessons: Path) -> None:
     line = '{"secret": "", "name": "a", "passed": true, "message": ""}'
     code = f"import os\nfor fd in range(3, 30):\n    try: os.write(fd, b'''{line}\\n''')\n"
-    code += "    except OSError: pass"
-    hand_in(tmp_path / "in", "ada", code)
+    code += "    except OSError: pass\nb = 2"
+    hand_in(tmp_path / "in", "ada", "a = 0", code)  # a has failed when this runs
     [result] = grade(tmp_path / "in", lessons, QUICK, isolated=False)
     assert [score.points for score in result.scores] == [0, 2]
 
