@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tutorial.grading.grade import Result, can_isolate, grade
-from tutorial.grading.processes import running
-from tutorial.grading.sandbox import GB, MB, Limits
+from tutorial.grading.processes import PROC, Family, running
+from tutorial.grading.sandbox import GB, MB, Limits, _too_much
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs Linux or macOS")
 SHIELDED = can_isolate(Limits())
@@ -89,7 +89,7 @@ def graded_with_neighbours(
             "import os, sys\nos.close(1)\nos.close(2)\nwhile True: pass",
             "it took longer than 6 seconds",
         ),
-        ("import os\nwhile True:\n    os.fork()", "processes"),
+        ("import os\nwhile True:\n    os.fork()", ""),  # which limit it meets first is chance
         (
             "import os, time\nfor _ in range(9):\n"
             "    if not os.fork():\n        a = bytearray(200_000_000)\n        time.sleep(60)\n"
@@ -111,6 +111,16 @@ def test_a_bad_end_costs_only_its_own_points(
         assert result.points == 0
         assert remark in result.remark
     assert result.scores[0].message
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="needs Linux")
+def test_each_limit_has_its_own_reason() -> None:
+    family = Family(os.getpid())
+    family.look()
+    assert "more than 0 processes" in _too_much(family, 0, Limits(processes=0))
+    assert "more than 0.001 GB of memory" in _too_much(family, 0, Limits(memory=MB))
+    assert "longer than 2 seconds" in _too_much(family, 3, Limits(seconds=2))
+    assert _too_much(family, 0, Limits(memory=100 * GB)) == ""
 
 
 @pytest.mark.parametrize("isolated", MODES)
