@@ -776,7 +776,7 @@ print(f"{loaded_logits.numel():,} logits: equal")
 # | `history` | what `fit` returns |
 # | `program` | what `unroll` returns |
 #
-# ### Exercises
+# ### To think about
 #
 # 1. Train the network of Part 1 with `batch_size=1024`, from the same seed. How many steps has an
 #    epoch now? Is the accuracy after 5 epochs higher or lower? Why?
@@ -788,3 +788,130 @@ print(f"{loaded_logits.numel():,} logits: equal")
 #    new? Say in one sentence what each option does.
 # 5. Rebuild `FaceNet` on the 400 features of `LeNet(num_classes=0)`. Is it better than the one on
 #    the ten scores, after one epoch from the same seed?
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it: `tl.check` tells at once what is right. If
+# something is not, it says where it first goes wrong. Change your code and run both cells again, as
+# often as you like.
+#
+# The exercises need none of the cells above. You can restart the kernel and begin here.
+
+# %% tags=["exercises"]
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Subset
+from torchvision.transforms import Normalize
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+tl.set_device("cpu")
+
+# %% [markdown]
+# ### Exercise 1: count the steps
+#
+# How many steps has a training? It depends on the number of samples, on the batch size, and on the
+# number of epochs. A last batch may be short; it is a step like any other.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "number_of_steps_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def number_of_steps(samples, batch_size, epochs):
+    ### BEGIN SOLUTION
+    full, rest = divmod(samples, batch_size)
+    return epochs * (full + (rest > 0))
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "number_of_steps", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("number_of_steps", number_of_steps).require()
+assert number_of_steps(7, 10, 3) == 3
+assert number_of_steps(60_000, 1, 1) == 60_000
+### END HIDDEN TESTS
+tl.check("number_of_steps", number_of_steps)
+
+# %% [markdown]
+# ### Exercise 2: train for one epoch
+#
+# Write the loop that trains a network for one epoch, and return the mean loss over the samples, as
+# a plain number.
+#
+# The network may come in evaluation mode. Nobody shuffles for you, or has to: take the batches as
+# `train_loader` gives them.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "train_one_epoch_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def train_one_epoch(network, loss_fn, optimizer, train_loader):
+    ### BEGIN SOLUTION
+    network.train()
+    loss_sum, samples = 0.0, 0
+    for x, y in train_loader:
+        y_hat = network(x)
+        loss = loss_fn(y_hat, y)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        loss_sum += loss.item() * len(x)
+        samples += len(x)
+    return loss_sum / samples
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "train_one_epoch", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("train_one_epoch", train_one_epoch).require()
+digits = Subset(tl.datasets.MNIST("train", Normalize([127.5], [127.5])), range(1000))
+results = []
+for _ in range(2):
+    tl.seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
+    results.append((network, torch.optim.SGD(network.parameters(), lr=0.1)))
+(mine, my_optimizer), (theirs, their_optimizer) = results
+my_loss = train_one_epoch(
+    mine, nn.CrossEntropyLoss(), my_optimizer, DataLoader(digits, batch_size=64)
+)
+model = tl.Model(theirs)
+model.prepare(their_optimizer, nn.CrossEntropyLoss())
+history = model.fit(DataLoader(digits, batch_size=64), verbose=0)
+assert abs(my_loss - history.rows[0]["loss"]) < 1e-4
+### END HIDDEN TESTS
+tl.check("train_one_epoch", train_one_epoch)
+
+# %% [markdown]
+# ### Exercise 3: evaluate
+#
+# Write the loop that measures a network, and return `{"loss": ..., "acc": ...}`: the mean loss over
+# all samples, and the share of correct answers, from 0 to 1. Both are plain numbers.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "evaluate_by_hand_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def evaluate_by_hand(network, loss_fn, eval_loader):
+    ### BEGIN SOLUTION
+    network.eval()
+    loss_sum, correct, samples = 0.0, 0, 0
+    with torch.no_grad():
+        for x, y in eval_loader:
+            y_hat = network(x)
+            loss_sum += loss_fn(y_hat, y).item() * len(x)
+            correct += (y_hat.argmax(dim=1) == y).sum().item()
+            samples += len(x)
+    return {"loss": loss_sum / samples, "acc": correct / samples}
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "evaluate_by_hand", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("evaluate_by_hand", evaluate_by_hand).require()
+tl.seed(0)
+digits = Subset(tl.datasets.MNIST("test", Normalize([127.5], [127.5])), range(1000))
+network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(784, 10))
+mine = evaluate_by_hand(network, nn.CrossEntropyLoss(), DataLoader(digits, batch_size=64))
+model = tl.Model(network)
+model.prepare(loss=nn.CrossEntropyLoss(), metrics=tl.metrics.Accuracy())
+theirs = model.evaluate(digits, verbose=0)
+assert all(abs(mine[name] - theirs[name]) < 1e-4 for name in ("loss", "acc"))
+### END HIDDEN TESTS
+tl.check("evaluate_by_hand", evaluate_by_hand)

@@ -684,7 +684,7 @@ folder.cleanup()
 # | `CSVLogger`, `TensorBoard` | keep a log, as a table or as curves |
 # | `ProgressBar` | shows how far it is, in place of `verbose` and `log_freq` |
 #
-# ### Exercises
+# ### To think about
 #
 # 1. Train with `EarlyStopping(monitor="acc", patience=3)` instead. Which epoch is the best now? Is
 #    the evaluation loss of that network lower or higher? Why?
@@ -699,3 +699,112 @@ folder.cleanup()
 #    missing? (Think of the schedule.)
 # 6. Give `PowerCut` an attribute `steps` that counts all steps, and print it at the end. After a
 #    resume the count is wrong. Repair it with `kept`.
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it. The exercises need none of the cells above.
+
+# %% tags=["exercises"]
+import torch
+from torch import nn
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+tl.set_device("cpu")
+
+# %% [markdown]
+# ### Exercise 1: when to stop
+#
+# Early stopping looks at the evaluation loss of each epoch. An epoch is *bad* if its loss is not
+# lower than the best one so far. After `patience` bad epochs in a row, the training ends.
+#
+# Write a function that gets all losses that there would be, and `patience`. It returns two numbers,
+# counted from 1: the best epoch, and the last one that is trained. If the training is never
+# stopped, the last one is the last of the list.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "when_to_stop_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def when_to_stop(losses, patience):
+    ### BEGIN SOLUTION
+    best, bad = 0, 0
+    for epoch in range(1, len(losses)):
+        if losses[epoch] < losses[best]:
+            best, bad = epoch, 0
+        else:
+            bad += 1
+        if bad == patience:
+            return best + 1, epoch + 1
+    return best + 1, len(losses)
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "when_to_stop", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("when_to_stop", when_to_stop).require()
+assert tuple(when_to_stop([1.0], 1)) == (1, 1)
+assert tuple(when_to_stop([3.0, 2.0, 2.5, 1.0, 1.5, 1.2, 1.1, 0.5], 3)) == (4, 7)
+### END HIDDEN TESTS
+tl.check("when_to_stop", when_to_stop)
+
+# %% [markdown]
+# ### Exercise 2: a callback
+#
+# Write a callback that halves the learning rate after each epoch. An optimizer may have several
+# groups of weights; halve the rate of each.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "halve_rate_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class HalveRate(tl.callbacks.Callback):
+    ### BEGIN SOLUTION
+    def on_epoch_end(self, epoch, logs=None):
+        for group in self.model.optimizer.param_groups:
+            group["lr"] /= 2
+
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "halve_rate", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("halve_rate", HalveRate).require()
+model = tl.Model(nn.Linear(2, 2))
+model.prepare(torch.optim.Adam(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+batches = [(torch.eye(2), torch.tensor([0, 1]))]
+model.fit(batches, epochs=4, callbacks=HalveRate(), verbose=0)
+assert abs(model.optimizer.param_groups[0]["lr"] - 0.1 / 2**4) < 1e-9
+### END HIDDEN TESTS
+tl.check("halve_rate", HalveRate)
+
+# %% [markdown]
+# ### Exercise 3: a checkpoint
+#
+# Write a class with two methods. `save` writes a training to a file. `load` brings it back, into a
+# network and an optimizer that were made anew: then the training goes on as if there had been no
+# break.
+#
+# Put nothing into the file but names and numbers, so that `weights_only=True` can read it.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "checkpoint_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class Checkpoint:
+    def save(self, path, network, optimizer):
+        ### BEGIN SOLUTION
+        saved = {"network": network.state_dict(), "optimizer": optimizer.state_dict()}
+        torch.save(saved, path)
+        ### END SOLUTION
+
+    def load(self, path, network, optimizer):
+        ### BEGIN SOLUTION
+        saved = torch.load(path, weights_only=True)
+        network.load_state_dict(saved["network"])
+        optimizer.load_state_dict(saved["optimizer"])
+        ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "checkpoint", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("checkpoint", Checkpoint).require()
+### END HIDDEN TESTS
+tl.check("checkpoint", Checkpoint)

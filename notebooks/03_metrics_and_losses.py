@@ -761,18 +761,121 @@ refused(precision.compute)
 # | Do positives score above negatives? | `Auc` |
 # | Anything else | a class of your own, or one from torchmetrics |
 #
-# ### Exercises
+# ### To think about
 #
 # 1. Write a metric `Doubt`: the share of images whose best probability is below 0.5. Are more of
 #    these images answered wrongly than of the others?
-# 2. The *F1 score* is 2 · precision · recall / (precision + recall). Write it as a metric, with
-#    three counts. Why is it wrong to compute F1 for each batch and take the mean?
-# 3. Train the weighted network with the weights 1, 3, 30 and 100 for an 8. Draw recall over
+# 2. Train the weighted network with the weights 1, 3, 30 and 100 for an 8. Draw recall over
 #    precision, a point for each. Draw the curve of thresholds of the plain network into the same
 #    picture. Do the points lie on the curve?
-# 4. Build the two-class network with one output: `new_network(1)`, labels of shape `(N, 1)`,
+# 3. Build the two-class network with one output: `new_network(1)`, labels of shape `(N, 1)`,
 #    `BCEWithLogitsLoss(pos_weight=...)`. What must `OfLogits` do now instead of `softmax`?
-# 5. Give the two heads different losses: `brier` for the digit, cross-entropy for odd or even. Does
+# 4. Give the two heads different losses: `brier` for the digit, cross-entropy for odd or even. Does
 #    the network become better at one of the two tasks if it is trained on both?
-# 6. In `brier`, return the sum instead of the mean. Which numbers change, and which stay? Look at
+# 5. In `brier`, return the sum instead of the mean. Which numbers change, and which stay? Look at
 #    the reported loss, the accuracy, and the length of the gradient (lesson 1, Part 3).
+
+# %% [markdown]
+# ## Exercises
+#
+# Write your code where it says `YOUR CODE HERE`, and take away the line `raise
+# NotImplementedError()`. Then run the cell below it. The exercises need none of the cells above.
+
+# %% tags=["exercises"]
+import torch
+from torch.nn import functional as F
+
+import tutorial as tl
+
+torch.set_num_threads(1)
+
+# %% [markdown]
+# ### Exercise 1: the F1 score
+#
+# The *F1 score* is 2 · precision · recall / (precision + recall). Write it as a metric.
+#
+# `update` gets two tensors of the same length: the answers and the labels of a batch, each 0 or 1.
+# The result must not depend on how the samples are put into batches. If nothing is positive and
+# nothing is taken for it, the score is 0.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "f1_score_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class F1:
+    def reset(self):
+        ### BEGIN SOLUTION
+        self.found, self.called, self.positive = 0, 0, 0
+        ### END SOLUTION
+
+    def update(self, predicted, truth):
+        ### BEGIN SOLUTION
+        self.found += ((predicted == 1) & (truth == 1)).sum().item()
+        self.called += (predicted == 1).sum().item()
+        self.positive += (truth == 1).sum().item()
+        ### END SOLUTION
+
+    def compute(self):
+        ### BEGIN SOLUTION
+        total = self.called + self.positive
+        return 2 * self.found / total if total else 0.0
+        ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "f1_score", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("f1_score", F1).require()
+metric = F1()
+metric.reset()
+metric.update(torch.tensor([1, 1, 0]), torch.tensor([1, 0, 0]))
+assert abs(metric.compute() - 2 / 3) < 1e-6
+### END HIDDEN TESTS
+tl.check("f1_score", F1)
+
+# %% [markdown]
+# ### Exercise 2: cross-entropy
+#
+# Write the cross-entropy yourself, without `F.cross_entropy` or `nn.CrossEntropyLoss`. `y_hat` has
+# the logits, (B, C); `y` has the classes, (B,). Return the mean over the batch. It must also work
+# for logits of a thousand.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "cross_entropy_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def cross_entropy(y_hat, y):
+    ### BEGIN SOLUTION
+    log_probabilities = F.log_softmax(y_hat, dim=1)  # (B, C)
+    return -log_probabilities[range(len(y)), y].mean()
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "cross_entropy", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("cross_entropy", cross_entropy).require()
+y_hat, y = torch.tensor([[0.0, 0.0]]), torch.tensor([1])
+assert torch.allclose(cross_entropy(y_hat, y), torch.tensor(2.0).log())
+### END HIDDEN TESTS
+tl.check("cross_entropy", cross_entropy)
+
+# %% [markdown]
+# ### Exercise 3: a threshold
+#
+# An image is called positive if its probability is at least the threshold. Find the highest
+# threshold at which the recall is at least `recall`. Only the probabilities themselves come into
+# question as thresholds.
+
+
+# %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "highest_threshold_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def highest_threshold(probabilities, truth, recall):
+    ### BEGIN SOLUTION
+    def found(threshold):
+        return (probabilities[truth == 1] >= threshold).float().mean()
+
+    return max(threshold for threshold in probabilities.tolist() if found(threshold) >= recall)
+    ### END SOLUTION
+
+
+# %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "highest_threshold", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+### BEGIN HIDDEN TESTS
+tl.check("highest_threshold", highest_threshold).require()
+probabilities, truth = torch.tensor([0.2, 0.9, 0.6, 0.4]), torch.tensor([1, 0, 1, 0])
+assert abs(highest_threshold(probabilities, truth, 0.5) - 0.6) < 1e-6
+### END HIDDEN TESTS
+tl.check("highest_threshold", highest_threshold)

@@ -26,7 +26,7 @@ def saved_outputs(notebook: Notebook, cell: int) -> list[dict]:
 
 def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
     notebook = open_notebook(
-        "history = model.fit(some, some, epochs=20, batch_size=20)",
+        "history = model.fit(some, some, epochs=40, batch_size=20)",
         "model.evaluate(test_data); model.predict(test_data);",
     )
     notebook.run()
@@ -38,23 +38,23 @@ def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
     )
     plot = fit.locator(".tutorial-plot")
     assert int(plot.get_attribute("data-points")) >= 20
-    assert re.search(r"epoch \d+/20, .*step \d+/100: loss \d\.\d+, acc", fit.inner_text())
+    assert re.search(r"epoch \d+/40, .*step \d+/100: loss \d\.\d+, acc", fit.inner_text())
     assert re.search(r"steps/s, \d+:\d\d left", fit.inner_text())
     expect(fit.get_by_role("status")).to_contain_text("eval_acc")
     assert fit.get_by_role("img", name=re.compile("acc up to epoch")).count() == 1
     notebook.picture("fit_runs")
 
-    expect(fit).to_contain_text("epoch 20/20: loss", timeout=120_000)
+    expect(fit).to_contain_text("epoch 40/40: loss", timeout=120_000)
     expect(notebook.output(2)).to_contain_text("predict: 157 batches", timeout=60_000)
     expect(fit).not_to_contain_text("left")
     bar = fit.get_by_role("progressbar")
-    assert bar.get_attribute("value") == bar.get_attribute("max") == "2000"
-    image = fit.get_by_role("img", name=re.compile("acc up to epoch 20: train from"))
+    assert bar.get_attribute("value") == bar.get_attribute("max") == "4000"
+    image = fit.get_by_role("img", name=re.compile("acc up to epoch 40: train from"))
     assert image.evaluate("image => image.complete && image.naturalWidth > 0")
     last = fit.locator(".tutorial-panel").nth(1).locator("i").last
     last.hover()  # and read the values
     tip = last.evaluate("band => getComputedStyle(band, '::after').content")
-    assert re.fullmatch(r'"epoch 20: train [\d.]+, eval [\d.]+"', tip)
+    assert re.fullmatch(r'"epoch 40: train [\d.]+, eval [\d.]+"', tip)
     notebook.picture("fit_done")
 
 
@@ -84,8 +84,7 @@ def test_the_stop_button_stops_the_bar_and_the_next_fit_goes_on(open_notebook) -
     )
     notebook.run()
     fit = notebook.output(1)
-    expect(fit).to_contain_text("epoch 2/1000000", timeout=60_000)
-    notebook.page.wait_for_timeout(2000)  # a click is lost while the toolbar is drawn anew
+    expect(fit).to_contain_text(re.compile(r"epoch \d+/1000000, .*step"), timeout=60_000)
     notebook.page.get_by_role("button", name=re.compile("Interrupt")).first.click()
     expect(fit).to_contain_text("stopped", timeout=20_000)
     notebook.picture("stopped")

@@ -55,10 +55,14 @@ def test_a_first_cell_that_says_too_little_is_named(tmp_path, lost: str) -> None
         lessons(tmp_path)
 
 
-def test_a_fresh_copy_has_all_cells_and_no_output() -> None:
+def test_a_fresh_copy_has_all_cells_but_no_output_and_no_solution() -> None:
     for lesson in lessons():
         fresh, seen = lesson.fresh(), json.loads(lesson.path.read_text(encoding="utf-8"))
-        assert [c["source"] for c in fresh["cells"]] == [c["source"] for c in seen["cells"]]
+        pairs = zip(fresh["cells"], seen["cells"], strict=True)
+        open_cells = [a for a, b in pairs if "".join(a["source"]) != "".join(b["source"])]
+        assert len(open_cells) >= 3  # an exercise each
+        assert all(cell["metadata"]["nbgrader"] for cell in open_cells)
+        assert "### BEGIN" not in json.dumps(fresh)
         assert any(cell.get("outputs") for cell in seen["cells"])
         assert not any(c.get("outputs") or c.get("execution_count") for c in fresh["cells"])
         nbformat.validate(nbformat.from_dict(fresh))

@@ -87,6 +87,12 @@ def test_run_runs_the_cell_and_says_that_both_are_equal(magics) -> None:
     )
 
 
+def test_an_answer_is_checked(magics) -> None:
+    steps = "lambda samples, batch_size, epochs: samples // batch_size"
+    [forms] = magics.run(f"%tl_check number_of_steps {steps}")[0]
+    assert "Is the short last batch forgotten?" in forms["text/plain"]
+
+
 def test_diff_shows_both(magics) -> None:
     [forms] = magics.run("%%unroll --diff\nclf.evaluate(digits)\n")[0]
     assert 'role="row"' in forms["text/html"]
@@ -118,7 +124,8 @@ def test_one_line(magics) -> None:
             "%unroll --run clf.fit(digits, save_dir='x')",
             "%unroll: line 1: the cell would be run twice",
         ),
-        ("%tl_check 3", "%tl_check is reserved for the exercises of the lessons"),
+        ("%tl_check 3", "%tl_check: give the name of an exercise and your answer"),
+        ("%tl_check no_such_exercise 3", "%tl_check: "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_without_a_traceback(magics, cell, message) -> None:

@@ -491,7 +491,7 @@ def test_a_checkpoint_of_another_network_is_passed_over(run, broken_off, tmp_pat
     [message] = resumed.pop("warned")
     assert not difference(run.straight(), resumed)
     assert "'2.pt'" in message
-    assert "has shape (9, 4) in the file, (8, 4) in the network" in message
+    assert "has shape (9, 4) in the file, shape (8, 4) in the network" in message
 
 
 def test_files_that_are_no_checkpoints_are_left_alone(run, broken_off) -> None:

@@ -34,6 +34,9 @@ Read the library in this order; each file has one job.
     models.py      LeNet
     cell/          a notebook's cell with its calls unrolled, and the proof that both do the same
     magics.py      %load_ext tutorial
+    exercises/     check: what of an answer is right, and where it first goes wrong
+    grading/       lessons without solutions, and points for what students hand in
+    cli.py         the command `tutorial`
     lessons.py     the lessons, as their notebooks tell of them
     server.py      the lessons for JupyterLab and Notebook 7
     labextension/  their buttons, launcher and panels, in TypeScript
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from tutorial import models as models
     from tutorial.device import get_device, seed, set_device
     from tutorial.display.figures import plot, show
+    from tutorial.exercises import check
     from tutorial.history import History
     from tutorial.inputs import InputSpec
     from tutorial.mistakes import confusion
@@ -67,6 +71,7 @@ __all__ = [
     "Model",
     "Program",
     "callbacks",
+    "check",
     "confusion",
     "datasets",
     "get_device",
@@ -88,6 +93,7 @@ _HOMES = {
     "Model": "model",
     "Program": "program",
     "callbacks": "callbacks",
+    "check": "exercises",
     "confusion": "mistakes",
     "datasets": "data",
     "get_device": "device",

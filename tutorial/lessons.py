@@ -3,14 +3,11 @@
 All of it is read from the notebooks themselves.
 """
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-PACKED = Path(__file__).parent / "notebooks"  # in an installed package
-CHECKOUT = Path(__file__).parent.parent / "notebooks"  # beside the library's source
+from tutorial.grading.lessons import Notebook, find_lessons, for_students, read, source_of
 
 TITLE = re.compile(r"# (.+)")
 MINUTES = re.compile(r"takes about (\d+) minutes")
@@ -38,13 +35,9 @@ class Lesson:
         """The notebook's name, without its ending."""
         return self.path.stem
 
-    def fresh(self) -> dict[str, Any]:
-        """The notebook to work in: nothing in it has been run yet."""
-        notebook = read(self.path)
-        for cell in notebook["cells"]:
-            if cell["cell_type"] == "code":
-                cell |= {"outputs": [], "execution_count": None}
-        return notebook
+    def fresh(self) -> Notebook:
+        """The notebook to work in: nothing in it has been run, and its exercises are open."""
+        return for_students(read(self.path))
 
 
 def lessons(folder: Path | None = None) -> list[Lesson]:
@@ -63,13 +56,12 @@ def lessons(folder: Path | None = None) -> list[Lesson]:
         >>> [lesson.title for lesson in lessons()]
         ['Train, evaluate, predict', ...]
     """
-    folder = folder or (PACKED if PACKED.exists() else CHECKOUT)
-    return [described(path) for path in sorted(folder.glob("[0-9]*.ipynb"))]
+    return [described(path) for path in find_lessons([], folder)]
 
 
 def described(path: Path) -> Lesson:
     """What a notebook's first cell says of it."""
-    cell = "".join(read(path)["cells"][0]["source"])
+    cell = source_of(read(path)["cells"][0])
     title, minutes, goals = TITLE.match(cell), MINUTES.search(cell), GOALS.search(cell)
     if not (title and minutes and goals):
         raise ValueError(
@@ -80,9 +72,3 @@ def described(path: Path) -> Lesson:
     items = (" ".join(item.split()) for item in goals[1].removeprefix("- ").split("\n- "))
     plain = (re.sub(r"[`*]", "", item).rstrip(";.") for item in items)
     return Lesson(path, title[1], int(minutes[1]), tuple(plain))
-
-
-def read(path: Path) -> dict[str, Any]:
-    """A notebook's JSON."""
-    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return notebook

@@ -75,11 +75,20 @@ class TutorialMagics(Magics):
 
     @line_magic
     def tl_check(self, line: str) -> None:
-        """Reserved for the exercises of the lessons."""
-        raise UsageError(
-            "%tl_check is reserved for the exercises of the lessons, which this version does not "
-            "have yet."
-        )
+        """Check the answer to an exercise, as in: %tl_check my_exercise my_answer."""
+        from tutorial.exercises import check
+
+        name, _, answer = line.strip().partition(" ")
+        if not answer.strip():
+            raise UsageError(
+                "%tl_check: give the name of an exercise and your answer, such as "
+                "%tl_check momentum_step my_step"
+            )
+        value = self.shell.ev(answer)
+        try:
+            display(check(name, value))
+        except ValueError as error:
+            raise UsageError(f"%tl_check: {error}") from None
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

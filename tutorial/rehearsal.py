@@ -181,7 +181,7 @@ def numbers_fit(name: str, losses: Any) -> None:
         )
     if not all(torch.isfinite(loss).all() for loss in listed):
         warnings.warn(
-            f"{name}: the loss of the first samples is {[float(loss) for loss in listed]}, not a "
+            f"{name}: the loss of the first samples is {[loss.item() for loss in listed]}, not a "
             "finite number. Look for nan, inf or a division by zero in the inputs and the loss.",
             stacklevel=2,
         )

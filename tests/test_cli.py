@@ -1,0 +1,145 @@
+"""The command `tutorial`, as a teacher types it."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tutorial.cli import main
+from tutorial.grading.grade import Result, Score
+from tutorial.grading.lessons import (
+    find_lessons,
+    graded,
+    parsed,
+    read,
+    source_of,
+    without_solutions,
+)
+from tutorial.grading.report import UNSHIELDED, as_csv, as_html
+
+LESSON = find_lessons(["1"])[0].name
+
+
+def test_help_names_the_commands() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "tutorial.cli", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "student" in said
+    assert "grade" in said
+
+
+# ---- student
+
+
+def test_students_get_the_lesson_without_solutions(tmp_path: Path) -> None:
+    assert main(["student", "1", "--to", str(tmp_path / "new" / "course")]) == 0
+    notebook = read(tmp_path / "new" / "course" / LESSON)
+    texts = [source_of(cell) for cell in notebook["cells"]]
+    assert not any("### BEGIN" in text or "### END" in text for text in texts)
+    assert sum(text.endswith("raise NotImplementedError()") for text in texts) == 3
+    assert texts[-1] == 'tl.check("evaluate_by_hand", evaluate_by_hand)'
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    assert list(graded(notebook)) == ["number_of_steps", "train_one_epoch", "evaluate_by_hand"]
+
+
+def test_a_students_work_is_never_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / LESSON).write_text("hours of work")
+    assert main(["student", "--to", str(tmp_path)]) == 1
+    assert (tmp_path / LESSON).read_text() == "hours of work"
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in find_lessons([])}
+    assert "is there already, and was left as it is" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["student", "99"], "There is no lesson '99'. There are: 01_train"),
+        (["grade", "nowhere"], "nowhere is no folder"),
+        (["grade", ".", "--seconds", "0"], "'0' is not a number of at least 1"),
+        (["grade", ".", "--jobs", "many"], "'many' is not a number of at least 1"),
+        (["grade", ".", "--memory", "inf"], "'inf' is not a number of at least 0.1"),
+        ([], "COMMAND"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(arguments)
+    except SystemExit as stopped:  # argparse
+        code = int(stopped.code or 0)
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_marks_that_do_not_fit_are_refused() -> None:
+    for source, said in (
+        ("### BEGIN SOLUTION\na = 1", "has no ### END SOLUTION"),
+        ("a = 1\n### END SOLUTION", "without ### BEGIN SOLUTION"),
+        ("### BEGIN SOLUTION\n### BEGIN SOLUTION", "stands twice"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            without_solutions(source)
+
+
+def test_what_is_no_notebook_is_refused() -> None:
+    for text, said in (
+        ("{}", "no list of cells"),
+        ('{"cells": [1]}', "one of its cells"),
+        ('{"cells": [{"source": 1}]}', "something else than text"),
+        ('{"cells": [{"source": [1]}]}', "something else than text"),
+        ("\xff", "decode"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            parsed(text.encode("latin-1"))
+
+
+# ---- grade
+
+
+def test_a_course_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handed_in, course = tmp_path / "handed in", tmp_path / "course"
+    main(["student", "1", "--to", str(course)])
+    notebook = read(course / LESSON)
+    for cell in notebook["cells"]:  # this student has done the first exercise
+        text = source_of(cell)
+        if text.startswith("def number_of_steps"):
+            cell["source"] = f"{text.partition('#')[0]}return -(-samples // batch_size) * epochs"
+    for student, text in (("ada", json.dumps(notebook)), ("bob", (course / LESSON).read_text())):
+        (handed_in / student).mkdir(parents=True)
+        (handed_in / student / LESSON).write_text(text)
+    assert main(["grade", str(handed_in), "--jobs", "2", "--to", str(tmp_path)]) == 0
+    rows = list(csv.DictReader((tmp_path / "grades.csv").read_text().splitlines()))
+    assert [(row["student"], row["points"], row["of"]) for row in rows] == [
+        ("ada", "1", "7"),
+        ("bob", "0", "7"),
+    ]
+    assert "there is no answer yet" in (tmp_path / "grades.html").read_text()
+    assert f"ada/{LESSON}: 1 of 7" in capsys.readouterr().out
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_the_page_shows_texts_as_texts_and_needs_no_other_file() -> None:
+    score = Score(EVIL, 0, 1, f"{EVIL} & more")
+    page = as_html([Result(EVIL, EVIL, EVIL, [score], output=EVIL, remark=EVIL)], isolated=True)
+    assert "<script" not in page
+    assert "src=" not in page and "href=" not in page and "url(" not in page
+    assert page.count("&lt;script&gt;") >= 6
+    assert UNSHIELDED not in page
+
+
+def test_the_page_says_when_nothing_was_shut_in() -> None:
+    assert "Time, memory and output were limited, but" in as_html([], isolated=False)
+
+
+def test_a_name_is_no_formula_in_a_spreadsheet() -> None:
+    text = as_csv([Result('=HYPERLINK("x")', "-1+2.ipynb")])
+    assert text.splitlines()[1] == '"\'=HYPERLINK(""x"")",\'-1+2.ipynb,,0,0,'
