@@ -24,6 +24,8 @@ Text. The lesson takes about 45 minutes.
 - use `fit` and *read* what
   it does;
 - stop.
+
+You should know lesson 1.
 """
 
 

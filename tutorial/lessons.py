@@ -11,7 +11,7 @@ from tutorial.grading.lessons import Notebook, find_lessons, for_students, read,
 
 TITLE = re.compile(r"# (.+)")
 MINUTES = re.compile(r"takes about (\d+) minutes")
-GOALS = re.compile(r"\*\*After this lesson you can\*\*\n\n(- .+)", re.DOTALL)
+GOALS = re.compile(r"\*\*After this lesson you can\*\*\n\n(- .+?)(?:\n\n|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
