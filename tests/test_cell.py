@@ -712,9 +712,9 @@ def test_a_cell_magic_stays_on_top_and_unroll_goes() -> None:
     timed = unroll_cell(f"%%time\n{cell}\n", names).source.splitlines()
     assert timed[0] == "%%time"
     assert timed[1] == "from torch.utils.data import DataLoader"
-    told = Answer(f"%%unroll --diff\n\n{cell}\n", names).json
+    told = Answer(f"%%unroll --diff\n{cell}\n", names).json
     assert told["source"] == unroll_cell(cell, names).source.strip("\n")
-    assert told["pairs"][-1]["before"] == f"\n{cell}\n"
+    assert told["pairs"][-1]["before"] == f"{cell}\n"
     assert "".join(pair["after"] for pair in told["pairs"]).strip("\n") == told["source"]
 
 
@@ -732,7 +732,7 @@ def test_an_answer_leaves_no_trace_in_the_notebook(kernel) -> None:
     told = kernel.reply["user_expressions"]["answer"]["data"]["application/json"]
     assert told["source"].startswith("# clf.fit(digits)\n")
     look = """
-        assert {name for name in globals() if not name.startswith("_")} <= names
+        assert {name for name in globals() if not name.startswith("_")} <= names | {"names"}
         assert torch.equal(weights, net[0].weight)
         chance = torch.rand(1)
         torch.manual_seed(3)
