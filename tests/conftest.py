@@ -63,11 +63,11 @@ class Kernel:
     Attributes:
         attended: whether somebody could answer a question, as in a notebook's front end.
         messages: what the last cell sent, in order.
-        reply: what the kernel answered at its end.
+        request: the message's id.
     """
 
     attended = True
-    reply: dict[str, Any]
+    request = ""
 
     def __init__(self, manager: Any, client: Any) -> None:
         self.manager, self.client = manager, client
@@ -94,12 +94,17 @@ class Kernel:
                 output += content["text"]
             elif message["msg_type"] == "status" and content["execution_state"] == "idle":
                 break
-        while (reply := self.client.get_shell_msg(timeout=60))["parent_header"][
-            "msg_id"
-        ] != request:
-            pass  # one to an earlier message
-        self.reply = reply["content"]
+        self.request = request
         return error, output
+
+    @property
+    def reply(self) -> dict[str, Any]:
+        """What the kernel answered at the end of the last cell, if no interrupt got in its way."""
+        while True:
+            reply = self.client.get_shell_msg(timeout=60)
+            if reply["parent_header"]["msg_id"] == self.request:
+                content: dict[str, Any] = reply["content"]
+                return content
 
     def run(self, code: str) -> str:
         """Run a cell that must not fail; its output."""
