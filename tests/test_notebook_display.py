@@ -132,7 +132,7 @@ def test_ten_updates_a_second_and_400_messages_at_most(lesson) -> None:
         for message in lesson.messages
         if message["msg_type"] == "comm_msg" and "<progress" in str(message["content"])
     ]
-    assert len(times) >= 20
+    assert len(times) >= 8
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert sum(gaps, timedelta()) / len(gaps) > timedelta(seconds=0.09)
     (final,) = lesson.sent("update_display_data")

@@ -40,7 +40,7 @@ print(json.dumps(rounds))
 
 
 def test_the_display_of_a_fit_of_3_seconds(kernel) -> None:
-    (*_, line) = kernel.run(MEASURE.replace("ITERS", "938")).splitlines()
+    (*_, line) = kernel.run(MEASURE.replace("ITERS", "1170")).splitlines()
     rounds = sorted(json.loads(line), key=lambda r: sum(r["spent"].values()) / r["took"])
     shares = [sum(r["spent"].values()) / r["took"] for r in rounds]
     middle = rounds[len(rounds) // 2]
