@@ -114,7 +114,7 @@ def test_a_resumed_training_shows_all_its_curves(lesson, tmp_path) -> None:
 # ---- little is sent
 
 
-def test_ten_updates_a_second_and_400_messages_at_most(lesson) -> None:
+def test_few_updates_a_second_and_400_messages_at_most(lesson) -> None:
     """3,000 steps of a millisecond, and a short pause at each."""
     lesson.run(
         "class Slow(nn.Linear):\n"
@@ -134,7 +134,7 @@ def test_ten_updates_a_second_and_400_messages_at_most(lesson) -> None:
     ]
     assert len(times) >= 8
     gaps = [later - earlier for earlier, later in pairwise(times)]
-    assert sum(gaps, timedelta()) / len(gaps) > timedelta(seconds=0.09)
+    assert sum(gaps, timedelta()) / len(gaps) > timedelta(seconds=0.2)
     (final,) = lesson.sent("update_display_data")
     assert len(json.dumps(final)) < 50_000
     assert lesson.sent("comm_open")
