@@ -15,11 +15,11 @@ from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from tutorial import loops
 from tutorial.callbacks.saving import floats
+from tutorial.checkpoint import without_numpy
 from tutorial.device import random_state
 from tutorial.display.report import Report
 from tutorial.history import History
@@ -297,16 +297,6 @@ def fresh(value: Any) -> Any:
     value = copy.deepcopy(value)
     value.reset()
     return value
-
-
-def without_numpy(state: Any) -> Any:
-    """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
-    if isinstance(state, dict):
-        for key, value in state.items():
-            state[key] = without_numpy(value)
-    elif isinstance(state, list):
-        state[:] = [without_numpy(value) for value in state]
-    return state.item() if isinstance(state, np.generic) else state
 
 
 def flushes() -> bool:
