@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from tutorial.device import random_state
+from tutorial.processes import is_first, parts_of, whole_state
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (
@@ -31,10 +32,10 @@ def state_of(model: Any) -> dict[str, Any]:
         The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
         'schedulers' and 'generators'; and 'random', all chance as it stands.
     """
-    state: dict[str, Any] = {"network": model.network.state_dict(), "random": random_state()}
+    state: dict[str, Any] = {"network": whole_state(model.network), "random": random_state()}
     for name in ("optimizer", "scaler"):
         if getattr(model, name) is not None:
-            state[name] = getattr(model, name).state_dict()
+            state[name] = whole_state(getattr(model, name))
     if model.schedulers:
         state["schedulers"] = [scheduler.state_dict() for scheduler in model.schedulers]
     if model.generators:
@@ -60,8 +61,9 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
             was.
     """
     path = with_ending(path)
-    with replacing(path, "wb") as file:
-        torch.save(without_numpy(state), file)
+    if is_first():  # of several processes, the first one writes
+        with replacing(path, "wb") as file:
+            torch.save(without_numpy(state), file)
     return path
 
 
@@ -268,7 +270,7 @@ def load_network(
         for name, weight in weights.items()
         if name in own and shape_in(own[name]) == shape_in(weight)
     }
-    network.load_state_dict({**own, **fitting})
+    network.load_state_dict(parts_of({**own, **fitting}, network))
     return not faults
 
 

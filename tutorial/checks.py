@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 
 def whole_number(name: str, value: Any, least: int, none: bool = False) -> None:
@@ -279,6 +279,46 @@ def length_needed(name: str, data: Any, why: str) -> None:
         raise TypeError(
             f"{name} has no length (len({name}) fails), but {why} needs to know which batch is the "
             "last. Give a Dataset or a list of batches, or leave that option out."
+        )
+
+
+def shared_by_us(name: str, data: Any, processes: int) -> None:
+    """Refuse data for several processes that cannot be shared out, or is already."""
+    if processes == 1:
+        return
+    if isinstance(data, IterableDataset):
+        raise TypeError(
+            f"{name} is an IterableDataset, but {processes} processes share it out by index. Give "
+            "a DataLoader over it: each process then takes its part of every batch."
+        )
+    batches = getattr(data, "batch_sampler", None)
+    samplers = (getattr(data, "sampler", None), getattr(batches, "sampler", None))
+    if any(isinstance(sampler, DistributedSampler) for sampler in samplers):
+        raise ValueError(
+            f"{name} has a DistributedSampler, which repeats samples, but here each sample counts "
+            f"once. Give the data set itself as {name}, or a loader without it: the samples are "
+            "shared out among the processes."
+        )
+
+
+def metrics_add_up(metrics: Mapping[str, Any]) -> None:
+    """Refuse a metric of which it is not known how the counts of several processes add up."""
+    for metric in metrics.values():
+        if not (getattr(metric, "sums", ()) or hasattr(metric, "dist_sync_on_step")):
+            kind = type(metric).__name__
+            raise TypeError(
+                f"metrics holds {kind}, but of a metric for several processes it must be known "
+                "which of its numbers add up. Name these attributes in its class: "
+                f'class {kind}: sums = ("correct", "total").'
+            )
+
+
+def one_process(what: str, processes: int) -> None:
+    """Refuse what only makes sense in one process."""
+    if processes > 1:
+        raise ValueError(
+            f"{what}: {processes} processes train together, but one is expected. Do it in a script "
+            "that runs alone."
         )
 
 

@@ -1,5 +1,6 @@
 """Where the numbers live, and where chance begins: devices and seeds."""
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ def set_device(name: str) -> torch.device:
 def get_device() -> str:
     """The device for new models: the chosen one; else the first GPU, if there is one; else 'cpu'.
 
+    Of several processes on a machine, each has a GPU of its own: the first one the first.
+
     Example:
         >>> _ = set_device("cpu")
         >>> get_device()
@@ -51,7 +54,7 @@ def get_device() -> str:
     """
     if _chosen is not None:
         return str(_chosen)
-    return "cuda:0" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 
 def available() -> list[str]:

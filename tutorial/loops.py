@@ -12,8 +12,12 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch import distributed as dist
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+
+from tutorial.processes import Share, from_first, parts_of
 
 # ---- options: what a call decides beforehand
 
@@ -28,6 +32,7 @@ TRAIN_FETCH = EVAL_FETCH = TEST_FETCH = "samples"  # how batches are made: see `
 BATCH_SIZE = EVAL_BATCH_SIZE = 64  # samples in one batch
 SHUFFLE, DROP_LAST = True, False  # a new order in each epoch; leave out a short last batch
 NUM_WORKERS = 0  # processes that load data; 0: this one
+TRAIN_SHARE = EVAL_SHARE = TEST_SHARE = "all"  # what of it is one process's: see `loader`
 BATCH = OUTPUT = CALL = SIZE = None  # where a batch is more than (x, y): see `unroll.py`
 
 EVALUATE = False  # is there data to evaluate on while training?
@@ -51,6 +56,10 @@ ON_EVAL_BEGIN = ON_EVAL_END = ON_PREDICT_BEGIN = ON_PREDICT_END = NONE
 ON_PREDICT_BATCH_BEGIN = ON_PREDICT_BATCH_END = NONE
 
 DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a "cuda"
+DISTRIBUTED = False  # do several processes train together?
+SHARDED = False  # has each of them only a part of every weight?
+BUFFERS = False  # has the network numbers beside its weights, such as batch norm's?
+rank, processes = 0, 1  # which of them this one is; a loop asks itself
 AMP, AMP_DTYPE = False, torch.bfloat16  # compute the forward pass in shorter numbers
 SCALE = False  # float16: enlarge the loss, so that small gradients do not become 0
 COMPILE = False  # make the network faster, for the price of a slow first step
@@ -76,9 +85,11 @@ def fit(
     """Train: predict, measure how wrong that was, take one small step downhill; again and again."""
     if FLUSH_DENORMAL:
         torch.set_flush_denormal(True)  # numbers below 1e-38 become 0: they slow a CPU down
-    train_loader = loader(train_data, TRAIN_FETCH, BATCH_SIZE, SHUFFLE, DROP_LAST)
+    if DISTRIBUTED:
+        rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
+    train_loader = loader(train_data, TRAIN_FETCH, BATCH_SIZE, SHUFFLE, DROP_LAST, TRAIN_SHARE)
     if EVALUATE:
-        eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False)
+        eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False, EVAL_SHARE)
     step_losses: list[Any] = []
     rows: list[dict[str, float]] = []
     if CALLBACKS:
@@ -86,9 +97,16 @@ def fit(
     for callback in ON_TRAIN_BEGIN:
         callback.on_train_begin({})
     if RESUME is not None:
-        saved = torch.load(RESUME, map_location="cpu", weights_only=True)  # where it broke off
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
+        if not DISTRIBUTED or rank == 0:
+            saved = torch.load(RESUME, map_location="cpu", weights_only=True)  # where it broke off
+        if DISTRIBUTED:
+            saved = from_first(saved if rank == 0 else None)  # on other machines it is not
+        if SHARDED:  # of each tensor, this process's part
+            network.load_state_dict(parts_of(saved["network"], network))
+            optimizer.load_state_dict(parts_of(saved["optimizer"], optimizer))
+        else:
+            network.load_state_dict(saved["network"])
+            optimizer.load_state_dict(saved["optimizer"])
         if SCALE:
             scaler.load_state_dict(saved["scaler"])
         for i, scheduler in SCHEDULERS:
@@ -101,11 +119,18 @@ def fit(
         step_losses, rows = saved["fit"]["step_losses"], saved["fit"]["rows"]
     if REPORT:
         report.watch(step_losses, rows, NUM_ITERS)
+    if DISTRIBUTED and not SHARDED:
+        # From here on, backward also takes the mean of the gradients over all processes.
+        network = DistributedDataParallel(network, forward_sync_buffers=False)
     if COMPILE:
         network = torch.compile(network)  # faster, but its first step is slow
     for epoch in range(EPOCHS) if FIRST_EPOCH == 0 else range(FIRST_EPOCH, EPOCHS):
         for callback in ON_EPOCH_BEGIN:
             callback.on_epoch_begin(epoch, {})
+        if DISTRIBUTED:
+            chance = torch.get_rng_state()
+            dist.broadcast(chance, 0)
+            torch.set_rng_state(chance)  # so that all processes draw the same order
         network.train()  # dropout and batch norm behave as in training
         for metric, _, _ in METRICS:
             metric.reset()
@@ -122,6 +147,11 @@ def fit(
             with autocast():
                 y_hat = network(x)  # forward: predict
                 loss = compare(loss_fn, y_hat, y)  # how wrong was it?
+            if DISTRIBUTED:
+                sums: Any = torch.stack([loss.detach(), torch.ones_like(loss)]) * len(x)
+                dist.all_reduce(sums)  # over all processes: the samples' losses, and how many
+            if DISTRIBUTED and ACCUMULATE == 1:
+                loss = loss * len(x) * processes / sums[1]  # so that the mean is over all samples
             if SCALE:
                 scaler.scale(loss if ACCUMULATE == 1 else loss * len(x)).backward()
             if not SCALE and ACCUMULATE == 1:
@@ -129,7 +159,7 @@ def fit(
             if not SCALE and ACCUMULATE > 1:
                 (loss * len(x)).backward()  # backward: a gradient for every weight
             if ACCUMULATE > 1:
-                group += len(x)
+                group += sums[1] / processes if DISTRIBUTED else len(x)
             if (
                 ACCUMULATE == 1
                 or (step + 1) % ACCUMULATE == 0
@@ -156,18 +186,27 @@ def fit(
                 for scheduler in STEP_SCHEDULERS:
                     if not SCALE or scaler.get_scale() >= scale:  # else there was no step
                         scheduler.step()  # the next learning rate
+            if DISTRIBUTED:
+                loss = sums[0] / sums[1]  # the mean over the samples of all processes
             step_losses.append(loss.item() if DEVICE == "cpu" else loss.detach())  # for the curve
-            loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
-            samples += len(x)
+            if DISTRIBUTED:
+                total = sums[1].item() if DEVICE == "cpu" else sums[1]
+                loss_sum += step_losses[-1] * total
+                samples += total
+            else:
+                loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
+                samples += len(x)
             for metric, guess, truth in METRICS:
                 metric.update(guess, truth)
             if ON_TRAIN_BATCH_END:
                 logs = {**means(loss_sum, samples), "batch_size": len(x)}
             for callback in ON_TRAIN_BATCH_END:
                 callback.on_train_batch_end(step, dict(logs))
+            if DISTRIBUTED and (ON_TRAIN_BATCH_BEGIN or ON_TRAIN_BATCH_END):
+                model.stop_training = in_any(model.stop_training)
             if REPORT and report.due(step):
-                report.update(step, means(loss_sum, samples))
-            if not REPORT and (step + 1) % LOG_FREQ == 0:
+                report.update(step, progress(loss_sum, samples))
+            if not REPORT and (step + 1) % LOG_FREQ == 0 and (not DISTRIBUTED or rank == 0):
                 print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
             if NUM_ITERS is not None and len(step_losses) == NUM_ITERS:
                 break
@@ -176,6 +215,11 @@ def fit(
         rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
         for callback in ON_EPOCH_END:
             callback.on_epoch_end(epoch, dict(rows[-1]))
+        if DISTRIBUTED and BUFFERS:
+            for buffer in network.buffers():
+                dist.broadcast(buffer, 0)  # such as batch norm's means: those of the first process
+        if DISTRIBUTED and CALLBACKS:
+            model.stop_training = in_any(model.stop_training)
         for scheduler in EPOCH_SCHEDULERS:
             scheduler.step()  # the next learning rate
         if EVALUATE and (
@@ -189,7 +233,7 @@ def fit(
             rows[-1].update({f"eval_{name}": number for name, number in result.items()})
         if REPORT:
             report.finish(rows[-1])
-        if not REPORT:
+        if not REPORT and (not DISTRIBUTED or rank == 0):
             print({name: round(number, 4) for name, number in rows[-1].items()})
         for checkpoint in CHECKPOINTS:
             checkpoint.save(epoch, step_losses, rows)  # to go on from here, should it break off
@@ -207,11 +251,13 @@ def fit(
 
 def evaluate(network: nn.Module, loss_fn: Any, eval_data: Any, report: Any = None) -> Any:
     """Evaluate: predict and measure, on data that was not trained on; learn nothing."""
-    eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False)
+    if DISTRIBUTED:
+        rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
+    eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False, EVAL_SHARE)
     result = measure(network, loss_fn, eval_loader, NUM_ITERS, report)
     if REPORT:
         report.finish(result)
-    if not REPORT:
+    if not REPORT and (not DISTRIBUTED or rank == 0):
         print({name: round(number, 4) for name, number in result.items()})
     return result
 
@@ -243,13 +289,17 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
             for metric, guess, truth in METRICS:
                 metric.update(guess, truth)
             if ON_EVAL_BATCH_END:
-                logs = {**means(loss_sum, samples), "batch_size": len(x)}
+                logs = {**progress(loss_sum, samples), "batch_size": len(x)}
             for callback in ON_EVAL_BATCH_END:
                 callback.on_eval_batch_end(step, dict(logs))
             if REPORT and report.due(step):
-                report.update(step, means(loss_sum, samples))
+                report.update(step, progress(loss_sum, samples))
             if num_iters is not None and step + 1 == num_iters:
                 break
+    if EVAL_SHARE == "run" and LOSSES != "none":
+        sums = torch.tensor([float(loss_sum), samples], dtype=torch.float64, device=DEVICE)
+        dist.all_reduce(sums)  # over all processes
+        loss_sum, samples = sums.tolist()
     if ON_EVAL_END:
         logs = means(loss_sum, samples)
     for callback in ON_EVAL_END:
@@ -262,7 +312,9 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
 
 def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
     """Predict: only forward. Labels are not needed; where there are some, they are not used."""
-    test_loader = loader(test_data, TEST_FETCH, BATCH_SIZE, False, False)
+    if DISTRIBUTED:
+        rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
+    test_loader = loader(test_data, TEST_FETCH, BATCH_SIZE, False, False, TEST_SHARE)
     for callback in ON_PREDICT_BEGIN:
         callback.on_predict_begin({})
     network.eval()  # dropout off; batch norm uses what it learned
@@ -287,6 +339,10 @@ def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
                 callback.on_predict_batch_end(step, {"batch_size": len(x)})
             if REPORT and report.due(step):
                 report.update(step, {})
+    if TEST_SHARE == "run":
+        runs: list[Any] = [None] * processes
+        dist.all_gather_object(runs, y_hats)  # of all processes, in order
+        y_hats = [y_hat for run in runs for y_hat in run]
     if OUTPUTS == "one":
         outputs: Any = [torch.cat(y_hats)] if STACK else [tuple(y_hats)]
     else:
@@ -320,6 +376,11 @@ def train_batch(
         scaler.scale(loss).backward()
     else:
         loss.backward()  # backward: a gradient for every weight, added to what is there
+    if DISTRIBUTED and UPDATE and not SHARDED:
+        for weight in network.parameters():
+            if weight.grad is not None:
+                dist.all_reduce(weight.grad)
+                weight.grad /= dist.get_world_size()  # the mean over all processes
     if UPDATE:
         if SCALE:
             scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
@@ -360,11 +421,17 @@ def predict_batch(network: Any, x: Any) -> Any:
 # ---- shared by the above, and written out where they are called
 
 
-def loader(data: Any, fetch: str, batch_size: int, shuffle: bool, drop_last: bool) -> Any:
-    """Batches from data: one index for a whole batch, sample by sample, or batches as they come."""
+def loader(
+    data: Any, fetch: str, batch_size: int, shuffle: bool, drop_last: bool, share: str
+) -> Any:
+    """Batches from data: one index for a whole batch, sample by sample, or batches as they come.
+
+    Of several processes each works through "all" of the data, or takes a "part" of every batch,
+    or has a "run" of whole batches.
+    """
     if fetch == "given":
-        return data
-    if fetch == "samples":
+        return Share(data, rank, processes) if share == "part" else data
+    if fetch == "samples" and share == "all":
         return DataLoader(
             data,
             batch_size=batch_size,
@@ -372,9 +439,26 @@ def loader(data: Any, fetch: str, batch_size: int, shuffle: bool, drop_last: boo
             drop_last=drop_last,
             num_workers=NUM_WORKERS,
         )
-    order = RandomSampler(data) if shuffle else SequentialSampler(data)
-    indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
+    if share == "run":
+        count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
+        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
+    else:
+        order = RandomSampler(data) if shuffle else SequentialSampler(data)
+    if share == "part":
+        batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)
+        indices: Any = Share(batches, rank, processes)  # of each batch this process's part
+    else:
+        indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
+    if fetch == "samples":
+        return DataLoader(data, batch_sampler=indices, num_workers=NUM_WORKERS)
     return DataLoader(data, batch_size=None, sampler=indices, num_workers=NUM_WORKERS)
+
+
+def in_any(flag: bool) -> Any:
+    """Whether it is so in any of the processes."""
+    flags = torch.tensor(float(flag), device=DEVICE)
+    dist.all_reduce(flags)
+    return bool(flags)
 
 
 def autocast() -> Any:
@@ -397,6 +481,13 @@ def means(loss_sum: Any, samples: int) -> dict[str, float]:
         **({} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}),
         **{name: float(value(metric, part)) for name, metric, part in VALUES},
     }
+
+
+def progress(loss_sum: Any, samples: int) -> dict[str, float]:
+    """What a running pass shows; of several processes, only what needs no word with the others."""
+    if not DISTRIBUTED:
+        return means(loss_sum, samples)
+    return {} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}
 
 
 def mean(loss_sum: Any, samples: int) -> Any:

@@ -89,8 +89,16 @@ class Measures:
         truth = min(place, len(form.y) - 1) if truth is None else truth
         return (form.y_hat[place],), form.y[truth : truth + 1]
 
-    def options(self, form: Form, parts: "Parts") -> tuple[dict[str, Any], dict[str, Any]]:
-        """The options of `unroll` for a call, and the means that it needs by their variables."""
+    def options(
+        self, form: Form, parts: "Parts", together: bool = False
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The options of `unroll` for a call, and the means that it needs by their variables.
+
+        Args:
+            form: the names of the loop's variables.
+            parts: what one loss_fn returns.
+            together: do several processes count?
+        """
         size = parts.size or f"len({form.x[0]})"
         options: dict[str, Any] = {"SIZE": Code(parts.size) if parts.size else None}
         if not self.loss_fns:
@@ -113,9 +121,14 @@ class Measures:
             *((mean, loss, Code(size)) for mean, (_, loss) in means.items()),
             *((name, *map(several, self.compared(name, form))) for name in self.metrics),
         )
+        counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
         own = [(name, mean, None) for mean, (name, _) in means.items()]
-        options["VALUES"] = (*own, *self.values)
-        return options, {mean: Mean(name) for mean, (name, _) in means.items()}
+        values = [*own, *self.values]
+        if together:
+            counted = counters | self.metrics
+            values = [(name, in_all(metric, counted), part) for name, metric, part in values]
+        options["VALUES"] = tuple(values)
+        return options, counters
 
 
 class Parts:
@@ -163,6 +176,11 @@ def takes_two(metric: Any) -> bool:
     parameters = signature(metric.update).parameters.values()
     many = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
     return not many and sum(parameter.kind in kinds for parameter in parameters) == 2
+
+
+def in_all(metric: Code, metrics: Mapping[str, Any]) -> Code:
+    """Code for a metric of several processes; torchmetrics' ask each other by themselves."""
+    return Code(f"everywhere({metric})") if hasattr(metrics[metric], "sums") else metric
 
 
 def several(codes: tuple[str, ...]) -> Any:

@@ -14,6 +14,9 @@ from torch import Tensor
 class Metric(ABC):
     """What the training loop asks of a metric; the verbs are those of torchmetrics.
 
+    Attributes:
+        sums: the names of its counts. Where several processes train, these are added up.
+
     >>> class Samples(Metric):
     ...     def name(self): return "samples"
     ...     def reset(self): self.count = 0
@@ -25,6 +28,8 @@ class Metric(ABC):
     >>> samples.accumulate()
     64
     """
+
+    sums: tuple[str, ...] = ()
 
     @abstractmethod
     def reset(self) -> None:
@@ -73,6 +78,8 @@ class Mean(Metric):
     >>> mean.accumulate()
     3.0
     """
+
+    sums = ("sum", "weight")
 
     def __init__(self, name: str = "mean") -> None:
         self.base_name = name
@@ -153,6 +160,8 @@ class Accuracy(Metric):
     >>> Accuracy(topk=(1, 5)).name()
     ['acc_top1', 'acc_top5']
     """
+
+    sums = ("correct", "total")
 
     def __init__(self, topk: int | tuple[int, ...] = (1,), name: str | None = None) -> None:
         self.topk = tuple(topk) if isinstance(topk, tuple | list) else (topk,)
@@ -272,6 +281,8 @@ class BinaryMetric(Metric):
 class BinaryCounts(BinaryMetric):
     """Base of precision and recall: a sample is called positive from a probability of 0.5 on."""
 
+    sums = ("true_positives", "called_positive", "actual_positive")
+
     def reset(self) -> None:
         super().reset()
         self.true_positives: Tensor | int = 0
@@ -340,6 +351,8 @@ class Auc(BinaryMetric):
     >>> metric.accumulate()
     0.75
     """
+
+    sums = ("histogram",)
 
     def __init__(self, curve: str = "ROC", num_thresholds: int = 4095, name: str = "auc") -> None:
         if curve not in ("ROC", "PR"):

@@ -12,10 +12,11 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from tutorial import checkpoint, checks
+from tutorial import checkpoint, checks, processes
 from tutorial.batches import first_two, in_hand, pieces, take_apart
 from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
+from tutorial.display.report import Report
 from tutorial.fetching import fetch_of, steps_in
 from tutorial.history import History
 from tutorial.inputs import specs_of
@@ -40,6 +41,9 @@ class Model:
         inputs: what a batch holds, where a look at the data does not tell: an InputSpec for each
             input, a list or a dict of them. Their names stand in the loop.
         labels: the same for the labels.
+        shard: of several processes, each keeps only its part of every weight, of its gradient and
+            of the optimizer's numbers (torch's FSDP2): for a network that is too large for one
+            device.
 
     Attributes:
         stop_training: a callback sets it to True to end the training.
@@ -60,16 +64,25 @@ class Model:
         tensor([0, 1])
     """
 
-    def __init__(self, network: nn.Module, inputs: Any = None, labels: Any = None) -> None:
+    def __init__(
+        self, network: nn.Module, inputs: Any = None, labels: Any = None, shard: bool = False
+    ) -> None:
         if not isinstance(network, nn.Module):
             raise TypeError(
                 f"network is {network!r}, but an nn.Module is expected, such as "
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
+        checks.yes_or_no(shard=shard)
+        self.processes = processes.join()
         self.device = get_device()
         self.network = network.to(self.device)
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
+        if self.processes > 1:
+            processes.begin_alike(self.network)
+        self.sharded = shard and self.processes > 1
+        if self.sharded:
+            processes.shard(self.network)
         self.optimizer: torch.optim.Optimizer | None = None
         self.measures = Measures(None, None, self.device)
         self.precision = Precision()
@@ -234,7 +247,7 @@ class Model:
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
         program = self._fit(call)
-        history: History = program.run(choose(call.verbose, call.log_freq))
+        history: History = program.run(self._display(call.verbose, call.log_freq))
         return history
 
     def _fit(self, call: types.SimpleNamespace) -> Program:
@@ -259,6 +272,7 @@ class Model:
             "ACCUMULATE": call.accumulate_grad_batches,
             "CLIP": call.clip_grad_norm,
             "TRAIN_FETCH": fetch,
+            "TRAIN_SHARE": "all" if self.processes == 1 else "part",
             "BATCH_SIZE": sizes[0],
             "SHUFFLE": bool(call.shuffle) and not isinstance(call.train_data, IterableDataset),
             "DROP_LAST": bool(call.drop_last),
@@ -270,6 +284,7 @@ class Model:
             eval_fetch, eval_seen = self._look("eval_data", call.eval_data, call, sizes[1])
             checks.forms_agree(seen.form, eval_seen.form)
             options["EVAL_FETCH"] = eval_fetch
+            options["EVAL_SHARE"] = self._share(eval_fetch)
             options["EVAL_BATCH_SIZE"] = sizes[1]
             options["EVAL_FREQ"] = call.eval_freq
             checks.passes_possible("eval_data", call.eval_data, call.epochs)
@@ -279,7 +294,9 @@ class Model:
         )
         if call.resume:
             folder = wiring.folder() or call.save_dir
-            path, saved = checkpoint.newest(folder, self, wiring)
+            first = processes.is_first()
+            found = checkpoint.newest(folder, self, wiring) if first else None
+            path, saved = processes.from_first(found)
             wiring.params["start"] = path is None
             if path is not None:
                 options["RESUME"] = str(path)
@@ -322,7 +339,7 @@ class Model:
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
         program = self._evaluate(call)
-        result: dict[str, float] = program.run(choose(call.verbose, call.log_freq))
+        result: dict[str, float] = program.run(self._display(call.verbose, call.log_freq))
         return result
 
     def _evaluate(self, call: types.SimpleNamespace) -> Program:
@@ -331,6 +348,7 @@ class Model:
         fetch, seen = self._look("eval_data", call.eval_data, call, call.batch_size)
         options = {
             "EVAL_FETCH": fetch,
+            "EVAL_SHARE": self._share(fetch),
             "EVAL_BATCH_SIZE": call.batch_size,
             "NUM_ITERS": call.num_iters,
         }
@@ -367,12 +385,17 @@ class Model:
         """
         call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
         program = self._predict(call)
-        return program.run(choose(call.verbose, log_freq=10))
+        return program.run(self._display(call.verbose, log_freq=10))
 
     def _predict(self, call: types.SimpleNamespace) -> Program:
         checks.yes_or_no(stack_outputs=call.stack_outputs)
         fetch, seen = self._look("test_data", call.test_data, call, call.batch_size)
-        options = {"TEST_FETCH": fetch, "BATCH_SIZE": call.batch_size, "STACK": call.stack_outputs}
+        options = {
+            "TEST_FETCH": fetch,
+            "TEST_SHARE": self._share(fetch),
+            "BATCH_SIZE": call.batch_size,
+            "STACK": call.stack_outputs,
+        }
         wiring = self._wire(call, call.batch_size)
         return self._program("predict", call, options, {"test_data": call.test_data}, seen, wiring)
 
@@ -519,7 +542,7 @@ class Model:
         fitted = checkpoint.load_network(self.network, state["network"], skip_mismatch)
         if self.optimizer is None or kept is None or not fitted:
             return
-        self.optimizer.load_state_dict(kept)
+        self.optimizer.load_state_dict(processes.parts_of(kept, self.optimizer))
         if self.scaler is not None and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
         if "random" in state:
@@ -608,11 +631,22 @@ class Model:
         checks.whole_number("num_workers", call.num_workers, 0)
         checks.whole_number("log_freq", getattr(call, "log_freq", 1), 1)
         checks.whole_number("verbose", call.verbose, 0)
+        checks.shared_by_us(name, data, self.processes)
         fetch = fetch_of(data)
         seen = rehearse(name, data, fetch, self)
         if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
         return fetch, seen
+
+    def _share(self, fetch: str) -> str:
+        """What of the data that it evaluates or predicts is one process's: see loops.py."""
+        # With parts of weights, all processes must take as many steps.
+        alone = self.processes == 1 or self.sharded or fetch == "given"
+        return "all" if alone else "run"
+
+    def _display(self, verbose: int, log_freq: int) -> Report:
+        """Who is told how a call goes: of several processes, that of the first one."""
+        return choose(verbose if processes.is_first() else 0, log_freq)
 
     def _wire(
         self,
@@ -668,7 +702,10 @@ class Model:
         loop = arguments.pop("loop", None)
         checks.loop_given(loop)
         self.called_with = seen.inputs or self.called_with
-        measured, means = self.measures.options(seen.form, seen.parts)
+        together = self.processes > 1 and method in ("fit", "evaluate")
+        if together:
+            checks.metrics_add_up(self.metrics)
+        measured, means = self.measures.options(seen.form, seen.parts, together)
         options |= {
             **seen.form.options(),
             **(measured if "predict" not in method else {}),
@@ -680,6 +717,9 @@ class Model:
             "AMP": self.precision.level != "O0",
             "AMP_DTYPE": Code(str(self.precision.dtype)),
             "SCALE": self.scaler is not None,
+            "DISTRIBUTED": self.processes > 1,
+            "SHARDED": self.sharded,
+            "BUFFERS": any(True for _ in self.network.buffers()),
             "FLUSH_DENORMAL": method == "fit" and self.device == "cpu",
         }
         names = {

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tutorial import loops
+from tutorial import checks, loops, processes
 from tutorial.callbacks.saving import floats
 from tutorial.checkpoint import without_numpy
 from tutorial.device import random_state
 from tutorial.display.report import Report
 from tutorial.history import History
 from tutorial.objects import stateful
+from tutorial.processes import ending_together
 from tutorial.script import Script
 from tutorial.unroll import unroll
 from tutorial.wiring import Wiring
@@ -69,6 +70,10 @@ class Program:
         self.state: dict[str, Any] | None = None
         self.began: dict[str, Any] = {}
 
+    def option(self, name: str) -> Any:
+        """What the call has decided about an option."""
+        return dict(self.options).get(name, getattr(loops, name))
+
     @property
     def source(self) -> str:
         """The loop as it is read: it prints as a textbook does."""
@@ -107,13 +112,15 @@ class Program:
         if self.function == "fit":
             namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
         # A student's own loop may have no report.due(), for which an interrupt could wait.
-        waiting = report if self.loop is None else None
+        # And of several processes, each could stop at another step: there it ends them all.
+        alone = not self.option("DISTRIBUTED")
+        waiting = report if self.loop is None and alone else None
         self.wiring.connect(namespace)
         if report is not None and self.wiring.guards():
             report.warned = True  # it is a callback that will tell
         with interrupts_between_steps(waiting):
             try:
-                with flushing_restored():
+                with flushing_restored(), ending_together():
                     if callable(self.loop):
                         namespace["step_losses"] = call_by_names(self.loop, namespace)
                     else:
@@ -122,7 +129,7 @@ class Program:
                 how = "done"
             except KeyboardInterrupt:
                 how = "stopped"
-                if self.function != "fit":
+                if self.function != "fit" or not alone:
                     raise
             except ZeroDivisionError:
                 if namespace.get("samples") != 0:
@@ -186,6 +193,7 @@ class Program:
         """
         from tutorial.proof import prove
 
+        checks.one_process("verify", processes.join())
         return prove(self, history)
 
     def elsewhere(self, folder: str) -> "Program":
@@ -252,11 +260,14 @@ class Program:
         return highlighted(self.source)
 
 
-# What a loop may name besides the objects of its call: the imports of loops.py.
+# What a loop may name besides the objects of its call: the imports of loops.py, and one more.
 TOOLS = {
     name: getattr(loops, name)
-    for name in ("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler")
-}
+    for name in (
+        *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
+        *("dist", "DistributedDataParallel", "Share", "from_first", "parts_of"),
+    )
+} | {"everywhere": processes.everywhere}  # of a metric, where several processes count
 
 
 @lru_cache(maxsize=256)

@@ -6,6 +6,7 @@ from typing import Any
 
 from tutorial import checkpoint
 from tutorial.callbacks.base import Callback
+from tutorial.processes import is_first
 
 
 class TensorBoard(Callback):
@@ -44,7 +45,7 @@ class TensorBoard(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch + 1
-        if self.writer is None:  # only now, when a resumed training knows its step
+        if self.writer is None and is_first():  # only now, when a resumed training knows its step
             from torch.utils.tensorboard import SummaryWriter
 
             purge = self.step + 1 if self.step else None  # from there on, points are obsolete
@@ -52,18 +53,20 @@ class TensorBoard(Callback):
 
     def on_train_batch_end(self, step: int, logs: Any = None) -> None:
         self.step += 1
-        for name, value in logs.items():
+        for name, value in logs.items() if self.writer is not None else ():
             if name != "batch_size":
                 self.writer.add_scalar(f"train/{name}", value, self.step)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.writer is None:
+            return  # of several processes, the first one writes
         for i, group in enumerate(self.model.optimizer.param_groups):
             tag = f"train/lr_{i}" if i else "train/lr"
             self.writer.add_scalar(tag, float(group["lr"]), self.step)
         self.writer.flush()
 
     def on_eval_end(self, logs: Any = None) -> None:
-        if self.in_fit:
+        if self.in_fit and self.writer is not None:
             for name, value in logs.items():
                 self.writer.add_scalar(f"eval/{name}", value, self.epoch)
             self.writer.flush()
@@ -118,6 +121,8 @@ class CSVLogger(Callback):
 
     def write(self) -> None:
         """Write all rows to a file beside it, and move that into place."""
+        if not is_first():
+            return  # of several processes, the first one writes
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         path = Path(self.path)
         with checkpoint.replacing(path, "w", newline="", encoding="utf-8") as file:

@@ -1,0 +1,302 @@
+"""Several processes that train together: how one joins the others, and how they are started.
+
+Under `torchrun --nproc-per-node=2 my_script.py` a script runs in two processes, on one machine or
+on many. Each makes the same `Model` and calls the same `fit`; the loop then shares out the data and
+takes the mean of the gradients, by torch.distributed (see DISTRIBUTED in loops.py).
+"""
+
+import atexit
+import copy
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch import nn
+
+TIMEOUT = timedelta(minutes=10)  # how long a process waits for one that says nothing
+
+
+def join() -> int:
+    """Join the other processes, if a launcher started several; how many there are then.
+
+    Returns:
+        The number of processes that train together: 1 without a launcher.
+
+    Raises:
+        ValueError: there are more processes on this machine than GPUs for them; or a process group
+            that was made by hand cannot send what is on the CPU.
+    """
+    if not dist.is_available():
+        return 1
+    if not dist.is_initialized():
+        if not dist.is_torchelastic_launched() or int(os.environ["WORLD_SIZE"]) == 1:
+            return 1
+        gpus, here = torch.cuda.device_count(), int(os.environ["LOCAL_WORLD_SIZE"])
+        if 0 < gpus < here:
+            raise ValueError(
+                f"{here} processes were started on this machine, but it has {gpus} GPUs, and one "
+                f"for each is expected. Start {gpus}, or let all use the CPU: set "
+                "CUDA_VISIBLE_DEVICES to nothing."
+            )
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=TIMEOUT)
+        atexit.register(leave)
+    elif dist.get_world_size() > 1 and "gloo" not in str(dist.get_backend_config()):
+        raise ValueError(
+            f"the process group has the backend {dist.get_backend()!r}, but one that also sends "
+            'what is on the CPU is expected. Write init_process_group("cpu:gloo,cuda:nccl"), or '
+            "leave it out: Model joins by itself."
+        )
+    return dist.get_world_size()
+
+
+def leave() -> None:
+    """Leave the other processes, when Python ends."""
+    if ready():
+        dist.destroy_process_group()
+
+
+def ready() -> bool:
+    """Whether this process has joined others."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def is_first() -> bool:
+    """Whether this is the first of the processes: the one that shows, prints and saves."""
+    return not ready() or dist.get_rank() == 0
+
+
+def begin_alike(network: nn.Module) -> None:
+    """Give the network in every process the weights that it has in the first."""
+    for tensor in (*network.parameters(), *network.buffers()):
+        dist.broadcast(tensor.detach(), 0)
+
+
+def from_first(value: Any) -> Any:
+    """What the first process has under this name."""
+    if not ready():
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, 0)
+    return values[0]
+
+
+# ---- parts of weights
+
+
+def shard(network: nn.Module) -> None:
+    """Leave to each process a part of every weight (torch's FSDP2), layer by layer."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    device = next(network.parameters()).device.type
+    mesh = init_device_mesh(device, (dist.get_world_size(),))
+    for layer in network.children():  # so that only one layer at a time has its whole weights
+        if any(True for _ in layer.parameters()):
+            fully_shard(layer, mesh=mesh)
+    fully_shard(network, mesh=mesh)
+
+
+def whole_state(owner: Any) -> dict[str, Any]:
+    """The state_dict of a network or optimizer, with whole tensors where each process has a part.
+
+    Where the network is sharded, all processes must ask for it at the same time.
+    """
+    state: dict[str, Any] = gathered(owner.state_dict())
+    return state
+
+
+def gathered(value: Any) -> Any:
+    """The same nest of dicts and lists, with whole tensors."""
+    if isinstance(value, dict):
+        return {name: gathered(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [gathered(each) for each in value]
+    return value.full_tensor() if hasattr(value, "full_tensor") else value
+
+
+def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
+    """What `whole_state` gave, with this process's part of each tensor of which the owner has a part."""
+    if isinstance(owner, nn.Module):
+        own = owner.state_dict()
+        return {name: part_like(own.get(name), value) for name, value in state.items()}
+    weights = [weight for group in owner.param_groups for weight in group["params"]]
+    memory = {
+        i: {name: part_like(weights[i], value) for name, value in numbers.items()}
+        for i, numbers in state["state"].items()
+    }
+    return {**state, "state": memory}
+
+
+def part_like(own: Any, value: Any) -> Any:
+    """The part of a tensor that this process has of one of the same shape."""
+    if not hasattr(own, "full_tensor") or getattr(value, "shape", None) != own.shape:
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    # Each process has the whole tensor, and cuts its own part out.
+    return distribute_tensor(
+        value.to(own.device), own.device_mesh, own.placements, src_data_rank=None
+    )
+
+
+class Share:
+    """Of each batch one process's part: every so many-th sample, from that of its rank on.
+
+    Fewer samples than processes are not divided: then each process works on all of them.
+
+    Args:
+        batches: lists of indices, or batches: tensors (N, ...), or tuples, lists or dicts of them.
+        rank: which process this is, from 0.
+        processes: how many there are.
+
+    Example:
+        >>> list(Share([[3, 1, 4, 0], [2]], rank=1, processes=2))
+        [[1, 0], [2]]
+    """
+
+    def __init__(self, batches: Any, rank: int, processes: int) -> None:
+        self.batches, self.rank, self.processes = batches, rank, processes
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Any:
+        return map(self.part, self.batches)
+
+    def part(self, batch: Any) -> Any:
+        """This process's part of one batch."""
+        if isinstance(batch, dict):
+            return {name: self.part(tensor) for name, tensor in batch.items()}
+        if isinstance(batch, tuple | list) and not isinstance(batch[0], int):
+            return [self.part(tensor) for tensor in batch]
+        return batch if len(batch) < self.processes else batch[self.rank :: self.processes]
+
+
+def everywhere(metric: Any) -> Any:
+    """The metric with the counts of all processes.
+
+    Args:
+        metric: `metric.sums` names those of its attributes that add up: numbers, tensors, or lists
+            of these.
+    """
+    counts = [on_cpu(getattr(metric, name)) for name in metric.sums]
+    of_all: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(of_all, counts)
+    whole = copy.copy(metric)
+    for name, *values in zip(metric.sums, *of_all, strict=True):
+        several = isinstance(values[0], list)
+        setattr(whole, name, [*map(sum, zip(*values, strict=True))] if several else sum(values))
+    return whole
+
+
+def on_cpu(count: Any) -> Any:
+    """The count where every process can add it to its own."""
+    if isinstance(count, list):
+        return [on_cpu(each) for each in count]
+    return count.cpu() if isinstance(count, torch.Tensor) else count
+
+
+@contextmanager
+def ending_together() -> Iterator[None]:
+    """If another process has ended, say so, and let the launcher find that one first."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        time.sleep(PATIENCE)
+        raise RuntimeError(
+            "another process of this training has ended or cannot be reached, so this one ends, "
+            "too. Look for the other one's error. With fit(save_dir=..., resume=True) the same "
+            "call goes on from the last checkpoint; torchrun --max-restarts=3 makes it by itself."
+        ) from error
+
+
+PATIENCE = 2.0  # seconds: a launcher looks at its processes several times in that time
+
+
+def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list[Any]:
+    """Call a function in several processes at once, which train together: torchrun for a notebook.
+
+    The processes are forks of this one, so they know all that is defined and loaded here; what they
+    change, such as weights, is theirs alone. What is to come back, the function returns. Each
+    computes with one thread.
+
+    Args:
+        function: what each process calls. It makes its Model itself.
+        *args: what it is called with.
+        processes: how many, from 1; at most one for each GPU, if there are GPUs.
+
+    Returns:
+        What the function returned in each process, in their order.
+
+    Raises:
+        ValueError: processes is no such number, or a GPU is in use here already.
+        RuntimeError: one of the processes failed; the others were ended.
+
+    Example:
+        >>> def train():
+        ...     model = Model(torch.nn.Linear(1, 1))
+        ...     model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.MSELoss())
+        ...     return model.fit(TensorDataset(x, 2 * x), batch_size=4, verbose=0).step_losses
+        >>> from torch.utils.data import TensorDataset
+        >>> from tutorial import Model
+        >>> x = torch.ones(8, 1)
+        >>> losses = launch(train, processes=2)
+        >>> len(losses), losses[0] == losses[1]
+        (2, True)
+    """
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    if not isinstance(processes, int) or processes < 1:
+        raise ValueError(f"processes is {processes!r}, but a whole number from 1 is expected.")
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        raise ValueError(
+            "launch: a GPU is in use here already, and a process that has one cannot be forked. "
+            "Restart the kernel, and let the function make everything that is on a GPU."
+        )
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=f"launch-{time.monotonic_ns()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        start_method="fork",
+        max_restarts=0,
+        monitor_interval=0.1,
+    )
+    chatty = logging.getLogger("torch.distributed.elastic")
+    level = chatty.level
+    chatty.setLevel(logging.CRITICAL)  # it would tell of a failure in pages; the error below does
+    try:
+        results = elastic_launch(config, call)(function, args)
+    except ChildFailedError as failed:
+        which, failure = failed.get_first_failure()
+        raise RuntimeError(f"launch: process {which} {how(failure)}") from None
+    finally:
+        chatty.setLevel(level)
+    return [results[rank] for rank in sorted(results)]
+
+
+def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """What each launched process does."""
+    torch.set_num_threads(1)  # OpenMP's other threads do not survive a fork
+    return function(*args)
+
+
+def how(failure: Any) -> str:
+    """How a process failed, in words."""
+    if failure.exitcode < 0:
+        return f"was killed by {failure.signal_name()}; the others were ended."
+    told = failure.message
+    if isinstance(told, dict):
+        told = f"{told['message']}\n\n{told['extraInfo']['py_callstack']}"
+    return f"failed: {told}"
