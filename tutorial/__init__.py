@@ -23,6 +23,7 @@ Read the library in this order; each file has one job.
     wiring.py      what callbacks are connected to
     checkpoint.py  saves and loads what was learned, in one piece
     checks.py      refuses bad input, in words that help
+    processes.py   launch, and what several processes need to train together
     device.py      set_device, get_device, seed
     summary.py     a network's layers and parameters
     export.py      the network for use elsewhere: torch.export and ONNX
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from tutorial.inputs import InputSpec
     from tutorial.mistakes import confusion
     from tutorial.model import Model
+    from tutorial.processes import launch
     from tutorial.program import Program
     from tutorial.widgets.draw_digit import DrawDigit
     from tutorial.widgets.live_plot import LivePlot
@@ -75,6 +77,7 @@ __all__ = [
     "confusion",
     "datasets",
     "get_device",
+    "launch",
     "metrics",
     "models",
     "plot",
@@ -97,6 +100,7 @@ _HOMES = {
     "confusion": "mistakes",
     "datasets": "data",
     "get_device": "device",
+    "launch": "processes",
     "metrics": "metrics",
     "models": "models",
     "plot": "display.figures",

@@ -9,6 +9,7 @@ import atexit
 import copy
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,7 +122,7 @@ def gathered(value: Any) -> Any:
 
 
 def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
-    """What `whole_state` gave, with this process's part of each tensor of which the owner has a part."""
+    """What `whole_state` gave, but of each tensor only what of it this process has in the owner."""
     if isinstance(owner, nn.Module):
         own = owner.state_dict()
         return {name: part_like(own.get(name), value) for name, value in state.items()}
@@ -289,6 +290,7 @@ def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list
 def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     """What each launched process does."""
     torch.set_num_threads(1)  # OpenMP's other threads do not survive a fork
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the launcher's own handler waits for Python
     return function(*args)
 
 

@@ -161,6 +161,8 @@ class Program:
     def save(self, path: str | Path) -> Path:
         """Write the script to path, and its starting state beside it, with the ending .pt.
 
+        Where several processes train, the first one writes; `torchrun` runs the script.
+
         Args:
             path: where to write, such as 'my_fit.py'. Missing folders are made.
 
@@ -169,9 +171,10 @@ class Program:
         """
         path = Path(path)
         text, data = self._script()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        torch.save(data, path.with_suffix(".pt"))
+        if processes.is_first():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            torch.save(data, path.with_suffix(".pt"))
         return path
 
     def verify(self, history: History | None = None) -> "Proof":
@@ -235,6 +238,8 @@ class Program:
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
+        if "dist" in used:
+            script.join()
         if self.wiring.schedulers or self.wiring.callbacks:
             used.add("optimizer")
         for name, value in self.names.items():

@@ -147,6 +147,11 @@ class Script:
         ]
         return "\n\n".join(paragraphs)
 
+    def join(self) -> None:
+        """Add the line by which a process joins the others that torchrun has started."""
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        self.lines.append(f'dist.init_process_group("{backend}")')
+
     def wire(self, wiring: Any) -> None:
         """Add the lines that connect the callbacks, as `Wiring.connect` does."""
         self.imports["SimpleNamespace"] = "from types import SimpleNamespace"
