@@ -128,8 +128,10 @@ def sharded(batch_size: int) -> Any:
 TRAININGS = (plain, one_by_one, accumulated, weighted, own_loader, two_heads, sharded)
 
 
-@pytest.mark.parametrize("train", TRAININGS)
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize(
+    ("train", "processes"),
+    [*((train, 2) for train in TRAININGS), (plain, 3), (own_loader, 3), (sharded, 3)],
+)
 def test_together_they_train_as_one_does_alone(train: Callable[[int], Any], processes: int) -> None:
     alone = train(60)
     for together in tl.launch(train, 60 // processes, processes=processes):
@@ -253,7 +255,7 @@ def test_the_lines_are_there_only_for_several_processes() -> None:
     assert first == second  # one program for all
     for line in (
         "rank, processes = dist.get_rank(), dist.get_world_size()",
-        "network = DistributedDataParallel(network, forward_sync_buffers=False)",
+        "network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)",
         "batches = BatchSampler(order, 64 * processes, drop_last=False)",
         "indices = Share(batches, rank, processes)",
         "dist.all_reduce(sums)",

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import distributed as dist
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
 from tutorial.processes import Share, from_first, parts_of
@@ -121,7 +120,7 @@ def fit(
         report.watch(step_losses, rows, NUM_ITERS)
     if DISTRIBUTED and not SHARDED:
         # From here on, backward also takes the mean of the gradients over all processes.
-        network = DistributedDataParallel(network, forward_sync_buffers=False)
+        network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)
     if COMPILE:
         network = torch.compile(network)  # faster, but its first step is slow
     for epoch in range(EPOCHS) if FIRST_EPOCH == 0 else range(FIRST_EPOCH, EPOCHS):

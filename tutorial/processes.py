@@ -45,7 +45,16 @@ def join() -> int:
                 f"for each is expected. Start {gpus}, or let all use the CPU: set "
                 "CUDA_VISIBLE_DEVICES to nothing."
             )
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=TIMEOUT)
+        store, number, count = next(dist.rendezvous("env://"))  # type: ignore[attr-defined]
+        if count == here:
+            # On one host, torchrun keeps the store when it restarts the processes. What they noted
+            # there before must not be found.
+            start = os.environ["TORCHELASTIC_RESTART_COUNT"]
+            store = dist.PrefixStore(start, store)  # type: ignore[attr-defined]
+        backend = "cpu:gloo,cuda:nccl" if gpus else "gloo"
+        dist.init_process_group(
+            backend, store=store, rank=number, world_size=count, timeout=TIMEOUT
+        )
         atexit.register(leave)
     elif dist.get_world_size() > 1 and "gloo" not in str(dist.get_backend_config()):
         raise ValueError(

@@ -270,7 +270,7 @@ TOOLS = {
     name: getattr(loops, name)
     for name in (
         *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
-        *("dist", "DistributedDataParallel", "Share", "from_first", "parts_of"),
+        *("dist", "Share", "from_first", "parts_of"),
     )
 } | {"everywhere": processes.everywhere}  # of a metric, where several processes count
 
