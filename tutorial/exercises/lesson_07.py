@@ -101,7 +101,7 @@ def range_test(answer: Any) -> Findings:
     """A loop that raises the learning rate at every step, and looks what the loss does."""
     for batches, factor, what in (
         (small_batches(5), 1.5, "five gentle steps"),
-        (small_batches(30), 3.0, "30 batches, with rates that explode"),
+        (small_batches(30), 2.0, "30 batches, with rates that explode"),
     ):
         right = searched(right_test, *small(), batches, factor)
         network, optimizer = small()
