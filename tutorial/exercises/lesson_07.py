@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tutorial.exercises.compare import alike, near, training_fault
-from tutorial.exercises.record import Recording, record
+from tutorial.exercises.record import Recording, flat, record
 from tutorial.exercises.registry import Findings, exercise
 from tutorial.exercises.verdict import Right, Wrong
 
@@ -105,7 +105,7 @@ def range_test(answer: Any) -> Findings:
     ):
         right = searched(right_test, *small(), batches, factor)
         network, optimizer = small()
-        start = weights_of(network)
+        start = flat(network)
         made: list[tuple[float, ...]] = []  # the rates of all groups, at each step
 
         def note(changed: torch.optim.Optimizer, *_: Any, into: Any = made) -> None:
@@ -118,7 +118,7 @@ def range_test(answer: Any) -> Findings:
         yield Right(f"{what}: {len(right.steps)} steps, each with its rate")
         yield from returned_found(yours.returned, made, right)
         yield Right(f"{what}: it returns rates and losses")
-        if not alike(weights_of(network), start):
+        if not alike(flat(network), start):
             yield Wrong(
                 "afterwards the network is not as it was before: state_dict() gives the very "
                 "tensors that the steps change. Was a copy made, and brought back?"
@@ -243,8 +243,3 @@ def small_batches(number: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of 16 samples, the same each time."""
     torch.manual_seed(4)
     return [(torch.randn(16, 8), torch.randint(3, (16,))) for _ in range(number)]
-
-
-def weights_of(network: nn.Module) -> torch.Tensor:
-    """All weights in a row, as they are now."""
-    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
