@@ -12,6 +12,7 @@ from torch.utils.data import TensorDataset
 
 from tutorial.callbacks import Callback
 from tutorial.exercises.compare import alike, near
+from tutorial.exercises.record import flat
 from tutorial.exercises.registry import Findings, exercise
 from tutorial.exercises.verdict import Right, Wrong
 from tutorial.model import Model
@@ -158,15 +159,15 @@ def checkpoint(answer: Any) -> Findings:
             )
         yield Right("save() writes a file that holds only names and numbers")
         steps(network, optimizer, 1)  # the training goes on; what was saved must not
-        saved = weights_of(network)
+        saved = flat(network)
         answer().load(path, other, its_optimizer)
     untouched, _ = begun(seed=2)
-    if alike(weights_of(other), weights_of(untouched)):
+    if alike(flat(other), flat(untouched)):
         yield Wrong("load() leaves the network as it was: where do its weights go?")
     network, optimizer = begun(seed=1)
     steps(network, optimizer, 3)
-    if not alike(weights_of(other), weights_of(network)):
-        later = alike(weights_of(other), saved)
+    if not alike(flat(other), flat(network)):
+        later = alike(flat(other), saved)
         yield Wrong(
             "after load() the weights are not those at the time of save()"
             + (", but later ones: was a copy written?" if later else "")
@@ -174,14 +175,14 @@ def checkpoint(answer: Any) -> Findings:
     yield Right("load() brings the weights back")
     steps(network, optimizer, 1)
     steps(other, its_optimizer, 1)
-    if not alike(weights_of(other), weights_of(network)):
+    if not alike(flat(other), flat(network)):
         yield Wrong(
             "the weights are back, but step 1 after load() is another one than without a break: "
             "what else has Adam learned?"
         )
     steps(network, optimizer, 3)
     steps(other, its_optimizer, 3)
-    if not alike(weights_of(other), weights_of(network)):
+    if not alike(flat(other), flat(network)):
         yield Wrong("the first step after load() is right, but the next ones are not")
     yield Right("the training goes on as without a break")
 
@@ -200,8 +201,3 @@ def steps(network: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> 
         torch.autograd.backward(F.cross_entropy(network(x), torch.arange(6) % 3))
         optimizer.step()
         optimizer.zero_grad()
-
-
-def weights_of(network: nn.Module) -> torch.Tensor:
-    """All weights in a row, as they are now."""
-    return torch.cat([weight.detach().flatten() for weight in network.parameters()])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tutorial.exercises.compare import alike, near
+from tutorial.exercises.record import flat
 from tutorial.exercises.registry import Findings, exercise
 from tutorial.exercises.verdict import Right, Wrong
 
@@ -187,11 +188,6 @@ def same(a: float, b: float) -> bool:
 def sloping(network: nn.Module) -> bool:
     """Whether a weight has a gradient other than 0."""
     return any(w.grad is not None and bool(w.grad.any()) for w in network.parameters())
-
-
-def flat(network: nn.Module) -> Tensor:
-    """All weights in a row."""
-    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
 class Small(nn.Module):
