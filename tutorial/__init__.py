@@ -23,7 +23,9 @@ Read the library in this order; each file has one job.
     wiring.py      what callbacks are connected to
     checkpoint.py  saves and loads what was learned, in one piece
     checks.py      refuses bad input, in words that help
-    processes.py   launch, and what several processes need to train together
+    processes.py   several processes that train together: launch, and how one joins the others
+    sharing.py     the samples that they share out, and the counts that they put together
+    sharding.py    a network in parts: each has a piece of every weight
     device.py      set_device, get_device, seed
     summary.py     a network's layers and parameters
     export.py      the network for use elsewhere: torch.export and ONNX

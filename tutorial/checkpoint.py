@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from tutorial.device import random_state
-from tutorial.processes import is_first, parts_of, whole_state
+from tutorial.processes import is_first
+from tutorial.sharding import parts_of, whole_state
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (

@@ -16,7 +16,9 @@ from torch import distributed as dist
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
-from tutorial.processes import Share, from_first, parts_of
+from tutorial.processes import from_first
+from tutorial.sharding import parts_of
+from tutorial.sharing import Share
 
 # ---- options: what a call decides beforehand
 

@@ -24,6 +24,7 @@ from tutorial.measures import Measures
 from tutorial.precision import Precision
 from tutorial.program import Program
 from tutorial.rehearsal import Seen, rehearse
+from tutorial.sharding import parts_of, shard_weights
 from tutorial.unroll import Code, reserved_names
 from tutorial.wiring import Wiring, wire
 
@@ -82,7 +83,7 @@ class Model:
             processes.begin_alike(self.network)
         self.sharded = shard and self.processes > 1
         if self.sharded:
-            processes.shard(self.network)
+            shard_weights(self.network)
         self.optimizer: torch.optim.Optimizer | None = None
         self.measures = Measures(None, None, self.device)
         self.precision = Precision()
@@ -542,7 +543,7 @@ class Model:
         fitted = checkpoint.load_network(self.network, state["network"], skip_mismatch)
         if self.optimizer is None or kept is None or not fitted:
             return
-        self.optimizer.load_state_dict(processes.parts_of(kept, self.optimizer))
+        self.optimizer.load_state_dict(parts_of(kept, self.optimizer))
         if self.scaler is not None and "scaler" in state:
             self.scaler.load_state_dict(state["scaler"])
         if "random" in state:

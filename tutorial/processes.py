@@ -6,7 +6,6 @@ takes the mean of the gradients, by torch.distributed (see DISTRIBUTED in loops.
 """
 
 import atexit
-import copy
 import logging
 import os
 import signal
@@ -94,122 +93,6 @@ def from_first(value: Any) -> Any:
     values = [value]
     dist.broadcast_object_list(values, 0)
     return values[0]
-
-
-# ---- parts of weights
-
-
-def shard(network: nn.Module) -> None:
-    """Leave to each process a part of every weight (torch's FSDP2), layer by layer."""
-    from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import fully_shard
-
-    device = next(network.parameters()).device.type
-    mesh = init_device_mesh(device, (dist.get_world_size(),))
-    for layer in network.children():  # so that only one layer at a time has its whole weights
-        if any(True for _ in layer.parameters()):
-            fully_shard(layer, mesh=mesh)
-    fully_shard(network, mesh=mesh)
-
-
-def whole_state(owner: Any) -> dict[str, Any]:
-    """The state_dict of a network or optimizer, with whole tensors where each process has a part.
-
-    Where the network is sharded, all processes must ask for it at the same time.
-    """
-    state: dict[str, Any] = gathered(owner.state_dict())
-    return state
-
-
-def gathered(value: Any) -> Any:
-    """The same nest of dicts and lists, with whole tensors."""
-    if isinstance(value, dict):
-        return {name: gathered(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [gathered(each) for each in value]
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
-
-
-def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
-    """What `whole_state` gave, but of each tensor only what of it this process has in the owner."""
-    if isinstance(owner, nn.Module):
-        own = owner.state_dict()
-        return {name: part_like(own.get(name), value) for name, value in state.items()}
-    weights = [weight for group in owner.param_groups for weight in group["params"]]
-    memory = {
-        i: {name: part_like(weights[i], value) for name, value in numbers.items()}
-        for i, numbers in state["state"].items()
-    }
-    return {**state, "state": memory}
-
-
-def part_like(own: Any, value: Any) -> Any:
-    """The part of a tensor that this process has of one of the same shape."""
-    if not hasattr(own, "full_tensor") or getattr(value, "shape", None) != own.shape:
-        return value
-    from torch.distributed.tensor import distribute_tensor
-
-    # Each process has the whole tensor, and cuts its own part out.
-    return distribute_tensor(
-        value.to(own.device), own.device_mesh, own.placements, src_data_rank=None
-    )
-
-
-class Share:
-    """Of each batch one process's part: every so many-th sample, from that of its rank on.
-
-    Fewer samples than processes are not divided: then each process works on all of them.
-
-    Args:
-        batches: lists of indices, or batches: tensors (N, ...), or tuples, lists or dicts of them.
-        rank: which process this is, from 0.
-        processes: how many there are.
-
-    Example:
-        >>> list(Share([[3, 1, 4, 0], [2]], rank=1, processes=2))
-        [[1, 0], [2]]
-    """
-
-    def __init__(self, batches: Any, rank: int, processes: int) -> None:
-        self.batches, self.rank, self.processes = batches, rank, processes
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __iter__(self) -> Any:
-        return map(self.part, self.batches)
-
-    def part(self, batch: Any) -> Any:
-        """This process's part of one batch."""
-        if isinstance(batch, dict):
-            return {name: self.part(tensor) for name, tensor in batch.items()}
-        if isinstance(batch, tuple | list) and not isinstance(batch[0], int):
-            return [self.part(tensor) for tensor in batch]
-        return batch if len(batch) < self.processes else batch[self.rank :: self.processes]
-
-
-def everywhere(metric: Any) -> Any:
-    """The metric with the counts of all processes.
-
-    Args:
-        metric: `metric.sums` names those of its attributes that add up: numbers, tensors, or lists
-            of these.
-    """
-    counts = [on_cpu(getattr(metric, name)) for name in metric.sums]
-    of_all: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(of_all, counts)
-    whole = copy.copy(metric)
-    for name, *values in zip(metric.sums, *of_all, strict=True):
-        several = isinstance(values[0], list)
-        setattr(whole, name, [*map(sum, zip(*values, strict=True))] if several else sum(values))
-    return whole
-
-
-def on_cpu(count: Any) -> Any:
-    """The count where every process can add it to its own."""
-    if isinstance(count, list):
-        return [on_cpu(each) for each in count]
-    return count.cpu() if isinstance(count, torch.Tensor) else count
 
 
 @contextmanager

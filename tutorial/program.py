@@ -26,6 +26,7 @@ from tutorial.history import History
 from tutorial.objects import stateful
 from tutorial.processes import ending_together
 from tutorial.script import Script
+from tutorial.sharing import everywhere
 from tutorial.unroll import unroll
 from tutorial.wiring import Wiring
 
@@ -272,7 +273,7 @@ TOOLS = {
         *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
         *("dist", "Share", "from_first", "parts_of"),
     )
-} | {"everywhere": processes.everywhere}  # of a metric, where several processes count
+} | {"everywhere": everywhere}  # of a metric, where several processes count
 
 
 @lru_cache(maxsize=256)

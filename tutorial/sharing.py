@@ -1,0 +1,64 @@
+"""What several processes share out, the samples, and what they put together, their counts."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import distributed as dist
+
+
+class Share:
+    """Of each batch one process's part: every so many-th sample, from that of its rank on.
+
+    Fewer samples than processes are not divided: then each process works on all of them.
+
+    Args:
+        batches: lists of indices, or batches: tensors (N, ...), or tuples, lists or dicts of them.
+        rank: which process this is, from 0.
+        processes: how many there are.
+
+    Example:
+        >>> list(Share([[3, 1, 4, 0], [2]], rank=1, processes=2))
+        [[1, 0], [2]]
+    """
+
+    def __init__(self, batches: Any, rank: int, processes: int) -> None:
+        self.batches, self.rank, self.processes = batches, rank, processes
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Any:
+        return map(self.part, self.batches)
+
+    def part(self, batch: Any) -> Any:
+        """This process's part of one batch."""
+        if isinstance(batch, dict):
+            return {name: self.part(tensor) for name, tensor in batch.items()}
+        if isinstance(batch, tuple | list) and not isinstance(batch[0], int):
+            return [self.part(tensor) for tensor in batch]
+        return batch if len(batch) < self.processes else batch[self.rank :: self.processes]
+
+
+def everywhere(metric: Any) -> Any:
+    """The metric with the counts of all processes.
+
+    Args:
+        metric: `metric.sums` names those of its attributes that add up: numbers, tensors, or lists
+            of these.
+    """
+    counts = [on_cpu(getattr(metric, name)) for name in metric.sums]
+    of_all: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(of_all, counts)
+    whole = copy.copy(metric)
+    for name, *values in zip(metric.sums, *of_all, strict=True):
+        several = isinstance(values[0], list)
+        setattr(whole, name, [*map(sum, zip(*values, strict=True))] if several else sum(values))
+    return whole
+
+
+def on_cpu(count: Any) -> Any:
+    """The count where every process can add it to its own."""
+    if isinstance(count, list):
+        return [on_cpu(each) for each in count]
+    return count.cpu() if isinstance(count, torch.Tensor) else count
