@@ -12,7 +12,7 @@ import tutorial  # noqa: E402
 
 project = "tutorial"
 author = "the authors of tutorial"
-copyright = "The text, as the code: MIT"
+copyright = "the authors of tutorial. The licence of text and code is MIT"
 release = tutorial.__version__
 language = "en"
 
@@ -31,7 +31,7 @@ exclude_patterns = ["build", "made"]
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the outputs are stored; `make test` runs the lessons and compares
-nb_ipywidgets_js = {"widgets.js": {"defer": "defer"}}
+nb_ipywidgets_js = {}  # static/widgets.js is all that they take
 nb_merge_streams = True
 
 # ---- the reference
@@ -42,8 +42,10 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-napoleon_use_ivar = True
-napoleon_custom_sections = ["Returns"]  # a sentence; else what stands before a colon were a type
+napoleon_custom_sections = [
+    ("Attributes", "params_style"),
+    "Returns",  # a sentence; else what stands before a colon were a type
+]
 
 # What other libraries explain, and what only our own code handles.
 nitpick_ignore_regex = [
@@ -60,13 +62,20 @@ html_theme = "sphinx_book_theme"
 html_title = "tutorial"
 html_static_path = ["static"]
 html_css_files = ["style.css"]
+html_js_files = [("widgets.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
+html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_theme_options = {
     "home_page_in_toc": False,
     "show_toc_level": 2,
     "use_download_button": False,
     "use_fullscreen_button": False,
     "show_navbar_depth": 1,
+    "footer_content_items": ["copyright"],
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],
     "pygments_light_style": "default",
     "pygments_dark_style": "github-dark",
 }

@@ -1,4 +1,4 @@
-"""Writes the parts of the book that the library tells itself: python book/made.py
+"""Writes the parts of the book that the library tells itself.
 
     notebooks/    the lessons, without the solutions
     made/         their cards, loops, the whole API, ...: the book's pages include these parts
@@ -32,7 +32,7 @@ BOOK = Path(__file__).parent
 ROOT = BOOK.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# Where the repository is, for the links to Colab and Binder. Set BOOK_REPOSITORY for a copy of yours.
+# For the links to Colab and Binder. Set BOOK_REPOSITORY for a copy of yours.
 REPOSITORY = os.environ.get(
     "BOOK_REPOSITORY",
     PROJECT.get("urls", {}).get("Repository", "https://github.com/OWNER/tutorial"),
@@ -50,12 +50,17 @@ def write_all() -> None:
     parts = {
         "cards.md": cards(found),
         "timing.md": timing(found),
+        "install.md": install(),
+        "colab.md": f"```text\n%pip install git+{REPOSITORY}\n```\n",
         "graph.html": graph(found),
-        "two_levels.md": two_levels(),
+        "contents.md": contents(found),
+        "high_level.md": block(HIGH_LEVEL),
+        "low_level.md": block(unrolled(FIT)),
         "calls.md": calls(),
         "options.md": options(),
         "all.md": all_of_tutorial(),
         "commands.md": commands(),
+        "names.md": for_jupyter_book(BOOK / "names.md"),
         "draw_digit.html": live.draw_digit(),
         "live_plot.html": live.live_plot(),
     }
@@ -84,14 +89,21 @@ def links_of(lesson: lessons.Lesson) -> str:
     colab = f"https://colab.research.google.com/github/{owner}/blob/{BRANCH}/{file}"
     binder = f"https://mybinder.org/v2/gh/{owner}/{BRANCH}?urlpath=lab/tree/{file}"
     return (
-        f"{lesson.minutes} minutes · {{download}}`The notebook <../made/{lesson.path.name}>` · "
-        f"[Open in Colab]({colab}) · [Open in Binder]({binder})\n"
+        f":::{{div}} lesson-links\n{lesson.minutes} minutes · {{download}}`The notebook <../made/{lesson.path.name}>` · "
+        f"[Open in Colab]({colab}) · [Open in Binder]({binder})\n:::\n"
     )
 
 
 def number_of(lesson: lessons.Lesson) -> int:
     """The number in the lesson's name."""
     return int(lesson.name.partition("_")[0])
+
+
+def contents(found: list[lessons.Lesson]) -> str:
+    """The lessons in the book's table of contents."""
+    entries = [f"{number_of(each)} · {each.title} <notebooks/{each.name}>" for each in found]
+    options = ":hidden:\n:caption: Lessons\n"
+    return "\n".join(["```{toctree}", options, *entries, "```", ""])
 
 
 def cards(found: list[lessons.Lesson]) -> str:
@@ -128,16 +140,21 @@ def timing(found: list[lessons.Lesson]) -> str:
     return "\n".join([*rows, f"| all | {sum(lesson.minutes for lesson in found)} | | |", ""])
 
 
+def install() -> str:
+    """How a computer with make gets the lessons."""
+    return f"```bash\ngit clone {REPOSITORY} tutorial\ncd tutorial\nmake lab\n```\n"
+
+
 def graph(found: list[lessons.Lesson]) -> str:
     """The lessons one below the other, and an arc from each to those that build on it."""
-    row, left = 34, 92
+    row, left = 34, 130
     place = {number_of(lesson): row * i + row / 2 for i, lesson in enumerate(found)}
     arcs, names = [], []
     for lesson in found:
         end = place[number_of(lesson)]
         for earlier in sorted(builds_on(lesson) & place.keys()):
             start = place[earlier]
-            depth = min(left - 14, 16 + (end - start) / 4)
+            depth = min(left - 10, 16 + (end - start) / 4)
             arcs.append(
                 f'<path d="M{left} {start}C{left - depth} {start} {left - depth} {end} '
                 f'{left} {end}"/>'
@@ -153,8 +170,8 @@ def graph(found: list[lessons.Lesson]) -> str:
         if builds_on(lesson)
     )
     return (
-        f'<svg class="graph" viewBox="0 0 420 {height}" role="img" '
-        f'aria-label="Which lesson builds on which: {needs}">{"".join(arcs)}{"".join(names)}</svg>\n'
+        f'<svg class="graph" viewBox="0 0 460 {height}" role="img" '
+        f'aria-label="Which lesson builds on which: {needs}">{"".join(arcs + names)}</svg>\n'
     )
 
 
@@ -165,6 +182,20 @@ def terms_of(page: Path) -> list[str]:
     return re.findall(r"^(\w.*)$", inside[1], re.MULTILINE)
 
 
+def for_jupyter_book(page: Path) -> str:
+    """A page with a glossary as Jupyter Book 2 reads it: a colon before each meaning.
+
+    Example:
+        >>> page = Path(__file__).with_name("names.md")
+        >>> print(for_jupyter_book(page).partition("{glossary}")[2][:59])
+        <BLANKLINE>
+        accuracy
+        : The share of predictions that are right: from 0 to 1.
+    """
+    text = page.read_text(encoding="utf-8")
+    return re.sub(r"(?m)^(\w.*\n)    (?=\S)", r"\1: ", text)
+
+
 # ---- both levels
 
 START = """\
@@ -172,6 +203,15 @@ network = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(
 model = tl.Model(network)
 model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss(), tl.metrics.Accuracy())"""
 FIT = "model.fit(train_data, epochs=5)"
+HIGH_LEVEL = f"""\
+train_data = tl.datasets.MNIST("train")
+model = tl.Model(network)
+model.prepare(
+    optimizer,
+    nn.CrossEntropyLoss(),
+    tl.metrics.Accuracy(),
+)
+{FIT}"""
 CALLS = {
     "Train": FIT,
     "Evaluate": "model.evaluate(test_data)",
@@ -220,23 +260,6 @@ def block(code: str, marked: str = "") -> str:
     """Python code in Markdown."""
     options = f":emphasize-lines: {marked}\n" if marked else ""
     return f"```{{code-block}} python\n{options}\n{code}\n```\n"
-
-
-def two_levels() -> str:
-    """What one writes, beside the loop that it runs."""
-    above = "\n".join(
-        [
-            'train_data = tl.datasets.MNIST("train")',
-            "model = tl.Model(network)",
-            "model.prepare(optimizer, nn.CrossEntropyLoss(),",
-            "              tl.metrics.Accuracy())",
-            FIT,
-        ]
-    )
-    return (
-        f"::::{{div}} two-levels\n:::{{div}}\n**You write**\n\n{block(above)}:::\n"
-        f":::{{div}}\n**This is what runs**\n\n{block(unrolled(FIT))}:::\n::::\n"
-    )
 
 
 def calls() -> str:
@@ -307,13 +330,16 @@ def members(thing: Any) -> Iterator[tuple[str, Any]]:
 def all_of_tutorial() -> str:
     """Every public name: its signature, its one sentence, and a link to the rest."""
     groups: dict[str, list[str]] = {}
-    for name, thing in public():
+    last = len(WITH_METHODS)
+    order = {thing: place for place, thing in enumerate(WITH_METHODS)}
+    for name, thing in sorted(public(), key=lambda item: order.get(item[1], last)):
         group = groups.setdefault(name.rpartition(".")[0], [])
         group.append(entry(name, thing))
         group += [entry(f"{name}.{inner}", value, "  ") for inner, value in members(thing)]
     parts = []
     for group, entries in groups.items():
-        parts += [f"## tl{'.' if group else ''}{group}\n", *entries, ""]
+        title = f"tl.{group}" if group else "tl"
+        parts += [f"## {title}\n", ":::{div} all", *entries, ":::\n"]
     return "\n".join(parts)
 
 
