@@ -82,6 +82,6 @@ constraints: $(READY)  ## Take the newest versions of everything, and note them 
 	@touch $(READY)
 
 clean:  ## Remove caches and what was built (not .venv: remove that by hand)
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist book/_build book/made book/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune \
 		-exec rm -rf {} +

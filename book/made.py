@@ -88,8 +88,9 @@ def links_of(lesson: lessons.Lesson) -> str:
     file, owner = f"notebooks/{lesson.path.name}", REPOSITORY.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{owner}/blob/{BRANCH}/{file}"
     binder = f"https://mybinder.org/v2/gh/{owner}/{BRANCH}?urlpath=lab/tree/{file}"
+    fresh = f"{{download}}`The notebook <../made/{lesson.path.name}>`"
     return (
-        f":::{{div}} lesson-links\n{lesson.minutes} minutes · {{download}}`The notebook <../made/{lesson.path.name}>` · "
+        f":::{{div}} lesson-links\n{lesson.minutes} minutes · {fresh} · "
         f"[Open in Colab]({colab}) · [Open in Binder]({binder})\n:::\n"
     )
 
@@ -147,14 +148,15 @@ def install() -> str:
 
 def graph(found: list[lessons.Lesson]) -> str:
     """The lessons one below the other, and an arc from each to those that build on it."""
-    row, left = 34, 130
+    row = 34
+    left = 30 + row * len(found) // 4  # the longest arc fits
     place = {number_of(lesson): row * i + row / 2 for i, lesson in enumerate(found)}
     arcs, names = [], []
     for lesson in found:
         end = place[number_of(lesson)]
         for earlier in sorted(builds_on(lesson) & place.keys()):
             start = place[earlier]
-            depth = min(left - 10, 16 + (end - start) / 4)
+            depth = 16 + (end - start) / 4
             arcs.append(
                 f'<path d="M{left} {start}C{left - depth} {start} {left - depth} {end} '
                 f'{left} {end}"/>'
@@ -170,7 +172,7 @@ def graph(found: list[lessons.Lesson]) -> str:
         if builds_on(lesson)
     )
     return (
-        f'<svg class="graph" viewBox="0 0 460 {height}" role="img" '
+        f'<svg class="graph" viewBox="0 0 {left + 300} {height}" role="img" '
         f'aria-label="Which lesson builds on which: {needs}">{"".join(arcs + names)}</svg>\n'
     )
 
@@ -183,12 +185,11 @@ def terms_of(page: Path) -> list[str]:
 
 
 def for_jupyter_book(page: Path) -> str:
-    """A page with a glossary as Jupyter Book 2 reads it: a colon before each meaning.
+    r"""A page with a glossary as Jupyter Book 2 reads it: a colon before each meaning.
 
     Example:
-        >>> page = Path(__file__).with_name("names.md")
-        >>> print(for_jupyter_book(page).partition("{glossary}")[2][:59])
-        <BLANKLINE>
+        >>> glossary = for_jupyter_book(BOOK / "names.md").partition("{glossary}")[2]
+        >>> print(*glossary.splitlines()[1:3], sep="\n")
         accuracy
         : The share of predictions that are right: from 0 to 1.
     """
@@ -334,8 +335,9 @@ def all_of_tutorial() -> str:
     order = {thing: place for place, thing in enumerate(WITH_METHODS)}
     for name, thing in sorted(public(), key=lambda item: order.get(item[1], last)):
         group = groups.setdefault(name.rpartition(".")[0], [])
-        group.append(entry(name, thing))
-        group += [entry(f"{name}.{inner}", value, "  ") for inner, value in members(thing)]
+        group.append(entry(name, thing, f"tl.{name}"))
+        for inner, value in members(thing):
+            group.append(entry(f"{name}.{inner}", value, f"{thing.__name__}.{inner}", "  "))
     parts = []
     for group, entries in groups.items():
         title = f"tl.{group}" if group else "tl"
@@ -343,10 +345,10 @@ def all_of_tutorial() -> str:
     return "\n".join(parts)
 
 
-def entry(name: str, thing: Any, indent: str = "") -> str:
+def entry(name: str, thing: Any, shown: str, indent: str = "") -> str:
     """A line of a list."""
     sentence = first_sentence(thing)
-    return f"{indent}- {{py:obj}}`tl.{name} <tutorial.{name}>`{signature(thing)}<br>{sentence}"
+    return f"{indent}- {{py:obj}}`{shown} <tutorial.{name}>`{signature(thing)}<br>{sentence}"
 
 
 def signature(thing: Any) -> str:
