@@ -71,6 +71,7 @@ $(READY): pyproject.toml tests/constraints.txt $(EXTENSION)/built/package.json
 
 # Warnings are errors. Its parts come from the library and the lessons: book/made.py
 book: $(READY)  ## Build the book: the course as a web site, which needs no network
+	rm -rf build/book  # pages of lessons that are gone would stay
 	OMP_NUM_THREADS=1 $(PY) -m sphinx -W --keep-going -n -q -b html -d build/doctrees book build/book
 	@echo "The book is in build/book: open build/book/index.html"
 

@@ -31,7 +31,7 @@ exclude_patterns = ["build", "made"]
 myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # the outputs are stored; `make test` runs the lessons and compares
-nb_ipywidgets_js = {}  # static/widgets.js is all that they take
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # static/widgets.js is all that they take
 nb_merge_streams = True
 
 # ---- the reference
@@ -80,6 +80,7 @@ html_theme_options = {
     "pygments_dark_style": "github-dark",
 }
 html_copy_source = False
+html_use_index = False  # "All of tutorial" is the index
 html_show_sourcelink = False
 
 # ---- translation: python -m sphinx -b gettext book build/gettext
