@@ -61,11 +61,13 @@ nitpick_ignore_regex = [
 html_theme = "sphinx_book_theme"
 html_title = "tutorial"
 html_static_path = ["static"]
+html_favicon = "static/loop.svg"
 html_css_files = ["style.css"]
 html_js_files = [("widgets.js", {"defer": "defer"})]
 html_math_renderer = "mathml"
 html_context = {"default_mode": "auto"}  # light or dark, as the reader's system is
 html_theme_options = {
+    "logo": {"text": "tutorial", "image_light": "static/loop.svg", "image_dark": "static/loop.svg"},
     "home_page_in_toc": False,
     "show_toc_level": 2,
     "use_download_button": False,
