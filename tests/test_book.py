@@ -205,14 +205,8 @@ def page(chromium, address) -> Iterator[Any]:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     wrong: list[str] = []
 
-    def only_here(route: Any) -> None:
-        if route.request.url.startswith((address, "file:", "data:", "blob:")):
-            route.continue_()
-        else:
-            wrong.append(route.request.url)
-            route.abort()
-
-    page.route("**/*", only_here)
+    elsewhere = re.compile(rf"^(?!{re.escape(address)}|file:|data:|blob:)")
+    page.route(elsewhere, lambda route: route.abort())  # and so it failed
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("requestfailed", lambda request: wrong.append(request.url))
     page.on("response", lambda r: wrong.append(f"{r.status} {r.url}") if r.status >= 400 else None)
@@ -223,14 +217,11 @@ def page(chromium, address) -> Iterator[Any]:
 
 
 def test_every_page_loads_and_fits_a_phone(page, pages, address) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
     for name in pages:
-        page.set_viewport_size({"width": 1280, "height": 900})
         page.goto(address + name)
         assert page.locator("h1:visible").count() == 1, name
-        for width in (1280, 360):
-            page.set_viewport_size({"width": width, "height": 844})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide == width, f"{name} is {wide} wide"
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, name
 
 
 SEVEN = [(60, 60), (200, 60), (150, 140), (120, 230)]
