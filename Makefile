@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab labextension bench constraints clean
+.PHONY: help demo test lint format lab labextension bench book constraints clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,12 @@ $(READY): pyproject.toml tests/constraints.txt $(EXTENSION)/built/package.json
 	$(PY) -m pip install --disable-pip-version-check $(if $(CI),-q) -e ".[dev]" -c tests/constraints.txt
 	@touch $@
 
+# Warnings are errors. Its parts come from the library and the lessons: book/made.py
+book: $(READY)  ## Build the book: the course as a web site, which needs no network
+	rm -rf build/book  # pages of lessons that are gone would stay
+	OMP_NUM_THREADS=1 $(PY) -m sphinx -W --keep-going -n -q -b html -d build/doctrees book build/book
+	@echo "The book is in build/book: open build/book/index.html"
+
 constraints: $(READY)  ## Take the newest versions of everything, and note them in tests/constraints.txt
 	$(PY) -m pip install --upgrade --upgrade-strategy eager -e ".[dev]"
 	{ grep '^#' tests/constraints.txt; $(PY) -m pip freeze --all --exclude-editable --exclude pip; } \
@@ -77,6 +83,6 @@ constraints: $(READY)  ## Take the newest versions of everything, and note them 
 	@touch $(READY)
 
 clean:  ## Remove caches and what was built (not .venv: remove that by hand)
-	rm -rf build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist book/_build book/made book/notebooks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune \
 		-exec rm -rf {} +

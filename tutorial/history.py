@@ -12,7 +12,7 @@ class History:
     Attributes:
         step_losses: the loss of every step, a list of floats.
         rows: a dict for every finished epoch: 'epoch' (from 1), 'loss' (the mean over the epoch's
-            samples), each metric, and the same with 'eval_' before it where it was evaluated.
+            samples), each metric, and the same with `eval_` before it where it was evaluated.
         interrupted: whether a user's interrupt ended the fit early.
 
     Example:

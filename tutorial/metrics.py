@@ -10,6 +10,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+__all__ = ["Accuracy", "Auc", "Metric", "Precision", "Recall"]
+
 
 class Metric(ABC):
     """What the training loop asks of a metric; the verbs are those of torchmetrics.

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+__all__ = ["LeNet"]
+
 
 class LeNet(nn.Module):
     """A small convolutional network for 28 x 28 images, after LeNet-5 (LeCun et al., 1998).

@@ -77,7 +77,7 @@ class Program:
 
     @property
     def source(self) -> str:
-        """The loop as it is read: it prints as a textbook does."""
+        """The loop as it is read; it prints as a textbook does."""
         return self.loop if isinstance(self.loop, str) else unroll(self.function, self.options)
 
     @property

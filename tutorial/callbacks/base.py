@@ -39,7 +39,7 @@ class Callback:
       metric, and the 'batch_size'; `on_predict_batch_end`: only the 'batch_size';
     - `on_epoch_end`: the 'epoch' (from 1), and the means over the epoch's training samples;
     - `on_eval_end`: the means over all samples of the evaluation;
-    - `on_train_end`: the last epoch's row, where the evaluation's means have 'eval_' before them.
+    - `on_train_end`: the last epoch's row, where the evaluation's means have `eval_` before them.
 
     Where an epoch is evaluated, that comes after its `on_epoch_end`. An error or an interrupt ends
     a training without `on_train_end`.

@@ -1,0 +1,108 @@
+"""Both levels: calls, and the loops that they run, as `model.unroll` gives them."""
+
+import re
+from difflib import SequenceMatcher
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+import tutorial as tl
+
+START = """\
+network = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
+model = tl.Model(network)
+model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss(), tl.metrics.Accuracy())"""
+FIT = "model.fit(train_data, epochs=5)"
+HIGH_LEVEL = f"""\
+train_data = tl.datasets.MNIST("train")
+model = tl.Model(network)
+model.prepare(
+    optimizer,
+    nn.CrossEntropyLoss(),
+    tl.metrics.Accuracy(),
+)
+{FIT}"""
+CALLS = {
+    "Train": FIT,
+    "Evaluate": "model.evaluate(test_data)",
+    "Predict": "model.predict(test_data)",
+    "One batch": "model.train_batch(x, y)",
+}
+OPTIONS = {
+    "Evaluate, too": "model.fit(train_data, test_data, epochs=5)",
+    "Clip": "model.fit(train_data, epochs=5, clip_grad_norm=1.0)",
+    "Accumulate": "model.fit(train_data, epochs=5, accumulate_grad_batches=4)",
+    "Stop early": (
+        "stop = tl.callbacks.EarlyStopping('acc', patience=2)\n"
+        "model.fit(train_data, test_data, epochs=5, callbacks=stop)"
+    ),
+    "Schedule": (
+        "scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(model.optimizer, T_max=4690)\n"
+        "model.fit(train_data, epochs=5, callbacks=tl.callbacks.LRScheduler(scheduler))"
+    ),
+    "Mixed precision": (
+        "model.prepare(optimizer, nn.CrossEntropyLoss(), accuracy, amp_configs='O1')\n"
+        "model.fit(train_data, epochs=5)"
+    ),
+}
+
+
+@cache
+def data() -> dict[str, Any]:
+    """What stands for the data in the examples."""
+    train_data = tl.datasets.MNIST("train")
+    x, y = train_data[:64]
+    return {"train_data": train_data, "test_data": tl.datasets.MNIST("test"), "x": x, "y": y}
+
+
+def unrolled(code: str) -> str:
+    """The loop that the last line of this code runs; the lines before it are run."""
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "tl": tl}
+    exec(START, names)
+    names |= {"optimizer": names["model"].optimizer, "accuracy": tl.metrics.Accuracy()}
+    names |= data()
+    *before, call = code.splitlines()
+    exec("\n".join(before), names)
+    return str(eval(re.sub(r"model\.(\w+)\(", r'model.unroll("\1", ', call), names)).strip()
+
+
+def block(code: str, marked: str = "") -> str:
+    """Python code in Markdown."""
+    options = f":emphasize-lines: {marked}\n" if marked else ""
+    return f"```{{code-block}} python\n{options}\n{code}\n```\n"
+
+
+def calls() -> str:
+    """A tab for each call, with its loop."""
+    return tabs({name: f"{block(code)}\n{block(unrolled(code))}" for name, code in CALLS.items()})
+
+
+def options() -> str:
+    """A tab for each option, with the loop; the lines that it adds or changes are marked."""
+    plain = unrolled(FIT).splitlines()
+
+    def loop(code: str) -> str:
+        lines = unrolled(code).splitlines()
+        same = SequenceMatcher(None, stripped(plain), stripped(lines), autojunk=False)
+        changed = [
+            number + 1
+            for kind, *_, start, end in same.get_opcodes()
+            if kind != "equal"
+            for number in range(start, end)
+        ]
+        return block("\n".join(lines), ",".join(map(str, changed)))
+
+    return tabs({name: f"{block(code)}\n{loop(code)}" for name, code in OPTIONS.items()})
+
+
+def stripped(lines: list[str]) -> list[str]:
+    """Lines without the blanks around them: a line that only moved to the right is the same."""
+    return [re.sub(r"\s+", " ", line.strip()) for line in lines]
+
+
+def tabs(contents: dict[str, str]) -> str:
+    """Markdown in tabs."""
+    items = [f":::{{tab-item}} {name}\n\n{text}:::\n" for name, text in contents.items()]
+    return "\n".join(["::::{tab-set}\n", *items, "::::\n"])
