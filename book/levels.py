@@ -46,6 +46,9 @@ OPTIONS = {
         "model.prepare(optimizer, nn.CrossEntropyLoss(), accuracy, amp_configs='O1')\n"
         "model.fit(train_data, epochs=5)"
     ),
+    "Two processes": (
+        "# torchrun --nproc-per-node=2 train.py\nmodel.fit(train_data, epochs=5, batch_size=32)"
+    ),
 }
 
 
@@ -59,6 +62,11 @@ def data() -> dict[str, Any]:
 
 def unrolled(code: str) -> str:
     """The loop that the last line of this code runs; the lines before it are run."""
+    return tl.launch(loop_of, code)[0] if "torchrun" in code else loop_of(code)
+
+
+def loop_of(code: str) -> str:
+    """The same, in the process that asks."""
     names: dict[str, Any] = {"torch": torch, "nn": nn, "tl": tl}
     exec(START, names)
     names |= {"optimizer": names["model"].optimizer, "accuracy": tl.metrics.Accuracy()}

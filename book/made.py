@@ -19,6 +19,7 @@ import live
 from tutorial.lessons import lessons
 
 BOOK = Path(__file__).parent
+RESULTS = BOOK.parent / "tests" / "benchmarks" / "results"
 
 
 def write_all() -> None:
@@ -37,6 +38,7 @@ def write_all() -> None:
         "made/options.md": levels.options(),
         "made/all.md": api.all_of_tutorial(),
         "made/commands.md": api.commands(),
+        "made/scale.md": (RESULTS / "scale.md").read_text(encoding="utf-8"),
         "made/names.md": glossary.for_jupyter_book(),
         "made/draw_digit.html": live.draw_digit(),
         "made/live_plot.html": live.live_plot(),
