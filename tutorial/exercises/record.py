@@ -103,7 +103,7 @@ def record(
     steps = recording.steps
 
     def begin(_: nn.Module, inputs: tuple[Any, ...]) -> None:
-        weights = _flat(network)
+        weights = flat(network)
         if steps:
             steps[-1].after = weights
         modes = {layer.training for layer in network.modules()}
@@ -133,13 +133,18 @@ def record(
         for hook in hooks:
             hook.remove()
     if steps:
-        steps[-1].after = _flat(network)
+        steps[-1].after = flat(network)
     return recording
 
 
-def _flat(network: nn.Module) -> torch.Tensor:
+def flat(network: nn.Module) -> torch.Tensor:
     """All weights in a row."""
     return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+def sloping(network: nn.Module) -> bool:
+    """Whether a weight has a gradient other than 0."""
+    return any(w.grad is not None and bool(w.grad.any()) for w in network.parameters())
 
 
 def _gradient(network: nn.Module) -> torch.Tensor | None:
