@@ -14,14 +14,14 @@
 # %% [markdown]
 # # Accumulate, clip, compute in short numbers
 #
-# Large networks are trained with three tricks that small ones seem not to need. A batch is too large
-# for the memory: *accumulate* several small ones. A bad batch throws the training off its way:
-# *clip* the gradient. Numbers of 32 bits are too large and too slow: compute in 16.
+# Large networks are trained with three tricks that small ones seem not to need. A batch is too
+# large for the memory: *accumulate* several small ones. A bad batch throws the training off its
+# way: *clip* the gradient. Numbers of 32 bits are too large and too slow: compute in 16.
 #
 # In `fit` each of them is one argument. Behind it are a few lines in the loop. This lesson reads
-# these lines, does them by hand, and looks at the mistakes that are easily made with them. All three
-# change the gradient between `loss.backward()` and `optimizer.step()`. So this lesson is about
-# gradients: how long they are, where they point, and what is lost on their way.
+# these lines, does them by hand, and looks at the mistakes that are easily made with them. All
+# three change the gradient between `loss.backward()` and `optimizer.step()`. So this lesson is
+# about gradients: how long they are, where they point, and what is lost on their way.
 #
 # **After this lesson you can**
 #
@@ -50,8 +50,8 @@ plt.rcParams["figure.dpi"] = 80
 tl.set_device("cpu")
 
 # %% [markdown]
-# 1,000 images, a small network and `SGD`. With SGD an error in the gradient is an error in the step,
-# so that nothing is hidden from us. (We will see that Adam hides something.)
+# 1,000 images, a small network and `SGD`. With SGD an error in the gradient is an error in the
+# step, so that nothing is hidden from us. (We will see that Adam hides something.)
 
 
 # %%
@@ -126,8 +126,8 @@ for size in (200, 64):
 #
 # ### What must be added
 #
-# We want the gradient of the mean loss of 200 images. We have four parts: 64, 64, 64 and 8. The loss
-# of each part is a mean over this part. With which factor must it be multiplied before its
+# We want the gradient of the mean loss of 200 images. We have four parts: 64, 64, 64 and 8. The
+# loss of each part is a mean over this part. With which factor must it be multiplied before its
 # `backward`? Try three answers.
 
 
@@ -164,14 +164,15 @@ for name, gradient in results.items():
     print(f"{name:26} {gradient.norm():8.3f} {off_by(gradient, large):8.1g}")
 sums, means, by_samples = (off_by(gradient, large) for gradient in results.values())
 assert sums > 2 and means > 0.2 and by_samples < 1e-5
+assert results["1, the sum of the means"].norm() > 4 * large.norm()
 
 # %% [markdown]
 # **The sum of the means** is more than four times too long. The optimizer takes it for a steep
 # slope, and makes a step that is too long.
 #
-# **The mean of the means** is right if all parts have one size. Here the last part has 8 images, and
-# it counts as much as the 64 of another part. So each of the 8 counts as much as 8 of the others.
-# The gradient points into another direction.
+# **The mean of the means** is right if all parts have one size. Here the last part has 8 images,
+# and it counts as much as the 64 of another part. So each of the 8 counts as much as 8 of the
+# others. The gradient points into another direction.
 #
 # **By samples** it is right: a mean times its number is a sum, sums can be added, and there is one
 # division. You know this rule from the reported loss (lesson 3). It holds for gradients too,
@@ -200,10 +201,10 @@ show_new_lines(new_model(), plain, accumulate_grad_batches=3)
 
 # %% [markdown]
 # The loop does not know how many samples the group will have when the first part comes. So it adds
-# up sums, `loss * len(x)`, counts the samples in `group`, and divides at the end. The `if` says when
-# the end is: after three batches, *or* after the last batch of the epoch. 1,000 images are 15
-# batches of 64 and one of 40. So the last group is a single short batch. It becomes an update of its
-# own, a mean over its 40 samples. Nothing is left over for the next epoch.
+# up sums, `loss * len(x)`, counts the samples in `group`, and divides at the end. The `if` says
+# when the end is: after three batches, *or* after the last batch of the epoch. 1,000 images are 15
+# batches of 64 and one of 40. So the last group is a single short batch. It becomes an update of
+# its own, a mean over its 40 samples. Nothing is left over for the next epoch.
 #
 # ### The proof
 #
@@ -223,9 +224,9 @@ for one, other in zip(few.parameters(), many.parameters(), strict=True):
 print(len(history.step_losses), "batches,", len(updates), "updates: the same weights, but rounding")
 
 # %% [markdown]
-# Now by hand: the five lines, a group, and an `if`. `fit` runs a loop of yours if you hand it one. It
-# does the same operations in the same order as the option, so here we may ask for equality to the
-# last bit.
+# Now by hand: the five lines, a group, and an `if`. `fit` runs a loop of yours if you hand it one.
+# It does the same operations in the same order as the option, so here we may ask for equality to
+# the last bit.
 
 
 # %%
@@ -326,8 +327,8 @@ assert abs(difference) < 0.05
 # ### The exception: batch norm
 #
 # "k small batches equal one large one" needs one thing: that the network treats each sample for
-# itself. Batch norm does not. In training it subtracts the mean of *the batch*, and a batch of 8 has
-# another mean than one of 200. Layer norm looks at one sample at a time.
+# itself. Batch norm does not. In training it subtracts the mean of *the batch*, and a batch of 8
+# has another mean than one of 200. Layer norm looks at one sample at a time.
 
 # %% tags=["nbval-ignore-output"]
 for name, norm in (
@@ -339,7 +340,7 @@ for name, norm in (
     right = gradient_of(network, [(x, y)], lambda size: 1)
     error = off_by(gradient_of(network, parts, lambda size: size / 200), right)
     print(f"{name:10} off by {error:.1g}")
-    assert (error > 0.05) == (name == "batch norm")
+    assert (error > 0.1) == (name == "batch norm")
 
 # %% [markdown]
 # With batch norm the gradient is another one, by more than a tenth; no factor can repair this.
@@ -372,8 +373,8 @@ print(f"length: by hand {length:.4f}, by PyTorch {reported:.4f}; clipped to {aft
 assert torch.allclose(length, reported) and torch.allclose(by_hand, after, atol=1e-6)
 
 # %% [markdown]
-# Notice that `clip_grad_norm_` returns the length from *before*. This is a number worth writing down
-# in each step.
+# Notice that `clip_grad_norm_` returns the length from *before*. This is a number worth writing
+# down in each step.
 #
 # There is a second function, `clip_grad_value_`. It cuts each single number to a limit. Then the
 # large ones become smaller, the small ones stay, and the direction changes. The cosine of the angle
@@ -489,17 +490,17 @@ nn.utils.clip_grad_norm_([weight], 1.0)
 print(weight.grad)
 
 # %% [markdown]
-# Against this there is the callback `TerminateOnNaN`: it ends the training at the first loss that is
-# not a number. And for a loop of your own, `clip_grad_norm_(..., error_if_nonfinite=True)`.
+# Against this there is the callback `TerminateOnNaN`: it ends the training at the first loss that
+# is not a number. And for a loop of your own, `clip_grad_norm_(..., error_if_nonfinite=True)`.
 
 # %% [markdown]
 # ## Part 3: short numbers
 #
 # ### What 16 bits can hold
 #
-# PyTorch computes in `float32`: each number has 32 bits. There are two kinds with 16. Both need half
-# the memory. They divide their bits differently: `float16` spends more on digits, `bfloat16` more on
-# size.
+# PyTorch computes in `float32`: each number has 32 bits. There are two kinds with 16. Both need
+# half the memory. They divide their bits differently: `float16` spends more on digits, `bfloat16`
+# more on size.
 
 # %%
 kinds = (torch.float32, torch.float16, torch.bfloat16)
@@ -512,8 +513,8 @@ for kind in kinds:
 # `bfloat16` reaches as far as `float32`, but has only two to three decimal digits. `float16` has
 # three to four, but ends at 65,504, and below 0.00006 its digits fade.
 #
-# The picture shows what happens to a number when it is stored in 16 bits: how large the error is, as
-# a share of the number.
+# The picture shows what happens to a number when it is stored in 16 bits: how large the error is,
+# as a share of the number.
 
 # %%
 numbers = torch.logspace(-12, 7, 2000, dtype=torch.float64)
@@ -591,10 +592,10 @@ for name, kind in kinds_of(new_network(), x, y, torch.bfloat16).items():
     print(f"{name:13} {kind}")
 
 # %% [markdown]
-# The matrix products of the linear layers are computed in `bfloat16`; that is where nearly all the
-# time goes. `ReLU` takes what comes. Cross-entropy, with its logarithm and its sum, is computed in
-# `float32`. The weights stay in `float32`; a short copy of them is made for the product. The gradient
-# of a weight arrives in `float32`, and the optimizer sees no short number at all.
+# The matrix products of the linear layers are computed in `bfloat16`; they are most of the work.
+# `ReLU` takes what comes. Cross-entropy, with its logarithm and its sum, is computed in `float32`.
+# The weights stay in `float32`; a short copy of them is made for the product. The gradient of a
+# weight arrives in `float32`, and the optimizer sees no short number at all.
 #
 # Some other operations, inside the same block: a product of matrices is cast, an element by element
 # product is not, and a mixture of both kinds becomes the longer one.
@@ -652,10 +653,18 @@ for name, configs in (("float32", None), ("bfloat16", "O1"), ("float16", {"dtype
 assert max(accuracies) - min(accuracies) < 0.03
 
 # %% [markdown]
-# What does it gain? Memory: the notes of the forward pass are shorter. And time, on a processor that
-# has units for short numbers: graphics cards do, and some CPUs. On a CPU without them it is slower.
-# So measure on the machine that you train on, as lesson 10 does.
-#
+# What does it gain? Time, on a processor that has units for short numbers: graphics cards do, and
+# some CPUs. Whether yours has them, measure it, as lesson 10 does. And memory, because the notes of
+# the forward pass are shorter:
+
+# %%
+x, y = train_data[:200]
+network = new_network()
+print(f"float32:  {kept_for_backward(network, x, y) / 1024:.0f} KB")
+with torch.autocast("cpu", torch.bfloat16):
+    print(f"bfloat16: {kept_for_backward(network, x, y) / 1024:.0f} KB")
+
+# %% [markdown]
 # ### float16: why the loss is scaled
 #
 # The `float16` loop has more lines.
@@ -666,7 +675,8 @@ show_new_lines(new_model(amp_configs={"dtype": "float16"}), plain)
 # %% [markdown]
 # There is a scaler. What for? Look at the left end of the picture again: what is smaller than about
 # 0.00000003 becomes 0. Are gradients that small? Take a network that has learned its data well, and
-# look at the gradients on their way back, in the layer after `ReLU`. How many of them are exactly 0?
+# look at the gradients on their way back, in the layer after `ReLU`. How many of them are exactly
+# 0?
 
 # %%
 sure = new_model(momentum=0.9)
@@ -675,7 +685,7 @@ assert history.rows[-1]["loss"] < 0.1
 
 
 def share_lost(network, x, y, kind, scale=1.0):
-    """The share of the gradients behind ReLU that are 0, and those of the weights, unscaled."""
+    """The share of the gradients behind ReLU that are exactly 0."""
     seen = []
     network.zero_grad()
     with torch.autocast("cpu", kind, enabled=kind != torch.float32):
@@ -702,25 +712,26 @@ lost = {
 for (kind, scale), share in lost.items():
     print(f"{kind!s:14}  loss times {scale:5}:  {100 * share:4.1f} % are 0")
 assert lost[torch.float32, 1] < 0.05 and lost[torch.bfloat16, 1] < 0.05
+assert lost[torch.float16, 1] > 0.5
 assert lost[torch.float16, 1] > 2 * lost[torch.float16, 1024] > 2 * lost[torch.float16, 65_536]
 
 # %% [markdown]
-# In `float16` more than half of them are lost. `bfloat16` loses none, because it reaches as far down
-# as `float32`.
+# In `float16` more than half of them are lost. `bfloat16` loses none, because it reaches as far
+# down as `float32`.
 #
 # The cure is cheap. Multiply the loss by a large number: by the chain rule, every gradient is
 # multiplied by it and so moves to the right in the picture. When the gradients have arrived at the
-# weights, in `float32`, divide them by the same number. This is *loss scaling*. A power of two costs
-# no digit.
+# weights, in `float32`, divide them by the same number. This is *loss scaling*. A power of two
+# costs no digit.
 #
-# (In our small network the lost ones are the smallest of a sum, so it would learn without them. In a
-# deep network, a whole layer may get only such gradients, and then it does not learn at all.)
+# (In our small network the lost ones are the smallest of a sum, so it would learn without them. In
+# a deep network, a whole layer may get only such gradients, and then it does not learn at all.)
 #
 # ### How large?
 #
-# As large as possible: but at the right end of the picture, gradients become infinite. So the scaler
-# tries. It begins with 65,536. If a gradient has overflowed, it leaves the step out and halves the
-# scale. If all went well 2,000 times, it doubles it. Begin much too high, and watch.
+# As large as possible: but at the right end of the picture, gradients become infinite. So the
+# scaler tries. It begins with 65,536. If a gradient has overflowed, it leaves the step out and
+# halves the scale. If all went well 2,000 times, it doubles it. Begin much too high, and watch.
 
 # %% tags=["nbval-ignore-output"]
 usual = torch.amp.GradScaler("cpu")
@@ -786,7 +797,8 @@ proof
 # - Clipping by the global norm shortens a gradient and keeps its direction. Choose the limit from
 #   the lengths of a healthy run. It saves a training from a bad batch, not from `nan`.
 # - `bfloat16`: as far as `float32`, few digits. `float16`: more digits, two ends.
-# - `autocast` shortens matrix products only. Weights, loss and gradients of weights stay long.
+# - `autocast` shortens matrix products, and convolutions. Weights, loss and gradients of weights
+#   stay long.
 # - `float16` needs a scaled loss. The order is: scale, backward, divide, unscale, clip, step.
 
 # %% [markdown]

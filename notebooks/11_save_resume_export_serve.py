@@ -15,20 +15,20 @@
 # # Save, resume, export, serve
 #
 # Training is over. Now somebody wants to use what the network has learned: on another day, on
-# another computer, in a program that has never heard of this notebook. Most mistakes on this way are
-# silent. The program runs, and its answers are wrong.
+# another computer, in a program that has never heard of this notebook. Most mistakes on this way
+# are silent. The program runs, and its answers are wrong.
 #
-# This lesson goes the whole way. It saves a training and looks into the file. It kills a training in
-# the middle and goes on. It packs the network for other programs, with and without PyTorch. At the
-# end, a small server takes a picture and answers with a digit.
+# This lesson goes the whole way. It saves a training and looks into the file. It kills a training
+# in the middle and goes on. It packs the network for other programs, with and without PyTorch. At
+# the end, a small server takes a picture and answers with a digit.
 #
 # **After this lesson you can**
 #
 # - say what is in a checkpoint, and why it is opened with `weights_only=True`;
 # - kill a training at any moment, go on, and prove that nothing was lost;
 # - export a network, and run it in a process that has neither its code nor this library;
-# - name the three things that must travel with a network: its preparation of the data, its mode, the
-#   names of its classes;
+# - name the three things that must travel with a network: its preparation of the data, its mode,
+#   the names of its classes;
 # - serve predictions over HTTP, and refuse input that makes no sense.
 #
 # It takes about 40 minutes. You should know lessons 1 and 2.
@@ -122,8 +122,8 @@ for name, tensor in state["network"].items():
 # data (`running_mean`, `running_var`). It has no code. Nothing in the file says that layer 0 is a
 # convolution, or what happens between the layers.
 #
-# The part `optimizer` is what Adam remembers: two numbers for each weight. So a file to go on from is
-# about three times as large as the weights.
+# The part `optimizer` is what Adam remembers: two numbers for each weight. So a file to go on from
+# is about three times as large as the weights.
 
 # %%
 weights = sum(weight.numel() for weight in model.parameters())
@@ -147,9 +147,9 @@ except ValueError as error:
 # %% [markdown]
 # ### Why weights_only
 #
-# Python's own format for objects is `pickle`. A pickle is not a list of values. It is a program that
-# builds them, and it may call any function. `torch.save` uses it. Here is a file that looks like a
-# checkpoint, from a friend.
+# Python's own format for objects is `pickle`. A pickle is not a list of values. It is a program
+# that builds them, and it may call any function. `torch.save` uses it. Here is a file that looks
+# like a checkpoint, from a friend.
 
 
 # %%
@@ -162,9 +162,9 @@ torch.save({"network": {"weight": torch.zeros(3)}, "note": Surprise()}, "from_a_
 loaded = torch.load("from_a_friend.pt", weights_only=False)
 
 # %% [markdown]
-# Loading it has run a function that the file has chosen. Here it was `print`; it could have been one
-# that deletes your files. With `weights_only=True`, PyTorch builds tensors, numbers, texts and the
-# like, and nothing else.
+# Loading it has run a function that the file has chosen. Here it was `print`; it could have been
+# one that deletes your files. With `weights_only=True`, PyTorch builds tensors, numbers, texts and
+# the like, and nothing else.
 
 # %%
 try:
@@ -174,12 +174,12 @@ except pickle.UnpicklingError as error:
 
 # %% [markdown]
 # `model.load` always loads in this way. So should you, also with files of your own: one day one of
-# them will come from somewhere else.
+# them will come from somewhere else. (Since PyTorch 2.6 it is what `torch.load` does by itself.)
 #
 # ### With or without the optimizer
 #
-# Go on from the file in two ways: with Adam's memory, and with the weights alone. Which one equals the
-# training that simply goes on? All three get the same data in the same order.
+# Go on from the file in two ways: with Adam's memory, and with the weights alone. Which one equals
+# the training that simply goes on? All three get the same data in the same order.
 
 
 # %%
@@ -198,8 +198,9 @@ for name, loaded in (("with the optimizer", with_memory), ("weights alone", alon
     print(f"{name:18} ", *["equal" if a == b else "other" for a, b in losses])
 
 # %% [markdown]
-# With the weights alone the first loss is right, since it needs only the weights. Then the optimizer
-# makes another step. To *use* a network, the weights are enough. To *train on*, they are not.
+# With the weights alone the first loss is right, since it needs only the weights. Then the
+# optimizer makes another step. To *use* a network, the weights are enough. To *train on*, they are
+# not.
 #
 # ## Part 2: kill it
 #
@@ -234,6 +235,7 @@ class PowerCut(tl.callbacks.Callback):
 
 def train(save_dir, power_cut_at=-1):
     torch.set_num_threads(1)
+    tl.set_device("cpu")
     tl.seed(0)
     layers = nn.Flatten(), nn.Dropout(0.2), nn.Linear(784, 64), nn.ReLU(), nn.Linear(64, 10)
     model = tl.Model(nn.Sequential(*layers))
@@ -280,9 +282,9 @@ print(len(resumed_history.step_losses), "losses and", len(theirs), "tensors: equ
 
 # %% [markdown]
 # All 80 steps have the same losses, also the 32 from before the power cut, which are in the
-# checkpoint too. It works because *everything* that the training depends on is in the file: weights,
-# optimizer, the books, and chance, which decides on order and dropout. What is not in the file must
-# be the same when you start again: the code, the data, the callbacks.
+# checkpoint too. It works because *everything* that the training depends on is in the file:
+# weights, optimizer, the books, and chance, which decides on order and dropout. What is not in the
+# file must be the same when you start again: the code, the data, the callbacks.
 #
 # And what if the power is cut while a file is being written? `fit` writes to another name first and
 # renames the file when it is complete. Renaming is a single act. So there is always a whole file.
@@ -290,7 +292,7 @@ print(len(resumed_history.step_losses), "losses and", len(theirs), "tensors: equ
 #
 # ## Part 3: three things that must travel
 #
-# Now to the user of the network. He gets the weights, and still can get nearly everything wrong.
+# Now to the users of the network. They get the weights, and can still get nearly everything wrong.
 #
 # ### The preparation of the data
 #
@@ -316,9 +318,9 @@ assert all(one["loss"] > 1.1 * right["loss"] for one in wrong)
 assert min(one["acc"] for one in wrong) < right["acc"] - 0.3
 
 # %% [markdown]
-# No error, no warning: just worse answers. Where the accuracy falls only a little, look at the loss:
-# the probabilities are wrong, too. The cure is not a note in a file that nobody reads. **Make the
-# preparation a part of the network.** Then it is in every file that the network is in.
+# No error, no warning: just worse answers. Where the accuracy falls only a little, look at the
+# loss: the probabilities are wrong, too. The cure is not a note in a file that nobody reads. **Make
+# the preparation a part of the network.** Then it is in every file that the network is in.
 
 
 # %%
@@ -346,8 +348,8 @@ print("from raw pixels: the accuracy of the first user;", ", ".join(list(reader.
 # %% [markdown]
 # ### The mode
 #
-# Who loads weights gets a network in training mode. Dropout is on, and batch norm looks at the batch.
-# The answer to a picture then depends on chance, and on the other pictures that came with it
+# Who loads weights gets a network in training mode. Dropout is on, and batch norm looks at the
+# batch. The answer to a picture then depends on chance, and on the other pictures that came with it
 # (lesson 5). It even changes the network: batch norm goes on learning. So we show it with a copy.
 
 # %% tags=["nbval-ignore-output"]
@@ -364,9 +366,9 @@ assert len(set(answers)) > 1
 #
 # ### The names of the classes
 #
-# The network gives numbers from 0 to 9, and here class 3 is the digit 3. In general, a class is only a
-# place in a list, and the list is somewhere else. Many programs make it by sorting the names of
-# folders. Sorted as texts, with twelve classes:
+# The network gives numbers from 0 to 9, and here class 3 is the digit 3. In general, a class is
+# only a place in a list, and the list is somewhere else. Many programs make it by sorting the names
+# of folders. Sorted as texts, with twelve classes:
 
 # %%
 print(sorted(str(number) for number in range(12)))
@@ -384,13 +386,13 @@ print(Path("reader.json").read_text())
 # ## Part 4: export
 #
 # `save(path, training=False)` writes the network for use elsewhere: its weights *and* what it
-# computes, as a list of operations. The files need neither our class `DigitReader` nor this library.
-# There are two of them: `.pt2` for PyTorch (`torch.export`), and `.onnx` for other programs: there are
-# runtimes for telephones, browsers, C++ and many more.
+# computes, as a list of operations. The files need neither our class `DigitReader` nor this
+# library. There are two of them: `.pt2` for PyTorch (`torch.export`), and `.onnx` for other
+# programs: there are runtimes for telephones, browsers, C++ and many more.
 #
-# The `None` in `InputSpec` says that the size of the batch may vary. (ONNX needs the packages `onnx`
-# and `onnxscript`, the extra `export` of this library. Without them `save` writes the `.pt2` alone,
-# and says so.)
+# The `None` in `InputSpec` says that the size of the batch may vary. (ONNX needs the packages
+# `onnx` and `onnxscript`, the extra `export` of this library. Without them `save` writes the `.pt2`
+# alone, and says so.)
 
 # %% tags=["nbval-ignore-output"]
 spec = tl.InputSpec((None, 28, 28), dtype="uint8", name="pixels")
@@ -403,14 +405,15 @@ for call in calls:
 print("dropout: share, in training?", dropout.args[1:])
 
 # %% [markdown]
-# There is the whole network, as a dozen operations: the preparation, the convolution, batch norm, and
-# so on up to `softmax`. Dropout is still listed, but its switch stands on "not in training", for ever.
+# There is the whole network, as a dozen operations: the preparation, the convolution, batch norm,
+# and so on up to `softmax`. Dropout is still listed, but its switch stands on "not in training",
+# for ever.
 #
 # ### The export that people can read
 #
-# A `.pt2` or `.onnx` is for machines. If a *person* shall go on with your work, there is a third way.
-# Every call of the model is a program, and a program can be saved as a script: plain PyTorch, with the
-# network written out, and its weights in a file beside it.
+# A `.pt2` or `.onnx` is for machines. If a *person* shall go on with your work, there is a third
+# way. Every call of the model is a program, and a program can be saved as a script: plain PyTorch,
+# with the network written out, and its weights in a file beside it.
 
 # %%
 images = TensorDataset(prepared["as in training"][:200])
@@ -422,8 +425,8 @@ print(Path("my_predict.py").read_text())
 #
 # ### A process without the library
 #
-# To be sure, use both where nothing else is. This program forbids itself to import `tutorial`. It asks
-# the `.pt2` for 200 pictures, runs the script, and writes down all answers.
+# To be sure, use both where nothing else is. This program forbids itself to import `tutorial`. It
+# asks the `.pt2` for 200 pictures, runs the script, and writes down all answers.
 
 # %%
 np.save("pixels.npy", pixels[:200].numpy())
@@ -453,7 +456,7 @@ for name, answers in zip((".pt2", "script"), torch.load("answers.pt"), strict=Tr
 # %% [markdown]
 # ### A process without PyTorch
 #
-# `onnxruntime` runs the other file. It starts in a moment, because it is small.
+# `onnxruntime` runs the other file. PyTorch is not needed, and not loaded.
 
 # %%
 Path("without_torch.py").write_text("""\
@@ -475,8 +478,8 @@ else:
     print("to run this cell: pip install onnx onnxscript onnxruntime")
 
 # %% [markdown]
-# "But for rounding": another program adds in another order. So after an export always compare, on some
-# hundred samples, not on one.
+# "But for rounding": another program adds in another order. So after an export always compare, on
+# some hundred samples, not on one.
 
 # %% [markdown]
 # ## Part 5: serve
@@ -524,8 +527,8 @@ def pixels_from(body, kind):
 # ### The server
 #
 # It uses only the exported file and the list of names: nothing of the training. A handler reads the
-# request, up to a limit, and writes the reply. `200` means "here is your answer", `400` "your request
-# is wrong", `413` "too large".
+# request, up to a limit, and writes the reply. `200` means "here is your answer", `400` "your
+# request is wrong", `413` "too large".
 
 # %%
 predict = torch.export.load("reader.pt2").module()
@@ -548,6 +551,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             length = int(self.headers.get("Content-Length", 0))
             if not 0 <= length <= 20_000:
+                # Let the sender end; only then does he read our answer.
+                self.rfile.read(min(max(length, 0), 10**6))
                 return 413, {"error": f"{length} bytes, but 20000 is the most"}
             pixels = pixels_from(self.rfile.read(length), self.headers.get("Content-Type"))
         except ValueError as error:
@@ -561,8 +566,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 # %% [markdown]
-# Start it in a thread, so that the notebook is free to ask. `127.0.0.1` means that only this computer
-# can reach it. Port 0 means: any port that is free.
+# Start it in a thread, so that the notebook is free to ask. `127.0.0.1` means that only this
+# computer can reach it. Port 0 means: any port that is free.
 
 # %%
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -602,7 +607,8 @@ print(answers[0])
 assert 0.1 < answers[0]["probability"] <= 1
 
 # %% [markdown]
-# The same answers as those of the network in our hands, in both forms. Now send what makes no sense.
+# The same answers as those of the network in our hands, in both forms. Now send what makes no
+# sense.
 
 # %%
 picture = pixels[0].tolist()
@@ -621,9 +627,9 @@ print("an image file:", *ask(b"GIF89a", "image/gif"))
 print("too large:", *ask(bytes(20_001), "application/octet-stream"))
 
 # %% [markdown]
-# Each refusal says what was seen and what is expected. Is the server still well? Ask once more. Then
-# shut it down: `shutdown` ends the loop, `join` waits for the thread, `server_close` gives the port
-# back.
+# Each refusal says what was seen and what is expected. Is the server still well? Ask once more.
+# Then shut it down: `shutdown` ends the loop, `join` waits for the thread, `server_close` gives the
+# port back.
 
 # %%
 status, answer = ask(pixels[0].numpy().tobytes(), "application/octet-stream")
@@ -651,8 +657,8 @@ folder.cleanup()
 # - `save_dir=..., resume=True`: kill it whenever you like, the result is the same bit for bit.
 # - The preparation of the data, the mode and the names of the classes must travel with the network.
 #   Put the preparation into the network.
-# - `save(path, training=False)` writes `.pt2` and `.onnx`, which need neither the code nor the library.
-#   Compare their answers with yours.
+# - `save(path, training=False)` writes `.pt2` and `.onnx`, which need neither the code nor the
+#   library. Compare their answers with yours.
 # - A server is little more than a check of the input around a prediction.
 #
 # | you want to | write |
@@ -692,10 +698,10 @@ tl.set_device("cpu")
 # `torch.save(state, path)` may break off in the middle: the disk is full, or something in the state
 # cannot be saved. Then the file at `path` is damaged, also if a good one was there before.
 #
-# Write a function that saves to `path`, which is a `Path`, in one piece. Write to another file *in the
-# same folder* first, then put it in the place of the old one: `os.replace(new, old)` does so in a
-# single act. If saving fails, let the error pass on, but leave the old file as it was, and no other
-# file behind.
+# Write a function that saves to `path`, which is a `Path`, in one piece. Write to another file *in
+# the same folder* first, then put it in the place of the old one: `os.replace(new, old)` does so in
+# a single act. If saving fails, let the error pass on, but leave the old file as it was, and no
+# other file behind.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "save_whole_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -725,9 +731,9 @@ tl.check("save_whole", save_whole)
 # %% [markdown]
 # ### Exercise 2: the preparation travels
 #
-# Write a network around a network. `Portable(network, mean, std, classes)` takes bytes `(N, 28, 28)`
-# from 0 to 255. It makes numbers of them, subtracts `mean`, divides by `std`, adds the axis of the one
-# channel, `(N, 1, 28, 28)`, and asks the network. It returns probabilities `(N, 10)`.
+# Write a network around a network. `Portable(network, mean, std, classes)` takes bytes `(N, 28,
+# 28)` from 0 to 255. It makes numbers of them, subtracts `mean`, divides by `std`, adds the axis of
+# the one channel, `(N, 1, 28, 28)`, and asks the network. It returns probabilities `(N, 10)`.
 #
 # `mean` and `std` must be in its `state_dict()`. Its method `names(pixels)` returns a list with the
 # name of the most probable class for each picture. It must give the same names in whatever mode
@@ -776,9 +782,9 @@ tl.check("portable", Portable)
 # ### Exercise 3: do not trust the input
 #
 # A client sends a picture as nested lists, which came from JSON. Return it as a tensor of bytes
-# (`torch.uint8`) of shape `(1, 28, 28)`. If it is not a list of 28 lists of 28 numbers, or a number is
-# not a whole one from 0 to 255, raise a `ValueError`: never another error, and never let it pass. The
-# message of a number out of range must contain this number.
+# (`torch.uint8`) of shape `(1, 28, 28)`. If it is not a list of 28 lists of 28 numbers, or a number
+# is not a whole one from 0 to 255, raise a `ValueError`: never another error, and never let it
+# pass. The message of a number out of range must contain this number.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "checked_pixels_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
