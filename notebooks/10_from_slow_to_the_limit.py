@@ -601,9 +601,10 @@ print("fused:", model.optimizer.param_groups[0]["fused"])
 model.unroll("fit", tensors)
 
 # %% [markdown]
-# Line 1 is step 4. The next three lines are step 2. `prepare` has chosen the fused optimizer, step
-# 3. And `tl.datasets.MNIST` normalizes once, when it is made, which is step 1. So the high level is
-# not slower than our best loop: it *is* our best loop. The result must be equal, and it is.
+# Line 1 flushes denormals, our fourth step. The next three lines fetch a batch by one index, the
+# second step. `prepare` has chosen the fused optimizer, the third. And `tl.datasets.MNIST`
+# normalizes once, when it is made, which was the first. So the high level is not slower than our
+# best loop: it *is* our best loop. The result must be equal, and it is.
 
 
 # %%
