@@ -67,6 +67,31 @@ def mean_fault(name: str, value: Any, parts: Sequence[float], sizes: Sequence[in
     return f"the mean {name} is {value:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
 
 
+def group_cause(gradient: torch.Tensor, parts: Sequence[torch.Tensor], sizes: Sequence[int]) -> str:
+    """Why a gradient is not that of several batches together; nothing if that is not known.
+
+    Args:
+        gradient: the student's.
+        parts: the gradients of the batches, each of a mean over the batch.
+        sizes: the samples in each batch.
+
+    Example:
+        >>> group_cause(torch.tensor([6.0]), [torch.tensor([2.0]), torch.tensor([4.0])], [8, 8])
+        "it is the sum of the parts' gradients; a mean is wanted"
+    """
+    means = torch.stack(list(parts))
+    sums = torch.stack([part * size for part, size in zip(parts, sizes, strict=True)]).sum(0)
+    causes = {
+        "it is that of the last part alone: what clears the others?": parts[-1],
+        "it is that of the first part alone": parts[0],
+        "it is the sum of the parts' gradients; a mean is wanted": means.sum(0),
+        "each part counts alike, but the last one is smaller": means.mean(0),
+        "it is the sum over the samples; divide by their number": sums,
+        "it is the sum over the samples, divided by the number of parts": sums / len(parts),
+    }
+    return next((text for text, other in causes.items() if alike(gradient, other)), "")
+
+
 def near(a: float, b: float) -> bool:
     """Equality but for rounding."""
     return abs(a - b) <= 1e-5 * max(1.0, abs(b))

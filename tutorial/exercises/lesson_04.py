@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tutorial.exercises.compare import alike
+from tutorial.exercises.compare import alike, group_cause
 from tutorial.exercises.record import record
 from tutorial.exercises.registry import Findings, exercise
 from tutorial.exercises.verdict import Right, Wrong
@@ -71,17 +71,8 @@ def accumulated_step(answer: Any) -> Findings:
         yield Wrong("there is no gradient when the step is made: is it cleared too early?")
     assert gradient is not None and expected is not None
     if not alike(gradient, expected):
-        each = [gradient_of(part) for part in parts]
-        weighted = torch.stack([g * n for g, n in zip(each, sizes, strict=True)]).sum(0)
-        causes = {
-            "it is that of the last part alone: what clears the others?": each[-1],
-            "it is that of the first part alone": each[0],
-            "it is the sum of the parts' gradients; a mean is wanted": torch.stack(each).sum(0),
-            "each part counts alike, but the last one is smaller": torch.stack(each).mean(0),
-            "it is the sum over the samples; divide by their number": weighted,
-            "it is the sum over the samples, divided by the number of parts": weighted / 3,
-        }
-        cause = next((text for text, other in causes.items() if alike(gradient, other)), "")
+        each = [gradient_of(small_network()[0], part) for part in parts]
+        cause = group_cause(gradient, each, sizes)
         yield Wrong("the gradient is not that of the large batch" + (f": {cause}" if cause else ""))
     yield Right("the gradient of the large batch")
     if not alike(yours.steps[-1].after, right.steps[0].after):
@@ -144,8 +135,7 @@ def one_step(network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> None
     optimizer.zero_grad()
 
 
-def gradient_of(part: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+def gradient_of(network: nn.Module, part: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
     """The gradient of one part's loss, all weights in a row."""
-    network, _ = small_network()
     loss = nn.functional.cross_entropy(network(part[0]), part[1])
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(network.parameters()))])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from tutorial.exercises.compare import alike, near
-from tutorial.exercises.record import flat
+from tutorial.exercises.record import flat, sloping
 from tutorial.exercises.registry import Findings, exercise
 from tutorial.exercises.verdict import Right, Wrong
 
@@ -183,11 +183,6 @@ def gradient(loss: Tensor, place: Tensor) -> Tensor:
 def same(a: float, b: float) -> bool:
     """Equality but for rounding; not-a-number equals itself."""
     return near(a, b) or (math.isnan(a) and math.isnan(b))
-
-
-def sloping(network: nn.Module) -> bool:
-    """Whether a weight has a gradient other than 0."""
-    return any(w.grad is not None and bool(w.grad.any()) for w in network.parameters())
 
 
 class Small(nn.Module):

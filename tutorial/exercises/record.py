@@ -142,6 +142,11 @@ def flat(network: nn.Module) -> torch.Tensor:
     return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
+def sloping(network: nn.Module) -> bool:
+    """Whether a weight has a gradient other than 0."""
+    return any(w.grad is not None and bool(w.grad.any()) for w in network.parameters())
+
+
 def _gradient(network: nn.Module) -> torch.Tensor | None:
     """All gradients in a row, 0 where there is none; None if there is none at all."""
 
