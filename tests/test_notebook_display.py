@@ -272,3 +272,17 @@ def test_a_fit_that_fails_after_its_last_step_says_so(lesson) -> None:
     assert error == "RuntimeError"
     (final,) = lesson.sent("update_display_data")
     assert re.fullmatch(r"epoch 1/1: loss [\d.]+, acc [\d.]+: failed", final["data"]["text/plain"])
+
+
+def test_processes_that_train_together_print_lines_and_only_the_first_does(lesson) -> None:
+    lesson.run(
+        "def train():\n"
+        "    network = nn.Linear(8, 3)\n"
+        "    model = tl.Model(network)\n"
+        "    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())\n"
+        "    return model.fit(data, epochs=2).step_losses"
+    )
+    told = lesson.run("print('steps:', [len(losses) for losses in tl.launch(train)])")
+    assert re.findall("epoch ./2", told) == ["epoch 1/2", "epoch 2/2"]
+    assert "steps: [94, 94]" in told  # 2 x 64 samples in each: 47 steps in an epoch
+    assert lesson.sent("display_data", "comm_open") == []

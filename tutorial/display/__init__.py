@@ -1,5 +1,6 @@
 """How a running loop shows itself: silent, in lines, or as a bar. The loop calls a `Report`."""
 
+import os
 import sys
 
 from tutorial.display.report import Lines, Report
@@ -33,9 +34,9 @@ def in_notebook() -> bool:
     """Whether a person watches a Jupyter front end.
 
     nbclient, nbval and papermill run a notebook unattended: they tell the kernel that nobody could
-    answer a question.
+    answer a question. A process that `launch` has forked off a kernel cannot speak to the front end.
     """
-    if "IPython" not in sys.modules:
+    if "IPython" not in sys.modules or "TORCHELASTIC_RUN_ID" in os.environ:
         return False
     from IPython import get_ipython
 
