@@ -120,13 +120,27 @@ def two_heads(batch_size: int) -> Any:
     return outcome(model, model.fit(batches, batches, epochs=2, verbose=0))
 
 
+class OneHead(TwoHeads):
+    """A second head is there, but nothing is made of it."""
+
+    def forward(self, image: torch.Tensor) -> Any:
+        return self.left(image)
+
+
+def unused_head(batch_size: int) -> Any:
+    tl.seed(0)
+    model = tl.Model(OneHead().double())
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    return outcome(model, model.fit(samples(), batch_size=batch_size, epochs=2, verbose=0))
+
+
 def sharded(batch_size: int) -> Any:
     model = prepared(shard=True)
     history = model.fit(samples(), samples(37), batch_size, epochs=2, verbose=0, clip_grad_norm=0.1)
     return outcome(model, history)
 
 
-TRAININGS = (plain, one_by_one, accumulated, weighted, own_loader, two_heads, sharded)
+TRAININGS = (plain, one_by_one, accumulated, weighted, own_loader, two_heads, unused_head, sharded)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ ON_PREDICT_BATCH_BEGIN = ON_PREDICT_BATCH_END = NONE
 DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a "cuda"
 DISTRIBUTED = False  # do several processes train together?
 SHARDED = False  # has each of them only a part of every weight?
+UNUSED = False  # are there weights on which the loss does not depend?
 BUFFERS = False  # has the network numbers beside its weights, such as batch norm's?
 rank, processes = 0, 1  # which of them this one is; a loop asks itself
 AMP, AMP_DTYPE = False, torch.bfloat16  # compute the forward pass in shorter numbers
@@ -122,7 +123,9 @@ def fit(
         report.watch(step_losses, rows, NUM_ITERS)
     if DISTRIBUTED and not SHARDED:
         # From here on, backward also takes the mean of the gradients over all processes.
-        network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)
+        network = nn.parallel.DistributedDataParallel(
+            network, forward_sync_buffers=False, find_unused_parameters=UNUSED
+        )
     if COMPILE:
         network = torch.compile(network)  # faster, but its first step is slow
     for epoch in range(EPOCHS) if FIRST_EPOCH == 0 else range(FIRST_EPOCH, EPOCHS):

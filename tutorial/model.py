@@ -720,6 +720,7 @@ class Model:
             "SCALE": self.scaler is not None,
             "DISTRIBUTED": self.processes > 1,
             "SHARDED": self.sharded,
+            "UNUSED": seen.unused,
             "BUFFERS": any(True for _ in self.network.buffers()),
             "FLUSH_DENORMAL": method == "fit" and self.device == "cpu",
         }

@@ -33,11 +33,13 @@ class Seen:
         parts: what loss_fn returns, and how much a batch counts.
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
+        unused: where several processes train, whether the loss depends on fewer than all weights.
     """
 
     form: Form
     parts: Parts
     inputs: Any = None
+    unused: bool = False
 
 
 def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
@@ -103,7 +105,7 @@ def said(name: str, model: Any, predicting: bool) -> Seen:
     y_hat = _network(name, form, names, tuple(values(form.x, names)), model)
     if predicting or model.labels is None:
         return Seen(form.with_output(y_hat), Parts(size=size))
-    form, parts = _measured(name, form, y_hat, names, None, model)
+    form, parts, _ = _measured(name, form, y_hat, names, None, model)
     return Seen(form, parts)
 
 
@@ -124,13 +126,14 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
         return Seen(form.with_output(y_hat), Parts(), inputs)
     alone = len(form.y) == 1 and form.y[0] in names
     every = all_labels(data, list(names).index(form.y[0])) if alone else None
-    form, parts = _measured(name, form, y_hat, names, every, model)
-    return Seen(form, parts, inputs)
+    form, parts, losses = _measured(name, form, y_hat, names, every, model)
+    unused = name == "train_data" and model.processes > 1 and some_unused(losses, model.network)
+    return Seen(form, parts, inputs, unused)
 
 
 def _measured(
     name: str, form: Form, y_hat: Any, names: dict[str, Any], every: Any, model: Any
-) -> tuple[Form, Parts]:
+) -> tuple[Form, Parts, list[torch.Tensor]]:
     """The form with its outputs, and what the losses return, once all of it was seen to fit."""
     form, measures = form.with_output(y_hat), model.measures
     exec(f"{form.output or 'y_hat'} = _y_hat", {"_y_hat": y_hat}, names)
@@ -149,9 +152,10 @@ def _measured(
         guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
         _metric(name, metric, guess, truth)
     result = losses[0] if len(losses) == 1 else losses
-    numbers_fit(name, result)
+    listed = numbers_of(result)
+    numbers_fit(name, listed)
     size = size_code(form, model, values(form.y, names)[0], every) if len(form.y) == 1 else None
-    return form, Parts(losses[0] if len(losses) == 1 else None, size)
+    return form, Parts(losses[0] if len(losses) == 1 else None, size), listed
 
 
 def moved(leaf: Any, device: str) -> Any:
@@ -164,10 +168,23 @@ def values(codes: tuple[str, ...], names: dict[str, Any]) -> list[Any]:
     return [eval(code, {}, names) for code in codes]
 
 
-def numbers_fit(name: str, losses: Any) -> None:
+def numbers_of(losses: Any) -> list[Any]:
+    """One loss, or several in a list or a dict, as a list."""
+    if isinstance(losses, Mapping):
+        return list(losses.values())
+    return list(losses) if isinstance(losses, list | tuple) else [losses]
+
+
+def some_unused(losses: list[torch.Tensor], network: nn.Module) -> bool:
+    """Whether there are weights to train on which the losses do not depend."""
+    weights = [weight for weight in network.parameters() if weight.requires_grad]
+    loss = torch.stack([loss.float() for loss in losses]).sum()
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    return any(gradient is None for gradient in gradients)
+
+
+def numbers_fit(name: str, listed: list[Any]) -> None:
     """Refuse losses that are no numbers, or from which nothing can be learned."""
-    listed = losses if isinstance(losses, list | tuple) else [losses]
-    listed = list(losses.values()) if isinstance(losses, Mapping) else listed
     for loss in listed:
         if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
             raise ValueError(

@@ -31,6 +31,7 @@ from typing import Any
 
 import libcst as cst
 from libcst import matchers as m
+from libcst.helpers import get_full_name_for_node
 
 from tutorial import loops
 
@@ -512,8 +513,10 @@ def _flatten(comments: Sequence[cst.EmptyLine], statements: Sequence[Statement])
 
 def _without_defaults(call: cst.Call) -> list[cst.Arg]:
     """The call's arguments, less the keywords that repeat the default of a class or function."""
-    callee = getattr(loops, call.func.value, None) if isinstance(call.func, cst.Name) else None
-    if callee is None:
+    callee: Any = loops
+    for name in (get_full_name_for_node(call.func) or "?").split("."):
+        callee = getattr(callee, name, None)
+    if not (inspect.isclass(callee) or inspect.isfunction(callee)):
         return list(call.args)
     parameters = inspect.signature(callee).parameters
     return [

@@ -34,7 +34,7 @@ def in_notebook() -> bool:
     """Whether a person watches a Jupyter front end.
 
     nbclient, nbval and papermill run a notebook unattended: they tell the kernel that nobody could
-    answer a question. A process that `launch` has forked off a kernel cannot speak to the front end.
+    answer a question. And what `launch` forks off a kernel cannot speak to the front end.
     """
     if "IPython" not in sys.modules or "TORCHELASTIC_RUN_ID" in os.environ:
         return False
