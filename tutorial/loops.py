@@ -152,7 +152,7 @@ def fit(
                 y_hat = network(x)  # forward: predict
                 loss = compare(loss_fn, y_hat, y)  # how wrong was it?
             if DISTRIBUTED:
-                sums: Any = torch.stack([loss.detach(), torch.ones_like(loss)]) * len(x)
+                sums: Any = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
                 dist.all_reduce(sums)  # over all processes: the samples' losses, and how many
             if DISTRIBUTED and ACCUMULATE == 1:
                 loss = loss * len(x) * processes / sums[1]  # so that the mean is over all samples
