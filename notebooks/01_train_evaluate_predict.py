@@ -46,10 +46,10 @@
 #
 # `tutorial` is the library of these lessons; the rest is PyTorch. Nothing has to be downloaded.
 #
-# Why `torch.set_num_threads(1)`? A computer rounds every sum. Several threads split a sum into parts
-# and so round it differently. One thread always adds in the same order, so you get the same numbers
-# in each run. (Another kind of processor still rounds in its own way: your numbers may differ a
-# little from the ones on this page.)
+# Why `torch.set_num_threads(1)`? A computer rounds every sum. Several threads split a sum into
+# parts and so round it differently. One thread always adds in the same order, so you get the same
+# numbers in each run. (Another kind of processor still rounds in its own way: your numbers may
+# differ a little from the ones on this page.)
 
 # %%
 import tempfile
@@ -160,8 +160,8 @@ print(f"{weights:,} weights to learn")
 # `network` is your PyTorch module; the `model` is the `Model` around it. `prepare` takes three
 # things:
 #
-# - The **optimizer** moves the weights. Here it is Adam. It must know the weights that it moves, and
-#   `lr`, the learning rate, which says how long a step is.
+# - The **optimizer** moves the weights. Here it is Adam. It must know the weights that it moves,
+#   and `lr`, the learning rate, which says how long a step is.
 # - The **loss** measures how far the predictions are from the labels. Cross-entropy is the usual
 #   loss for classes.
 # - **Metrics** tell a person how good the network is. Nothing is learned from them. Accuracy is the
@@ -189,7 +189,8 @@ history = model.fit(train_data, epochs=5, batch_size=64)
 # than it does at the end.
 #
 # `fit` returned a `History`: a row for each epoch in `history.rows`, and the loss of every single
-# step in `history.step_losses`. An epoch has 937 full batches of 64 and a last one of 32: 938 steps.
+# step in `history.step_losses`. An epoch has 937 full batches of 64 and a last one of 32: 938
+# steps.
 #
 # The loss falls and the accuracy rises. So the training works. The next cell makes sure of it. An
 # `assert` whose claim is true says nothing; a false one is an error.
@@ -205,8 +206,8 @@ print(full, "full batches, then one of", rest)
 assert len(history.step_losses) == 5 * (full + 1)
 
 # %% [markdown]
-# On the left of the picture, the thin line is the loss of every step. It jumps, because some batches
-# are harder than others. The circles are the means of the epochs.
+# On the left of the picture, the thin line is the loss of every step. It jumps, because some
+# batches are harder than others. The circles are the means of the epochs.
 
 # %%
 history.plot()
@@ -289,15 +290,15 @@ program
 #
 # 1. `y_hat = network(x)` predicts. This is the *forward* pass.
 # 2. `loss = loss_fn(y_hat, y)` measures how wrong that was.
-# 3. `loss.backward()` computes a *gradient* for every weight: the direction in which the loss grows.
-#    This is the *backward* pass.
+# 3. `loss.backward()` computes a *gradient* for every weight: the direction in which the loss
+#    grows. This is the *backward* pass.
 # 4. `optimizer.step()` moves every weight a little, against its gradient.
 # 5. `optimizer.zero_grad()` clears the gradients. Otherwise the next batch would be added to them.
 #
 # Their order matters: gradients must be there before the step, and be gone before the next backward
 # pass. The rest keeps the books. The loss of a batch is a mean over its samples. So it is
-# multiplied by `len(x)` before it is added: then the short last batch counts for what it is. (Lesson
-# 4 runs this loop line by line, and takes lines away to see what breaks.)
+# multiplied by `len(x)` before it is added: then the short last batch counts for what it is.
+# (Lesson 4 runs this loop line by line, and takes lines away to see what breaks.)
 
 # %% [markdown]
 # ### Write it by hand
@@ -307,8 +308,8 @@ program
 # - **A new network.** Our `network` has been trained already. So take a fresh one, from the same
 #   seed.
 # - **The same arithmetic.** PyTorch's Adam has several implementations, which round differently;
-#   `prepare` chose the fastest, `fused`. And `fit` counts extremely small numbers as 0, because they
-#   slow a CPU down. We do both too.
+#   `prepare` chose the fastest, `fused`. And `fit` counts extremely small numbers as 0, because
+#   they slow a CPU down. We do both too.
 # - **The loader** may be shorter. `DataLoader(..., shuffle=True)` makes the same batches, a little
 #   slower.
 
