@@ -31,12 +31,12 @@
 #
 # The high level is made of the low level. This lesson shows both, and shows that they are the same.
 #
-# The lesson takes about 60 minutes.
+# The lesson takes about 40 minutes.
 #
 # **After this lesson you can**
 #
 # - train, evaluate and use a network with `fit`, `evaluate` and `predict`;
-# - read the plain PyTorch loop behind each of them, line by line;
+# - read the plain PyTorch loop behind each of them;
 # - write these loops by hand, and prove that they do the same;
 # - change the loop that `fit` runs, and hand it back;
 # - save what the network learned, and load it again.
@@ -44,20 +44,18 @@
 # %% [markdown]
 # ## Before training
 #
-# First come the imports. `tutorial` is the library of these lessons; the rest is PyTorch, and
-# matplotlib for the pictures. Nothing has to be downloaded.
+# `tutorial` is the library of these lessons; the rest is PyTorch. Nothing has to be downloaded.
 #
-# One line below needs a reason: `torch.set_num_threads(1)`. A computer rounds every sum. Several
-# threads split a sum into parts and so round it differently. One thread always adds in the same
-# order, so you get the same numbers in each run. (Another kind of processor still rounds in its own
-# way: your numbers may differ a little from the ones on this page.)
+# Why `torch.set_num_threads(1)`? A computer rounds every sum. Several threads split a sum into
+# parts and so round it differently. One thread always adds in the same order, so you get the same
+# numbers in each run. (Another kind of processor still rounds in its own way: your numbers may
+# differ a little from the ones on this page.)
 
 # %%
 import tempfile
 from pathlib import Path
 
 import torch
-from matplotlib import pyplot as plt
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import Normalize
@@ -65,25 +63,17 @@ from torchvision.transforms import Normalize
 import tutorial as tl
 
 torch.set_num_threads(1)
-plt.rcParams["figure.dpi"] = 80
 
 # %% [markdown]
 # ### The device
 #
-# A network trains on a processor (CPU) or on a graphics card (GPU). If you choose nothing, a model
-# takes the first GPU, or the CPU where there is no GPU. So this step is optional.
+# A network trains on a processor (CPU) or on a graphics card (GPU). If you choose nothing, it is
+# the first GPU, or the CPU where there is none. Our network is small: the CPU is enough. `"gpu:0"`
+# would be the first card, `"gpu:1"` the second.
 #
-# `set_device` makes the choice: `"cpu"`; `"gpu"` or `"gpu:0"`, the first card; `"gpu:1"`, the
-# second card; and so on. PyTorch writes `cuda:0` for `gpu:0`; both names work here. A device that
-# is not there is an error, and the message lists the devices that are.
-#
-# The environment variable `CUDA_VISIBLE_DEVICES` hides cards from a program. **The numbers count
-# only the cards that are left, from 0.** After `export CUDA_VISIBLE_DEVICES=0,1,2` there are
-# `gpu:0`, `gpu:1` and `gpu:2`. After `export CUDA_VISIBLE_DEVICES=1` there is one card: its name is
-# now `gpu:0`, though it is the second card of the machine, and `gpu:1` is an error. Set the
-# variable before Python starts.
-#
-# The network of this lesson is small. The CPU is enough.
+# (The environment variable `CUDA_VISIBLE_DEVICES` hides cards from a program. Only the cards that
+# are left are counted, from 0. After `export CUDA_VISIBLE_DEVICES=1` the second card of the machine
+# is `gpu:0`, and `gpu:1` is an error.)
 
 # %%
 tl.set_device("cpu")
@@ -114,29 +104,13 @@ print("its numbers: from", image.min().item(), "to", image.max().item())
 print("label:", label.item())
 
 # %% [markdown]
-# Look at your data before you train on it. This small function draws images with a title above
-# each; it will serve us several times.
-
-
-# %%
-def show(images, titles, columns):
-    rows = len(images) // columns
-    size = (1.1 * columns, 1.4 * rows)
-    _, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
-    for ax, image, title in zip(axes.flat, images, titles, strict=True):
-        ax.imshow(image[0], cmap="gray_r")  # [0]: the only channel
-        ax.set_title(title)
-        ax.axis("off")
-    plt.show()
-
-
-# %% [markdown]
 # Several samples at once are a *batch*: the images in one tensor `x`, the labels in another, `y`.
+# Look at your data before you train on it.
 
 # %%
-x, y = train_data[:10]
+x, y = train_data[:12]
 print("x:", tuple(x.shape), " y:", tuple(y.shape))
-show(x, y.tolist(), columns=10)
+tl.show(x, y)
 
 # %% [markdown]
 # ### The network
@@ -167,9 +141,8 @@ def new_network():
 
 # %% [markdown]
 # A network begins with random weights. Chance also decides the order of the samples, and which
-# numbers dropout takes away. `tl.seed` gives chance a fixed start: the same seed, the same run.
-#
-# Set the seed right before the network is made, so that its weights depend on it too.
+# numbers dropout takes away. `tl.seed` gives chance a fixed start: the same seed, the same run. Set
+# it right before the network is made.
 
 # %%
 tl.seed(0)
@@ -181,33 +154,21 @@ print(f"{weights:,} weights to learn")
 # %% [markdown]
 # ## Part 1: the high level
 #
-# ### Model: wrap the network
+# ### Model and prepare
 #
-# A `Model` puts the network together with all that training needs. It has the methods `fit`,
-# `evaluate` and `predict`.
+# A `Model` puts the network together with all that training needs. Keep two words apart: the
+# `network` is your PyTorch module; the `model` is the `Model` around it. `prepare` takes three
+# things:
 #
-# Two words to keep apart: the `network` is your PyTorch module; the `model` is the `Model` around
-# it.
+# - The **optimizer** moves the weights. Here it is Adam. It must know the weights that it moves,
+#   and `lr`, the learning rate, which says how long a step is.
+# - The **loss** measures how far the predictions are from the labels. Cross-entropy is the usual
+#   loss for classes.
+# - **Metrics** tell a person how good the network is. Nothing is learned from them. Accuracy is the
+#   share of correct answers. Lesson 3 is about losses and metrics.
 
 # %%
 model = tl.Model(network)
-
-# %% [markdown]
-# ### prepare: how to learn
-#
-# `prepare` takes three things:
-#
-# - The **optimizer** decides how the weights move. The backward pass computes the gradients: for
-#   each weight the direction in which the loss grows. The optimizer then moves each weight a little
-#   the other way. Here it is Adam. `lr`, the learning rate, says how long a step is. The optimizer
-#   must know the weights that it moves: `model.parameters()`. More of them are in `torch.optim`;
-#   schedules that change the learning rate during training are in `torch.optim.lr_scheduler`.
-# - The **loss** measures how far the predictions are from the labels. Training makes it small.
-#   Cross-entropy is the usual loss for classes. More losses are in `torch.nn`.
-# - **Metrics** tell a person how good the network is. Nothing is learned from them. Accuracy is the
-#   share of correct answers. More are in `tl.metrics`. Lesson 3 is about losses and metrics.
-
-# %%
 optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
 loss_fn = nn.CrossEntropyLoss()
 model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
@@ -216,26 +177,22 @@ model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
 # ### fit: train
 #
 # Training is a loop inside a loop. The inner loop goes through the training data once, batch by
-# batch. The outer loop repeats that. So `fit` needs three things from you:
-#
-# - the **training data**;
-# - `epochs`: how often to go through the data, the turns of the outer loop;
-# - `batch_size`: how many samples are in one batch of the inner loop.
-#
-# Good to know for later: `shuffle` (on: a new random order in each epoch), `drop_last` (leave out a
-# last batch that is too short), `num_workers` (processes that load data in the background),
-# `verbose` and `log_freq` (how much is shown), `callbacks` (what else should happen meanwhile:
-# lesson 2 is about them).
+# batch. The outer loop repeats that. So `fit` needs the training data; `epochs`, the turns of the
+# outer loop; and `batch_size`, the number of samples in a batch.
 
 # %% tags=["nbval-ignore-output"]
 history = model.fit(train_data, epochs=5, batch_size=64)
 
 # %% [markdown]
-# Each line is one epoch. The loss is the mean over all samples of the epoch so far, and so is the
-# accuracy. They are measured while the network learns: the first batches of an epoch met a network
-# that knew less than it does at the end.
+# Each line is one epoch. The loss and the accuracy are means over all samples of the epoch. They
+# are measured while the network learns: the first batches of an epoch met a network that knew less
+# than it does at the end.
 #
-# The loss falls and the accuracy rises. So the training works. This cell makes sure of it. An
+# `fit` returned a `History`: a row for each epoch in `history.rows`, and the loss of every single
+# step in `history.step_losses`. An epoch has 937 full batches of 64 and a last one of 32: 938
+# steps.
+#
+# The loss falls and the accuracy rises. So the training works. The next cell makes sure of it. An
 # `assert` whose claim is true says nothing; a false one is an error.
 
 # %%
@@ -244,34 +201,13 @@ accuracies = [row["acc"] for row in history.rows]
 assert losses == sorted(losses, reverse=True), "the loss falls in each epoch"
 assert accuracies == sorted(accuracies), "the accuracy rises in each epoch"
 
-# %% [markdown]
-# `fit` returns a `History`. It holds a row for each epoch in `history.rows`, and the loss of every
-# single step in `history.step_losses`.
-
-# %% tags=["nbval-ignore-output"]
-history
-
-# %% [markdown]
-# How many steps are there? 60,000 samples make 937 full batches of 64, and one last batch of 32. So
-# an epoch has 938 steps.
-
-# %%
 full, rest = divmod(len(train_data), 64)
 print(full, "full batches, then one of", rest)
 assert len(history.step_losses) == 5 * (full + 1)
 
 # %% [markdown]
-# The first loss tells something too. A network that knows nothing gives each of the ten digits
-# about the same chance, 1/10. Its cross-entropy is then near -ln(1/10) = ln 10.
-
-# %% tags=["nbval-ignore-output"]
-ln_10 = torch.tensor(10.0).log().item()
-print(f"the first loss: {history.step_losses[0]:.3f}   ln 10: {ln_10:.3f}")
-assert abs(history.step_losses[0] - ln_10) < 0.2
-
-# %% [markdown]
-# A picture shows the same. On the left, the thin line is the loss of every step. It jumps, because
-# each batch is different; some batches are harder. The circles are the means of the epochs.
+# On the left of the picture, the thin line is the loss of every step. It jumps, because some
+# batches are harder than others. The circles are the means of the epochs.
 
 # %%
 history.plot()
@@ -280,7 +216,8 @@ history.plot()
 # ### evaluate: measure on new data
 #
 # A network can learn its training data by heart. So what counts is data that it has never seen.
-# `evaluate` goes through the test data, with dropout off, and learns nothing.
+# `evaluate` goes through the test data, with dropout off, and learns nothing. It returns a dict of
+# plain numbers: the loss, and each metric under its name.
 
 # %% tags=["nbval-ignore-output"]
 result = model.evaluate(test_data)
@@ -290,57 +227,21 @@ assert 0.96 < result["acc"] < 0.985
 # %% [markdown]
 # About 97 % of the digits are right. For so small a network that is a good result.
 #
-# `evaluate` returns a dict of plain numbers: the loss, and each metric under its name. Which names
-# are in it depends on what `prepare` was given: a loss only; a loss and a metric; or a metric with
-# several values. `topk=(1, 3)` also counts an answer as right if the label is among the best three
-# guesses.
-
-# %%
-for metrics in (None, tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 3))):
-    other = tl.Model(network)
-    other.prepare(loss=loss_fn, metrics=metrics)
-    print(list(other.evaluate(test_data, verbose=0)))
-
-# %% [markdown]
-# The loss is the mean over all samples. So it does not depend on the batch size, but for rounding.
-# Larger batches are just faster.
-
-# %%
-large = model.evaluate(test_data, batch_size=1000, verbose=0)
-assert abs(large["loss"] - result["loss"]) < 1e-6
-assert abs(large["acc"] - result["acc"]) < 1e-3
-
-# %% [markdown]
 # ### predict: use it
 #
-# `predict` returns the outputs of the network. Labels are not needed for that; where there are
-# some, nobody looks at them.
-#
-# The result is a list. It has one item, since this network has one output. That item holds one
-# tensor for each batch: 157 of them. The last one is short, because 10,000 is not a multiple of 64.
-#
-# (There are networks with several outputs: one may say which digit it is, and also whether it is
-# odd. For such a network the list has one item for each output. If the network returns a dict, so
-# does `predict`. Lesson 3 trains one.)
-
-# %%
-outputs = model.predict(test_data, batch_size=64, verbose=0)
-print(len(outputs), "output, in", len(outputs[0]), "batches")
-print("the first batch:", tuple(outputs[0][0].shape), " the last:", tuple(outputs[0][-1].shape))
-
-# %% [markdown]
-# Mostly you want one large tensor instead. `stack_outputs=True` joins the batches: a row for each
-# image, a column for each digit.
+# `predict` returns the outputs of the network. It does not look at labels. The result is a list
+# with an item for each output of the network; ours has one output. `stack_outputs=True` joins the
+# batches to one tensor: a row for each image, a column for each digit.
 
 # %%
 [logits] = model.predict(test_data, stack_outputs=True, verbose=0)
-assert torch.equal(logits, torch.cat(outputs[0]))
 print(tuple(logits.shape))
 
 # %% [markdown]
-# The ten numbers of a row are **logits**: scores, larger is likelier. They are *not* probabilities;
+# The ten numbers of a row are *logits*: scores, larger is likelier. They are not probabilities;
 # they can be negative. `softmax` makes probabilities of them: positive, and their sum is 1. (The
-# loss `CrossEntropyLoss` does this itself. That is why the network ends without a softmax.)
+# loss `CrossEntropyLoss` does this itself. That is why the network ends without a softmax.) Here is
+# the row of the first test image, a 7.
 
 # %% tags=["nbval-ignore-output"]
 probabilities = logits.softmax(dim=1)
@@ -350,29 +251,15 @@ for digit in range(10):
     print(f"{digit:5}   {logits[0, digit]:6.2f}   {probabilities[0, digit]:12.4f}")
 
 # %% [markdown]
-# The answer is the digit with the highest score. `argmax` finds it. Softmax keeps the order, so
-# logits and probabilities give the same answer.
-
-# %%
-predicted = logits.argmax(dim=1)
-assert torch.equal(predicted, probabilities.argmax(dim=1))
-image, label = test_data[0]
-show([image], [f"true {label}\npredicted {predicted[0]}"], columns=1)
-assert label == predicted[0] == 7
-
-# %% [markdown]
-# Here are the first twelve test images, each with `label → prediction`.
-
-# %%
-images, labels = test_data[:]
-titles = [f"{a} → {b}" for a, b in zip(labels.tolist(), predicted.tolist(), strict=True)]
-show(images[:12], titles[:12], columns=6)
-
-# %% [markdown]
-# The share of correct answers is the accuracy that `evaluate` returned.
+# The answer is the digit with the highest score. `argmax` finds it. The share of correct answers is
+# the accuracy that `evaluate` returned.
 
 # %% tags=["nbval-ignore-output"]
-wrong = (predicted != labels).nonzero().flatten().tolist()
+predicted = logits.argmax(dim=1)
+images, labels = test_data[:]
+assert labels[0] == predicted[0] == 7
+
+wrong = (predicted != labels).nonzero().flatten()
 print(len(wrong), "of", len(labels), "are wrong")
 assert abs(1 - len(wrong) / len(labels) - result["acc"]) < 1e-6
 
@@ -380,35 +267,7 @@ assert abs(1 - len(wrong) / len(labels) - result["acc"]) < 1e-6
 # Mistakes teach more than successes. Here are twelve. Would you have read them all?
 
 # %%
-show(images[wrong[:12]], [titles[i] for i in wrong[:12]], columns=6)
-
-# %% [markdown]
-# ### One batch at a time
-#
-# Three more methods take one batch instead of a whole dataset: `train_batch`, `eval_batch` and
-# `predict_batch`. The batch is given as `x` and `y`, two tensors with the samples along the first
-# dimension.
-#
-# We try them on another, fresh network, so that ours stays as it is. It trains five times on the
-# same 64 images. Watch the loss fall.
-
-# %% tags=["nbval-ignore-output"]
-other = tl.Model(new_network())
-other.prepare(torch.optim.Adam(other.parameters(), lr=0.001), loss_fn, tl.metrics.Accuracy())
-x, y = train_data[:64]
-for _ in range(5):
-    result_of_batch = other.train_batch(x, y)
-    print(f"loss {result_of_batch['loss']:.3f}, acc {result_of_batch['acc']:.3f}")
-
-# %% [markdown]
-# `train_batch` measures first and then takes its step. So `eval_batch`, after the last step, finds
-# a smaller loss still. `predict_batch` gives a list with one tensor, as `predict` does with
-# `stack_outputs=True`.
-
-# %%
-after = other.eval_batch(x, y)
-assert after["loss"] < result_of_batch["loss"]
-print(list(after), "and", tuple(other.predict_batch(x)[0].shape))
+tl.show(images[wrong], labels[wrong], predicted[wrong])
 
 # %% [markdown]
 # ## Part 2: the low level
@@ -426,42 +285,33 @@ program
 # This is not a drawing of the loop. **It is the loop.** `fit` writes this very text and runs it.
 # Only the reporting differs: where this text prints, `fit` tells a progress display.
 #
-# Read it from top to bottom:
+# Above the loops, the *loader* is made: it gives batches of 64, in a new random order in each
+# epoch. `network.train()` turns dropout on; it trains nothing yet. The heart is five lines:
 #
-# 1. `torch.set_flush_denormal(True)` is for speed alone: extremely small numbers count as 0.
-# 2. The **loader** makes batches. The random sampler gives a new order in each epoch, the batch
-#    sampler cuts it into groups of 64, the loader fetches each group.
-# 3. `for epoch ...` is the outer loop: 5 turns.
-# 4. `network.train()` switches to training: dropout is on. It trains nothing yet.
-# 5. `accuracy.reset()`: each epoch counts anew. The same holds for `loss_sum` and `samples`.
-# 6. `for step, (x, y) ...` is the inner loop: one batch in each turn.
-# 7. `y_hat = network(x)` predicts. This is the *forward* pass.
-# 8. `loss = loss_fn(y_hat, y)` measures how wrong that was.
-# 9. `loss.backward()` computes a gradient for every weight. This is the *backward* pass.
-# 10. `optimizer.step()` moves every weight a little, against its gradient.
-# 11. `optimizer.zero_grad()` clears the gradients. Otherwise the next batch would be added to them.
-# 12. The rest keeps the books. The loss of a batch is a mean over its samples. So it is multiplied
-#     by `len(x)` before it is added: then the short last batch counts for what it is.
+# 1. `y_hat = network(x)` predicts. This is the *forward* pass.
+# 2. `loss = loss_fn(y_hat, y)` measures how wrong that was.
+# 3. `loss.backward()` computes a *gradient* for every weight: the direction in which the loss
+#    grows. This is the *backward* pass.
+# 4. `optimizer.step()` moves every weight a little, against its gradient.
+# 5. `optimizer.zero_grad()` clears the gradients. Otherwise the next batch would be added to them.
 #
-# The heart is points 7 to 11. Their order matters: gradients must be there before the step, and be
-# gone before the next backward pass. The books may be kept anywhere after the prediction.
-#
-# `network`, `optimizer`, `loss_fn` and `accuracy` are what `Model` and `prepare` were given.
+# Their order matters: gradients must be there before the step, and be gone before the next backward
+# pass. The rest keeps the books. The loss of a batch is a mean over its samples. So it is
+# multiplied by `len(x)` before it is added: then the short last batch counts for what it is.
+# (Lesson 4 runs this loop line by line, and takes lines away to see what breaks.)
 
 # %% [markdown]
 # ### Write it by hand
 #
-# Now write that loop yourself. What `prepare` remembered, you make here. Four points need care:
+# Now write that loop yourself. What `prepare` remembered, you make here. Three points need care:
 #
-# - **A new network.** Training goes on from the weights as they are. Our `network` has been trained
-#   already; its losses would say nothing about `fit`. So take a fresh one, from the same seed.
-# - **The same optimizer.** A loop may compute the same in two ways, and round differently.
-#   PyTorch's Adam has several implementations. `prepare` chose the fastest, `fused`. So we choose
-#   it too.
-# - **The loader** may be shorter. `DataLoader(..., shuffle=True)` makes the same batches. It puts
-#   each batch together from single samples, which takes longer.
-# - **Small numbers** count as 0 in `fit`, as point 1 above says. We do the same, and undo it
-#   afterwards.
+# - **A new network.** Our `network` has been trained already. So take a fresh one, from the same
+#   seed.
+# - **The same arithmetic.** PyTorch's Adam has several implementations, which round differently;
+#   `prepare` chose the fastest, `fused`. And `fit` counts extremely small numbers as 0, because
+#   they slow a CPU down. We do both too.
+# - **The loader** may be shorter. `DataLoader(..., shuffle=True)` makes the same batches, a little
+#   slower.
 
 # %%
 assert optimizer.param_groups[0]["fused"]
@@ -503,26 +353,11 @@ assert accuracy.accumulate() == history.rows[-1]["acc"]
 print(f"{len(my_losses):,} losses and {weights:,} weights: equal, bit for bit")
 
 # %% [markdown]
-# One trap is left. The accuracy of *one batch* and the accuracy *so far* are different things. The
-# last batch has 32 samples, so its accuracy can only be a multiple of 1/32, and says little. The
-# metric counts over all batches since its `reset`. So do the numbers of `fit`.
-
-# %% tags=["nbval-ignore-output"]
-of_batch = (y_hat.argmax(dim=1) == y).float().mean().item()
-print(f"the last batch, {len(y)} samples: {of_batch:.4f}")
-print(f"the epoch, {len(train_data):,} samples: {accuracy.accumulate():.4f}")
-
-# %% [markdown]
 # ### Let the library prove it
 #
-# You compared by hand. `verify` does it for any program. It writes the program into a file of its
-# own that imports PyTorch and *never* this library, runs it in a new Python process, makes the call
-# here on copies, and compares the two runs. The model stays as it is.
-#
-# To save time, the proof is for one epoch. It starts from the weights as they are now.
-#
-# (The result counts tensors. Here 4 weights are two matrices and two biases, 407,050 numbers
-# together.)
+# You compared by hand. `verify` does it for any program. It writes the program into a file that
+# imports PyTorch and *never* this library, runs it in a new Python process, makes the call here on
+# copies, and compares the two runs. To save time, the proof is for one epoch.
 
 # %%
 proof = model.unroll("fit", train_data, epochs=1, batch_size=64).verify()
@@ -531,22 +366,14 @@ proof
 
 # %% [markdown]
 # ### The loop behind evaluate
-#
-# Now the same for `evaluate`.
 
 # %%
 model.unroll("evaluate", test_data, batch_size=64)
 
 # %% [markdown]
-# Compare it with training:
-#
-# - The data is the test data, in its own order.
-# - `network.eval()` instead of `network.train()`: dropout is off.
-# - `torch.no_grad()`: PyTorch takes no notes for a backward pass.
-# - There is no backward pass, no step, and no gradient to clear.
-# - The loss is again the mean over samples, of *all* samples.
-#
-# By hand it is:
+# There is no backward pass and no step: nothing is learned. Two lines are new. `network.eval()`
+# turns dropout off. `torch.no_grad()` tells PyTorch to take no notes for a backward pass. You need
+# both. By hand it is:
 
 # %%
 test_loader = DataLoader(test_data, batch_size=64)
@@ -560,39 +387,8 @@ with torch.no_grad():
         samples += len(x)
         accuracy.update(y_hat, y)
 my_result = {"loss": loss_sum / samples, "acc": accuracy.accumulate()}
-
-# %% [markdown]
-# Is this what `model.evaluate` returned in Part 1? Exactly, digit for digit.
-
-# %%
-assert my_result == result
+assert my_result == result  # of model.evaluate in Part 1
 print("equal, over", samples, "samples")
-
-# %% [markdown]
-# `eval()` and `no_grad()` are often mixed up. You need both:
-#
-# - `eval()` changes what the layers compute: dropout is off.
-# - `no_grad()` changes what PyTorch remembers. Without it, each `loss` holds on to all that a
-#   backward pass would need. That costs time and memory.
-#
-# `requires_grad` tells if PyTorch took notes. With `eval()` alone, it did. (`next(iter(...))` takes
-# the first batch of a loader.)
-
-# %%
-x, y = next(iter(test_loader))
-my_network.eval()
-print("eval() alone:      notes are taken:", my_network(x).requires_grad)
-with torch.no_grad():
-    print("and no_grad() too: notes are taken:", my_network(x).requires_grad)
-
-# %% [markdown]
-# A second mistake is `drop_last=True` in an evaluation. It leaves out the last, short batch, and so
-# some samples are never looked at.
-
-# %%
-short_loader = DataLoader(test_data, batch_size=64, drop_last=True)
-print(len(test_loader), "batches:", samples, "samples")
-print(len(short_loader), "batches with drop_last:", len(short_loader) * 64, "samples")
 
 # %% [markdown]
 # ### The loop behind predict
@@ -604,7 +400,7 @@ model.unroll("predict", test_data, stack_outputs=True)
 
 # %% [markdown]
 # By hand: no labels, no loss, no metric. The outputs are collected and joined. They equal the
-# logits of Part 1.
+# logits of Part 1. (Lesson 5 has more about both loops: what goes wrong without each line.)
 
 # %%
 my_network.eval()
@@ -614,80 +410,18 @@ with torch.no_grad():
         y_hats.append(my_network(x))
 my_logits = torch.cat(y_hats)
 assert torch.equal(my_logits, logits)
-
-# %% [markdown]
-# What you do with the outputs afterwards is up to you. Take one batch, find the best digit for its
-# first image, and look:
-
-# %%
-x, y = next(iter(test_loader))
-with torch.no_grad():
-    best = my_network(x).argmax(dim=1)
-show(x[:1], [f"true {y[0]}\npredicted {best[0]}"], columns=1)
-assert y[0] == best[0] == 7
+print(f"{my_logits.numel():,} logits: equal")
 
 # %% [markdown]
 # ## Part 3: both together
 #
-# High and low level are not two worlds. Take from each what you need.
+# ### A line of your own
 #
-# ### A network and an optimizer of your own
-#
-# Here a ready network, `LeNet` from `tl.models`, is a part of a larger one. LeNet is a small
-# convolutional network for images of this size. The part that comes first is often called the
-# *backbone*. The two layers behind it are plain PyTorch.
-
-
-# %%
-class FaceNet(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.backbone = tl.models.LeNet()  # (B, 1, 28, 28) to (B, 10)
-        self.out_layer_1 = nn.Sequential(nn.Linear(10, 512), nn.ReLU(), nn.Dropout(0.2))
-        self.out_layer_2 = nn.Linear(512, 10)
-
-    def forward(self, x):
-        return self.out_layer_2(self.out_layer_1(self.backbone(x)))
-
-
-# %% [markdown]
-# A word of honesty. The name is only a name: this network reads digits, not faces. And the way it
-# is built is for demonstration. LeNet's ten outputs are already scores for the ten digits; whatever
-# they leave out, the layers behind cannot bring back. In earnest you would take features from
-# before the scores. `LeNet(num_classes=0)` gives these: 16 small maps of 5 × 5, 400 numbers instead
-# of 10.
-
-# %%
-x, y = test_data[:1]
-print("scores:  ", tuple(tl.models.LeNet()(x).shape))
-print("features:", tuple(tl.models.LeNet(num_classes=0)(x).shape))
-
-# %% [markdown]
-# You make the network and the optimizer, as in the low level. The high level trains it. One epoch
-# is enough here. `eval_data` is evaluated after each epoch; its results are named `eval_...`.
-#
-# (If you use such numbers to choose something, say the number of epochs, then choose on a third
-# part of the data. Else the test data is no longer new.)
+# Say you want to know how long the gradient is: how steep is the ground where we stand? `fit` has
+# no option for that. It needs none. Take the text of the program, put in what you want, and hand it
+# back. `fit` runs your text, on the model's own network and optimizer.
 
 # %% tags=["nbval-ignore-output"]
-tl.seed(0)
-network = FaceNet()
-optimizer = torch.optim.Adam(network.parameters(), lr=0.001)
-model = tl.Model(network)
-model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
-history = model.fit(train_data, eval_data=test_data, epochs=1, batch_size=64)
-assert history.rows[-1]["eval_acc"] > 0.96
-
-# %% [markdown]
-# ### A loop of your own
-#
-# Now change the loop itself. Say you want to watch the *length of the gradient*: how steep is the
-# ground where we stand? `fit` has no option for that. It needs none.
-#
-# Take the source of the program, and put in what you want. Here it is three lines, right before the
-# step: later the gradients are gone.
-
-# %%
 program = model.unroll("fit", train_data, epochs=1, batch_size=64, log_freq=300)
 before = "        optimizer.step()"
 watch = """\
@@ -695,32 +429,21 @@ watch = """\
             squares = sum(weight.grad.square().sum() for weight in network.parameters())
             print(f"step {step + 1}: length of the gradient {squares**0.5:.2f}")
 """
-assert before in program.source
-changed = program.source.replace(before, watch + before)
+assert program.source.count(before) == 1
+watched = model.fit(train_data, loop=program.source.replace(before, watch + before))
+assert len(watched.step_losses) == 938
 
 # %% [markdown]
-# Hand the changed loop back to `fit`. It runs your text, on the model's own network and optimizer.
-# The numbers of the call, such as the 64, stand in the text now. Training goes on from where it
-# was.
-
-# %% tags=["nbval-ignore-output"]
-history = model.fit(train_data, loop=changed)
-assert len(history.step_losses) == 938
-
-# %% [markdown]
-# The lines with the gradient are yours; the others print because the text says `print`. You get a
-# `History` as always. In this way a loop can collect, print or do anything you like.
-
-# %% [markdown]
+# The lines with the gradient are yours; the others print because the text says `print`. In lesson 6
+# the network, the loss, the metric and the whole loop become your own.
+#
 # ### Save and load
 #
 # What the network learned is in its weights. `state_dict()` gives them, each with its name.
-# `torch.save` writes them to a file. The code of the network is *not* in the file.
-#
-# To load, make a network of the same kind and fill in the weights. `weights_only=True` makes sure
-# that a file from somewhere can bring in numbers, but never run code.
-#
-# (This cell uses a folder that vanishes at its end. For your work, give a path that stays.)
+# `torch.save` writes them to a file. The code of the network is *not* in the file. To load, make a
+# network of the same kind and fill in the weights. `weights_only=True` makes sure that a file can
+# bring in numbers, but never run code. (This cell uses a folder that vanishes at its end. For your
+# work, give a path that stays.)
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -730,17 +453,13 @@ with tempfile.TemporaryDirectory() as folder:
     loaded.load_state_dict(torch.load(path, weights_only=True))
 print(list(loaded.state_dict()))
 
-# %% [markdown]
-# Does the loaded network give the same answers? Every one of its 100,000 logits is equal.
-
-# %%
 [loaded_logits] = tl.Model(loaded).predict(test_data, stack_outputs=True, verbose=0)
 assert torch.equal(loaded_logits, logits)
-print(f"{loaded_logits.numel():,} logits: equal")
 
 # %% [markdown]
-# The weights are enough to predict. To go on with training as if nothing had happened, you also
-# need the state of the optimizer, and more. Lesson 2 does that.
+# The loaded network gives the same answers, bit for bit. To *predict*, the weights are enough. To
+# go on with training, you need more: lesson 2. To bring a network to users, there are other tools:
+# lesson 11.
 
 # %% [markdown]
 # ## Summary
@@ -751,43 +470,27 @@ print(f"{loaded_logits.numel():,} logits: equal")
 #   it.
 # - Training: `network.train()`. Evaluation and prediction: `network.eval()` *and*
 #   `torch.no_grad()`.
-# - Means are over samples, all of them. Logits are not probabilities. A fair comparison begins with
-#   a new network and the same seed.
-#
-# `predict` here serves to check what a network can do. To bring a network to users, on a server, a
-# phone or a web page, there are tools of their own, such as `torch.export`, ExecuTorch and ONNX.
+# - Logits are not probabilities. A fair comparison begins with a new network and the same seed.
 #
 # ### The names
 #
-# All lessons use these names, in the code and in the text.
+# All lessons use these names.
 #
 # | name | is |
 # |---|---|
-# | `network` | your network, an `nn.Module` |
-# | `model` | the `Model` around it |
-# | `train_data`, `eval_data`, `test_data` | datasets: pairs of an image and a label |
-# | `train_loader`, `test_loader` | make batches from a dataset |
+# | `network`, `model` | your `nn.Module`; the `Model` around it |
+# | `train_data`, `train_loader` | a dataset; what makes batches of it |
 # | `x`, `y` | the inputs and the labels of one batch |
 # | `y_hat` | the predictions for one batch; here logits |
 # | `loss_fn`, `loss` | what measures the error, and its value for one batch |
-# | `optimizer` | moves the weights |
-# | `accuracy`, `metrics` | what tells a person how good the network is |
 # | `epoch`, `step` | a pass over the data; one batch of it. From 0 in code, from 1 in print |
-# | `history` | what `fit` returns |
-# | `program` | what `unroll` returns |
 #
 # ### To think about
 #
 # 1. Train the network of Part 1 with `batch_size=1024`, from the same seed. How many steps has an
 #    epoch now? Is the accuracy after 5 epochs higher or lower? Why?
-# 2. In the evaluation by hand, collect the loss of each batch in a list, and take the plain mean of
-#    the 157 numbers. It is not the loss of `evaluate`. Which batch is to blame?
-# 3. Remove `my_optimizer.zero_grad()` from the loop by hand and train for one epoch. What happens
-#    to the loss? Explain it with what `backward` does.
-# 4. Unroll `fit` with `accumulate_grad_batches=4`, then with `clip_grad_norm=1.0`. Which lines are
-#    new? Say in one sentence what each option does.
-# 5. Rebuild `FaceNet` on the 400 features of `LeNet(num_classes=0)`. Is it better than the one on
-#    the ten scores, after one epoch from the same seed?
+# 2. A network that knows nothing gives each of the ten digits about the same chance. What is its
+#    cross-entropy? Compare it with the first number of `history.step_losses` in Part 1.
 
 # %% [markdown]
 # ## Exercises

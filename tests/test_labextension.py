@@ -232,7 +232,7 @@ def test_a_lesson_opens_in_a_copy_which_is_never_overwritten(home, server) -> No
     name = "02_callbacks_and_checkpoints"
     copy = server.folder / "lessons" / f"{name}.ipynb"
     shutil.rmtree(copy.parent, ignore_errors=True)
-    page = choose(home, "Callbacks and checkpoints 50 minutes", "Open")
+    page = choose(home, "Callbacks and checkpoints 40 minutes", "Open")
     expect(page.locator(".jp-Notebook")).to_contain_text(
         "After this lesson you can", timeout=60_000
     )
@@ -246,12 +246,12 @@ def test_a_lesson_opens_in_a_copy_which_is_never_overwritten(home, server) -> No
     )
     if page is not home:
         page.close()
-    page = choose(home, "Callbacks and checkpoints 50 minutes", "Open")
+    page = choose(home, "Callbacks and checkpoints 40 minutes", "Open")
     expect(page.locator(".jp-Notebook")).to_contain_text("My own words", timeout=60_000)
 
     if page is not home:
         page.close()
-    page = choose(home, "Callbacks and checkpoints 50 minutes", "Start over")
+    page = choose(home, "Callbacks and checkpoints 40 minutes", "Start over")
     old = copy.with_name(f"{name}_old_1.ipynb")
     expect(home.get_by_role("alert")).to_contain_text(f"lessons/{old.name}", timeout=30_000)
     fresh_one = page.locator(".jp-Notebook:visible")
@@ -262,7 +262,7 @@ def test_a_lesson_opens_in_a_copy_which_is_never_overwritten(home, server) -> No
 
 @pytest.mark.parametrize("home", ["lab"], indirect=True)
 def test_the_launcher_shows_the_lessons(home, server) -> None:
-    card = home.get_by_role("button", name="Train, evaluate, predict 60 minutes • train, evaluate")
+    card = home.get_by_role("button", name="Train, evaluate, predict 40 minutes • train, evaluate")
     expect(card).to_be_visible(timeout=30_000)
     card.scroll_into_view_if_needed()
     home.screenshot(path=PICTURES / "lab_launcher.png")

@@ -19,7 +19,7 @@ def mlp() -> nn.Sequential:
 
 
 class FaceNet(nn.Module):
-    """The last network of notebooks/01."""
+    """A ready network, and two layers behind it."""
 
     def __init__(self) -> None:
         super().__init__()
