@@ -28,9 +28,12 @@ from typing import Any, NoReturn
 
 # Not Matplotlib: how it draws is decided when it is imported.
 MODULES = ["torch", "torchvision", "libcst", "ipykernel.kernelapp", "ipywidgets"]
-KERNEL = """
+# A program that begins with it finds what this process finds; `tutorial`, from this checkout.
+AS_USUAL = """
 import os, sys
 sys.path[:0] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+"""
+KERNEL = f"""{AS_USUAL}
 from ipykernel import kernelapp
 kernelapp.launch_new_instance(parent_handle=os.getppid())
 """
@@ -61,12 +64,14 @@ def warm_python() -> Iterator[None]:
             python.stdin.close()
 
 
-def run(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def run(
+    code: str, *arguments: str | Path, cwd: str | Path | None = None
+) -> "subprocess.CompletedProcess[str]":
     """What a program does: the same as if `python -I -c` had been started for it."""
     argv = ["-c", *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         files = [0, out.fileno(), err.fileno()]
-        with given(os.environ["WARM_PYTHON"], code, argv, files) as connection:
+        with given(os.environ["WARM_PYTHON"], code, argv, files, cwd) as connection:
             status = int(connection.recv(100))
         out.seek(0)
         err.seek(0)
@@ -82,7 +87,9 @@ def be_a_kernel(address: str, connection_file: str) -> int:
     return int(connection.recv(100))
 
 
-def given(address: str, code: str, argv: list[str], files: list[int]) -> socket.socket:
+def given(
+    address: str, code: str, argv: list[str], files: list[int], cwd: str | Path | None = None
+) -> socket.socket:
     """Give the warm Python a program; the connection to the process that runs it.
 
     A byte that is sent is a signal for the program; at its end there comes its exit status. When
@@ -94,7 +101,8 @@ def given(address: str, code: str, argv: list[str], files: list[int]) -> socket.
             connection.connect(address)
             break
         time.sleep(wait)
-    program = {"code": code, "argv": argv, "environment": {**os.environ}, "folder": os.getcwd()}
+    folder = str(cwd or Path.cwd())
+    program = {"code": code, "argv": argv, "environment": {**os.environ}, "folder": folder}
     message = json.dumps(program).encode()
     socket.send_fds(connection, [len(message).to_bytes(4)], files)
     connection.sendall(message)
