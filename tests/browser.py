@@ -73,7 +73,7 @@ class Server:
             env=os.environ
             | {
                 "JUPYTER_CONFIG_DIR": str(folder / "config"),
-                "JUPYTER_PATH": str(data),
+                "JUPYTER_PATH": f"{data}{os.pathsep}{os.environ['JUPYTER_PATH']}",
                 "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
                 "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
                 "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),

@@ -11,10 +11,29 @@ from typing import Any
 
 import pytest
 import torch
+import warm
 from torch import nn
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
+from tutorial import proof
+
+FRESH_PROCESS, proof.fresh_process = proof.fresh_process, warm.run
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever begins the tests starts the warm Python, which all workers use."""
+    if not hasattr(config, "workerinput"):
+        python = warm.warm_python()
+        python.__enter__()
+        config.add_cleanup(lambda: python.__exit__(None, None, None))
+
+
+@pytest.fixture
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of a proof, and a kernel, are made here as they are for users."""
+    monkeypatch.setattr(proof, "fresh_process", FRESH_PROCESS)
+    monkeypatch.delenv("JUPYTER_PATH")
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,13 @@
 """What a batch may hold: each form trains as a loop by hand does, and its script as well."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 import torch.nn.functional as F
+import warm
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
@@ -376,8 +375,7 @@ def by_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[
         tl.set_device("cpu")
         program = prepared(case).unroll("fit", case.data, batch_size=8, epochs=2)
         program.save(folder / f"{i:02}.py")
-    command = [sys.executable, "-I", "-c", RUN_ALL, str(folder)]
-    ran = subprocess.run(command, capture_output=True, text=True, cwd="/")
+    ran = warm.run(RUN_ALL, folder, cwd="/")
     assert ran.returncode == 0, ran.stderr
     return lambda name: torch.load(folder / f"{list(CASES).index(name):02}.r", weights_only=True)
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+import warm
 from torch import nn
 
 import tutorial as tl
@@ -44,7 +45,8 @@ def test_the_file_opens_without_this_library(data, make_model, tmp_path) -> None
         "network.load_state_dict(state['network']); "
         "torch.optim.Adam(network.parameters()).load_state_dict(state['optimizer'])"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    ran = warm.run(code)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_a_model_without_an_optimizer_can_be_saved_and_loaded(data, make_model, tmp_path) -> None:

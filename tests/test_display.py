@@ -6,12 +6,12 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import sys
 import termios
 import textwrap
 
 import pytest
+import warm
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,7 +38,7 @@ def command(verbose: int) -> list[str]:
 
 
 def in_a_pipe(verbose: int) -> str:
-    ran = subprocess.run(command(verbose), capture_output=True, text=True, check=True)
+    ran = warm.run(warm.AS_USUAL + textwrap.dedent(PROGRAM.format(verbose=verbose)))
     assert ran.stderr == ""
     return ran.stdout
 

@@ -6,8 +6,6 @@ The cases are drawn pairwise: every two values of every two options meet in some
 import copy
 import itertools
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from inspect import signature
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import warm
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -410,9 +409,7 @@ def by_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], dict[
     for number, case in enumerate(CASES):
         model, call = prepared(case, folder / "saved" / f"{number:03}")
         model.unroll("fit", **call).save(folder / f"{number:03}.py")
-    ran = subprocess.run(
-        [sys.executable, "-I", "-c", RUN_ALL, str(folder)], capture_output=True, text=True, cwd="/"
-    )
+    ran = warm.run(RUN_ALL, folder, cwd="/")
     assert ran.returncode == 0, ran.stderr
     return lambda number: torch.load(folder / f"{number:03}.result", weights_only=True)
 

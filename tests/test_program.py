@@ -202,7 +202,7 @@ def test_verify_compares_the_very_fit(data, make_model) -> None:
     assert "NOT equal: weight tensors, 0.weight" in repr(proof)
 
 
-def test_a_different_loss_is_found_at_its_step(data, make_model) -> None:
+def test_a_different_loss_is_found_at_its_step(data, make_model, new_process) -> None:
     model = make_model()
     program = model.unroll("fit", data)
     history = model.fit(data, verbose=0)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import warm
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LambdaLR, StepLR
 from torch.utils.data import DataLoader, Dataset
@@ -366,9 +367,7 @@ def test_two_processes_that_share_nothing(run, tmp_path) -> None:
         "    optimizer.load_state_dict(state['optimizer'])\n"
         "    print(path.name)\n"
     )
-    opened = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
-    )
+    opened = warm.run(code, tmp_path)
     files = {"start.pt", "0.pt", "1.pt", "2.pt", "final.pt", "best_model.pt"}
     assert set(opened.stdout.split()) == files
 

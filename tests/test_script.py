@@ -41,6 +41,7 @@ from torch.utils.data import (
 from torchvision import transforms
 
 import tutorial as tl
+from tutorial import proof
 from tutorial.proof import flat, identical, run_copy
 from tutorial.script import Script
 
@@ -679,7 +680,7 @@ def test_the_script_names_what_must_be_supplied(case: str, monkeypatch: Any) -> 
     assert re.search(rf"#   {name}: .*{re.escape(why)}", head)
     assert head.count("#   ") == 1  # the optimizer of such a network can be written
     assert name == "step" or f"# {name} = ...  (supply it here)" in text
-    monkeypatch.setattr(subprocess, "run", None)  # no process is started in vain
+    monkeypatch.setattr(proof, "fresh_process", None)  # no process is started in vain
     with pytest.raises(ValueError, match="the script cannot run alone") as error:
         program.verify()
     assert why in str(error.value)
@@ -730,7 +731,7 @@ proof""",
 ]
 
 
-def test_classes_of_a_notebook_become_a_script() -> None:
+def test_classes_of_a_notebook_become_a_script(new_process) -> None:
     import nbformat
     from nbclient import NotebookClient
 

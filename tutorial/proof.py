@@ -126,17 +126,21 @@ def run_script(program: "Program") -> dict[str, Any]:
         if "# You must supply" in head:
             raise ValueError(f"verify: the script cannot run alone.\n{head}")
         results = Path(folder) / "results.pt"
-        threads = str(torch.get_num_threads())
-        ran = subprocess.run(
-            [sys.executable, "-I", "-c", RUNNER, script, results, threads],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
-        )
+        ran = fresh_process(RUNNER, script, results, str(torch.get_num_threads()))
         if ran.returncode != 0:
             raise RuntimeError(f"verify: the script failed in the fresh process.\n{ran.stderr}")
         found: dict[str, Any] = torch.load(results, weights_only=True)
         return found
+
+
+def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    """What a new Python process does, which knows nothing of this one or of the current folder."""
+    return subprocess.run(
+        [sys.executable, "-I", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
 
 
 def run_copy(program: "Program") -> dict[str, Any]:
