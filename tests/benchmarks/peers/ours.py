@@ -1,0 +1,34 @@
+"""tutorial: its Model, as the README shows it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from tasks import LEARNING_RATE, Task
+from torch import nn
+
+import tutorial as tl
+
+
+class Contender:
+    metrics = True
+
+    def __init__(self, task: Task) -> None:
+        self.data, self.batch_size = task.data(), task.batch_size
+        self.model = tl.Model(task.torch_network())
+        self.model.prepare(
+            torch.optim.Adam(self.model.parameters(), LEARNING_RATE),
+            nn.CrossEntropyLoss(),
+            tl.metrics.Accuracy() if self.metrics else None,
+        )
+
+    def train(self, on_step: Callable[[], None] | None = None) -> None:
+        counting = on_step and tl.callbacks.LambdaCallback(on_train_batch_end=lambda *_: on_step())
+        self.model.fit(self.data, batch_size=self.batch_size, callbacks=counting)
+
+    def evaluate(self) -> Any:
+        result = self.model.evaluate(self.data, batch_size=self.batch_size)
+        return result["loss"], result["acc"]
+
+    def predict(self) -> Any:
+        return list(self.model.predict(self.data, batch_size=self.batch_size)[0])
