@@ -11,6 +11,7 @@ import struct
 import subprocess
 import termios
 import threading
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -28,6 +29,14 @@ class Contender:
     Args:
         name: the name of a file in peers/.
         threads: what it may compute with.
+
+    Attributes:
+        began: when its process was started.
+        imports: the seconds that its imports took.
+
+    Raises:
+        Missing: its environment could not be made.
+        Failed: it could not be imported.
     """
 
     def __init__(self, name: str, threads: int = 1) -> None:
@@ -35,8 +44,10 @@ class Contender:
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         answers, pipe = os.pipe()
+        python = python_of(name)
+        self.began = time.perf_counter()
         self.process = subprocess.Popen(
-            [python_of(name), PEERS / "contend.py", name, str(pipe)],
+            [python, PEERS / "contend.py", name, str(pipe)],
             stdin=subprocess.PIPE,
             stdout=terminal,
             stderr=terminal,
@@ -54,6 +65,7 @@ class Contender:
         self.answers = os.fdopen(answers)
         self.shown = b""  # the end of what it showed
         threading.Thread(target=self._watch, args=[screen], daemon=True).start()
+        self.imports = self.receive()["import"]
 
     def _watch(self, screen: int) -> None:
         try:
@@ -81,6 +93,13 @@ class Contender:
     def ask(self, do: str, task: Task) -> dict[str, Any]:
         self.send(do, task)
         return self.receive()
+
+    def start(self, task: Task) -> dict[str, float]:
+        """An epoch of a process that is new: what it takes until the first step, and the memory."""
+        self.send("start", task)
+        self.receive()
+        first_step = time.perf_counter() - self.began
+        return {"import": self.imports, "first_step": first_step, "peak": self.receive()["peak"]}
 
     def close(self) -> None:
         assert self.process.stdin is not None

@@ -28,7 +28,7 @@ class Contender:
 
     def evaluate(self) -> Any:
         result = self.model.evaluate(self.data, batch_size=self.batch_size)
-        return result["loss"], result["acc"]
+        return result["loss"], result.get("acc")
 
     def predict(self) -> Any:
         return list(self.model.predict(self.data, batch_size=self.batch_size)[0])

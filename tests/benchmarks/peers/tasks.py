@@ -45,9 +45,11 @@ class Task:
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Images, float32 (N, 1, 28, 28) from -1 to 1, and labels, int64 (N,)."""
-        x = (read("train-images-idx3-ubyte.gz", 16)[: self.samples * 784] - np.float32(127.5)) / 127.5
+        x = read("train-images-idx3-ubyte.gz", 16)[: self.samples * 784].astype(np.float32)
+        x -= 127.5  # in place: what comes next is also measured by its memory
+        x /= 127.5
         y = read("train-labels-idx1-ubyte.gz", 8)[: self.samples].astype(np.int64)
-        return x.astype(np.float32).reshape(-1, 1, 28, 28), y
+        return x.reshape(-1, 1, 28, 28), y
 
     def weights(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The weight and bias of each layer at the start, drawn as PyTorch draws them."""
@@ -64,10 +66,10 @@ class Task:
     def data(self) -> Any:
         """What those over PyTorch train on."""
         import torch
-        from torch.utils.data import TensorDataset
+        from torch.utils.data import Dataset, TensorDataset
 
         if self.transformed:
-            return Turned(*self.arrays())
+            return type("Turned", (Turned, Dataset), {})(*self.arrays())
         return TensorDataset(*map(torch.from_numpy, self.arrays()))
 
     def torch_network(self) -> Any:
