@@ -19,7 +19,7 @@ from environments import PEERS, ROOT, python_of
 from peers.tasks import Task
 
 
-class Failed(Exception):
+class ContenderError(Exception):
     """A contender could not do what it was asked; says why."""
 
 
@@ -35,8 +35,8 @@ class Contender:
         imports: the seconds that its imports took.
 
     Raises:
-        Missing: its environment could not be made.
-        Failed: it could not be imported.
+        MissingError: its environment could not be made.
+        ContenderError: it could not be imported.
     """
 
     def __init__(self, name: str, threads: int = 1) -> None:
@@ -83,11 +83,11 @@ class Contender:
         """Its next answer.
 
         Raises:
-            Failed: it raised an error, or has ended.
+            ContenderError: it raised an error, or has ended.
         """
         answer = json.loads(self.answers.readline() or "{}")
         if not answer or "error" in answer:
-            raise Failed(answer.get("error") or self.shown.decode(errors="replace"))
+            raise ContenderError(answer.get("error") or self.shown.decode(errors="replace"))
         return answer
 
     def ask(self, do: str, task: Task) -> dict[str, Any]:

@@ -14,7 +14,7 @@ PEERS = Path(__file__).parent / "peers"
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"  # no peer may bring another PyTorch
 
 
-class Missing(Exception):
+class MissingError(Exception):
     """An environment could not be made; says why."""
 
 
@@ -25,7 +25,7 @@ def python_of(peer: str) -> Path:
         peer: the name of a file in peers/, such as 'with_keras'.
 
     Raises:
-        Missing: a package cannot be had.
+        MissingError: a package cannot be had.
     """
     wanted = PEERS / f"{peer}.txt"
     if not wanted.exists():
@@ -45,6 +45,6 @@ def python_of(peer: str) -> Path:
     )
     if ran.returncode:
         (*_, reason) = ["pip failed", *ran.stderr.strip().splitlines()]
-        raise Missing(f"{peer}: {reason}")
+        raise MissingError(f"{peer}: {reason}")
     done.write_text(wanted.read_text())
     return python

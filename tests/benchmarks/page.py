@@ -40,7 +40,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
 
 
 class Races:
-    """The seconds of all races, to be asked for ratios: round by round, so of neighbours in time."""
+    """The seconds of all races, to be asked for ratios of neighbours in time."""
 
     def __init__(self, results: dict[str, Any]) -> None:
         self.rows = results["races"]
@@ -62,9 +62,7 @@ class Races:
     def overhead(self, name: str, **race: Any) -> Numbers | None:
         """Microseconds in each step of the tiny network that are not the loop's own."""
         race = {"network": "tiny", "batch_size": 64, **race}
-        steps = [
-            math.ceil(row["samples"] / 64) for row in self.rows if row.items() >= race.items()
-        ]
+        steps = [math.ceil(row["samples"] / 64) for row in self.rows if row.items() >= race.items()]
         return self.compared(
             name, "same_loader", lambda mine, bare: (mine - bare) / steps[0] * 1e6, **race
         )
@@ -126,11 +124,11 @@ def markdown(results: dict[str, Any]) -> str:
         f"Measured on {machine['date']}: {machine['cpu']}, {machine['cores']} cores (load before: "
         f"{machine['load']:.1f}), Python {versions['python']}, PyTorch {versions['torch']}; "
         f"{peers}. `make bench` measures anew.",
-        "Each number is a time as a multiple of the limit's, the fastest loop that one can write by "
-        "hand and which shows nothing: the median of the rounds, and in parentheses the least and "
-        "the most. All begin with the same weights, take the same number of steps of Adam, and "
-        "learn as much; each runs in a process of its own, with its progress bar on, as its "
-        "documentation shows it. After a network stands the number of samples in a batch.",
+        "Each number is a time as a multiple of the limit's: the fastest loop that one can write "
+        "by hand, which shows nothing. It is the median of the rounds; in parentheses stand the "
+        "least and the most. All begin with the same weights, take the same number of steps of "
+        "Adam, and learn as much; each runs in a process of its own, with its progress bar on, as "
+        "its documentation shows it. After a network stands the number of samples in a batch.",
         "## fit, one thread: an epoch",
         table(races, trained[:4]),
         table(races, trained[4:]),
@@ -165,7 +163,7 @@ def claims(results: dict[str, Any]) -> list[str]:
         return []
     return [
         f"An epoch of the lesson's network takes `fit` {limit[0]:.2f} times as long as the fastest "
-        f"loop written by hand (one thread). As a multiple of `fit`: {', '.join(times)}."
+        f"loop written by hand (one thread). As a multiple of that time: {', '.join(times)}."
     ]
 
 

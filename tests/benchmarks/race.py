@@ -18,8 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from contender import Contender, Failed
-from environments import PEERS, Missing
+from contender import Contender, ContenderError
+from environments import PEERS, MissingError
 from page import write
 from peers.tasks import Task
 
@@ -53,7 +53,7 @@ def main() -> None:
     for name in list(names):
         try:
             Contender(name).close()  # its environment is made, its files are read once
-        except (Missing, Failed) as error:
+        except (MissingError, ContenderError) as error:
             print(f"{name} is left out: {error}", flush=True)
             results["left_out"][name] = str(error)
             names.remove(name)

@@ -1,4 +1,4 @@
-"""The limit: the fastest loops that one can write by hand, for one kind of data; nothing is shown."""
+"""The limit: the fastest loops that one can write by hand; nothing is shown."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -31,7 +31,7 @@ class Task:
         network: 'mlp' (the lesson's), 'tiny' (nearly no work, so that the rest shows) or 'lenet'.
         batch_size: samples in a batch.
         samples: the first so many of MNIST's 60,000.
-        transformed: whether every image is turned a little, one by one, by Pillow, as it is fetched.
+        transformed: whether Pillow turns every image a little, one by one, as it is fetched.
     """
 
     network: str

@@ -26,9 +26,7 @@ class Contender:
 
     def train(self, on_step: Callable[[], None] | None = None) -> None:
         counting = [Counting(on_step)] if on_step else None
-        self.model.fit_dataset(
-            self.data, epochs=1, batch_size=self.batch_size, callbacks=counting
-        )
+        self.model.fit_dataset(self.data, epochs=1, batch_size=self.batch_size, callbacks=counting)
 
     def evaluate(self) -> Any:
         loss, percent = self.model.evaluate_dataset(self.data, batch_size=self.batch_size)
