@@ -32,11 +32,9 @@ class Contender:
 
     Attributes:
         began: when its process was started.
-        imports: the seconds that its imports took.
 
     Raises:
         MissingError: its environment could not be made.
-        ContenderError: it could not be imported.
     """
 
     def __init__(self, name: str, threads: int = 1) -> None:
@@ -65,7 +63,6 @@ class Contender:
         self.answers = os.fdopen(answers)
         self.shown = b""  # the end of what it showed
         threading.Thread(target=self._watch, args=[screen], daemon=True).start()
-        self.imports = self.receive()["import"]
 
     def _watch(self, screen: int) -> None:
         try:
@@ -91,15 +88,10 @@ class Contender:
         return answer
 
     def ask(self, do: str, task: Task) -> dict[str, Any]:
+        """What it says when it has done this; before its first answer it tells of its imports."""
         self.send(do, task)
-        return self.receive()
-
-    def start(self, task: Task) -> dict[str, float]:
-        """An epoch of a process that is new: what it takes until the first step, and the memory."""
-        self.send("start", task)
-        self.receive()
-        first_step = time.perf_counter() - self.began
-        return {"import": self.imports, "first_step": first_step, "peak": self.receive()["peak"]}
+        answer = self.receive()
+        return self.receive() if "imports" in answer else answer
 
     def close(self) -> None:
         assert self.process.stdin is not None

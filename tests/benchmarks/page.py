@@ -139,8 +139,8 @@ def markdown(results: dict[str, Any]) -> str:
         table(races, two),
         "## Before the first step",
         "A new process: seconds of its imports above those of PyTorch, seconds from its start to "
-        "the end of the first step, and the most memory that it ever had. (Of paddle.Model, the "
-        "imports are those of its own framework, less PyTorch's.)",
+        "the end of the first step, and the most memory in an epoch of the MLP. (Of paddle.Model, "
+        "the imports are those of its own framework, less PyTorch's.)",
         starts_table(results["starts"]),
         "## Goals",
         goals_table(races),
@@ -177,13 +177,13 @@ def table(races: Races, columns: list[tuple[str, dict[str, Any]]]) -> str:
 
 
 def starts_table(starts: dict[str, dict[str, list[float]]]) -> str:
-    torch = median(starts["limit"]["import"])
+    torch = median(starts["limit"]["imports"])
     rows = [
         [
             TITLES[name],
-            shown(summary(seconds - torch for seconds in numbers["import"])),
+            shown(summary(seconds - torch for seconds in numbers["imports"])),
             shown(summary(numbers["first_step"]), 1),
-            shown(summary(numbers["peak"]), 0),
+            f"{median(numbers['peak']):.0f}",
         ]
         for name, numbers in sorted(starts.items(), key=lambda one: median(one[1]["first_step"]))
     ]

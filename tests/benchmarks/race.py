@@ -11,7 +11,8 @@ import datetime
 import os
 import platform
 import re
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,26 +20,27 @@ from statistics import median
 from typing import Any
 
 from contender import Contender, ContenderError
-from environments import PEERS, MissingError
+from environments import PEERS, MissingError, python_of
 from page import write
 from peers.tasks import Task
 
 NEAR = ["limit", "ours"]  # told apart by a few percent
 OVERHEAD = ["same_loader", "ours_loss_only"]  # so are these, with the tiny network
 ALL = [*NEAR, *OVERHEAD, "textbook", *sorted(path.stem for path in PEERS.glob("with_*.py"))]
-ROUNDS, MORE = 3, 6  # for all; then, for those that are near each other
-PASSES = ["train", "evaluate", "predict"]
+ROUNDS, MORE = 3, 6  # for all; then, for those that are told apart by a few percent
+ASK = ["evaluate", "predict"]
 RACES: list[tuple[Task, list[str]]] = [
-    (Task("mlp"), PASSES),
-    (Task("tiny"), ["train"]),
-    (Task("lenet", samples=6_000), PASSES),
-    (Task("mlp", samples=6_000, transformed=True), ["train"]),
-    (Task("mlp", 1024), PASSES),
-    (Task("tiny", 1024), ["train"]),
-    (Task("lenet", 1024, samples=6_000), PASSES),
-    (Task("mlp", 1024, samples=6_000, transformed=True), ["train"]),
+    (Task("mlp"), ["train"]),
+    (Task("mlp", samples=30_000), ASK),
+    (Task("tiny", samples=20_000), ["train"]),
+    (Task("lenet", samples=6_000), ["train", *ASK]),
+    (Task("mlp", samples=3_000, transformed=True), ["train"]),
+    (Task("mlp", 1024, samples=30_000), ["train", *ASK]),
+    (Task("tiny", 1024, samples=20_000), ["train"]),
+    (Task("lenet", 1024, samples=6_000), ["train", *ASK]),
+    (Task("mlp", 1024, samples=3_000, transformed=True), ["train"]),
 ]
-WITH_TWO_THREADS = RACES[:2]
+WITH_TWO_THREADS = RACES[:3]
 ALIKE = 0.02, 2.0  # how far the accuracy may be from the limit's: so far, and so far / steps
 
 
@@ -48,17 +50,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=ALL, help="these, and the limit")
     parser.add_argument("--to", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "versions": versions(), "left_out": {}}
     names = [name for name in ALL if name in ("limit", *options.only)]
-    for name in list(names):
+    results: dict[str, Any] = {"machine": machine(), "versions": versions(), "left_out": {}}
+    results["starts"], results["races"] = {}, []
+    for name in [name for name in names if name not in OVERHEAD]:
         try:
-            Contender(name).close()  # its environment is made, its files are read once
+            results["starts"][name] = start(name, int(60_000 * options.part))
         except (MissingError, ContenderError) as error:
             print(f"{name} is left out: {error}", flush=True)
             results["left_out"][name] = str(error)
             names.remove(name)
-    results["starts"] = starts(names, options.part)
-    results["races"] = []
     for threads, races in ((1, RACES), (2, WITH_TWO_THREADS)):
         with ExitStack() as stack:
             contenders = [Contender(name, threads) for name in names]
@@ -72,19 +73,22 @@ def main() -> None:
     write(results, options.to)
 
 
-def starts(names: list[str], part: float) -> dict[str, dict[str, list[float]]]:
-    """How long a new process takes to import and until the first step, and its most memory (MB)."""
-    task = Task("mlp", samples=int(12_000 * part))
-    found: dict[str, dict[str, list[float]]] = {}
-    for _ in range(ROUNDS):
-        for name in (name for name in names if name not in OVERHEAD):
-            contender = Contender(name)
-            for what, number in contender.start(task).items():
-                found.setdefault(name, {}).setdefault(what, []).append(number)
-            contender.close()
-    for name, numbers in found.items():
-        print(f"{name:16}", {what: round(median(all_), 2) for what, all_ in numbers.items()})
-    return found
+def start(name: str, samples: int) -> dict[str, list[float]]:
+    """A new process: seconds of its imports, seconds until its first step is done, its memory."""
+    python_of(name)  # making it is not measured
+    numbers: dict[str, list[float]] = {"imports": [], "first_step": [], "peak": []}
+    for round_ in range(ROUNDS):
+        with closing(Contender(name)) as contender:
+            numbers["imports"].append(contender.receive()["imports"])
+            contender.send("start", Task("mlp", 1024, samples))
+            contender.receive()
+            numbers["first_step"].append(time.perf_counter() - contender.began)
+            if round_ == 0:  # once is enough: it is the same every time
+                numbers["peak"].append(contender.receive()["peak"])
+    print(
+        f"{name:16}", {what: round(median(all_), 2) for what, all_ in numbers.items()}, flush=True
+    )
+    return numbers
 
 
 def race(
@@ -95,7 +99,7 @@ def race(
     All do the same: an epoch of a tenth of the samples has as many steps as it must have, and in
     the end all have learned as much. Else this is no race.
     """
-    print(f"\n{task}, threads: {threads}", flush=True)
+    print(f"\n{task}, {threads} thread{'s' * (threads > 1)}", flush=True)
     warm_up = replace(task, samples=task.samples // 10)
     for contender in contenders:
         steps = contender.ask("count", warm_up)["steps"]

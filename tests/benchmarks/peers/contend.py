@@ -31,7 +31,7 @@ def main(name: str, pipe: int) -> None:
 
     began = time.perf_counter()
     module = importlib.import_module(name)
-    tell({"import": time.perf_counter() - began})
+    tell({"imports": time.perf_counter() - began})
 
     for line in sys.stdin:
         request = json.loads(line)
