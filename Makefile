@@ -52,8 +52,10 @@ labextension: $(READY) $(MODULES)  ## Build the JupyterLab extension anew; needs
 $(MODULES): $(EXTENSION)/package-lock.json
 	cd $(EXTENSION) && npm ci --ignore-scripts --no-audit --no-fund
 
-bench: $(READY)  ## Measure speed
+# Each other trainer gets an environment in build/peers, once; one that cannot be had is left out.
+bench: $(READY)  ## Measure speed, also of other trainers; takes 12 minutes on an idle machine
 	$(PY) -m pytest tests/benchmarks -s
+	$(PY) tests/benchmarks/race.py
 
 # An install that was cut off is taken up again. An environment without a working pip starts anew; a
 # package without the INSTALLER file, which pip writes last, is forgotten and so installed again.
