@@ -39,6 +39,8 @@ def write_all() -> None:
         "made/all.md": api.all_of_tutorial(),
         "made/commands.md": api.commands(),
         "made/scale.md": (RESULTS / "scale.md").read_text(encoding="utf-8"),
+        "made/speed.md": with_picture((RESULTS / "speed.md").read_text(encoding="utf-8")),
+        "made/speed.svg": (RESULTS / "speed.svg").read_text(encoding="utf-8"),
         "made/names.md": glossary.for_jupyter_book(),
         "made/draw_digit.html": live.draw_digit(),
         "made/live_plot.html": live.live_plot(),
@@ -53,6 +55,12 @@ def write_all() -> None:
     for path in [*BOOK.glob("made/*"), *BOOK.glob("notebooks/*")]:
         if str(path.relative_to(BOOK)) not in parts:
             path.unlink()
+
+
+def with_picture(page: str) -> str:
+    """The page on speed, with its picture before the first table."""
+    picture = "![The time of an epoch with each trainer](made/speed.svg)"
+    return page.replace("\n\n## ", f"\n\n{picture}\n\n## ", 1)
 
 
 def write(path: Path, text: str) -> None:
