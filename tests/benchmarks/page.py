@@ -155,7 +155,7 @@ def claims(results: dict[str, Any]) -> list[str]:
     races, mlp = Races(results), {"threads": 1, "network": "mlp", "batch_size": 64}
     limit = races.ratio("ours", **mlp)
     times = [
-        f"{TITLES[name]} {ratio[0]:.1f}"
+        f"{ratio[0]:.1f} ({TITLES[name]})"
         for name in races.names()
         if name.startswith(("with_", "textbook")) and (ratio := races.ratio(name, "ours", **mlp))
     ]
@@ -214,7 +214,8 @@ def goals_table(races: Races, starts: dict[str, dict[str, list[float]]]) -> str:
         for threads in (1, 2):
             numbers = measured(threads=threads, **race)
             met = numbers and (numbers[0] <= goal if at_most else numbers[0] >= goal)
-            row.append(f"{shown(numbers)} {'✓' if met else '✗'}" if numbers else "–")
+            cell = shown(numbers, 1 if goal == 10 else 2)
+            row.append(f"{cell} {'✓' if met else '✗'}" if numbers else cell)
         rows.append(row)
     torch, memory = (median(starts["limit"][what]) for what in ("imports", "peak"))
     imports = summary(seconds - torch for seconds in starts["ours"]["imports"])
