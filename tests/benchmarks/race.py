@@ -36,7 +36,7 @@ RACES: list[tuple[Task, list[str]]] = [
     (Task("lenet", samples=6_000), ["train", *ASK]),
     (Task("mlp", samples=3_000, transformed=True), ["train"]),
     (Task("mlp", 1024, samples=30_000), ["train", *ASK]),
-    (Task("tiny", 1024, samples=20_000), ["train"]),
+    (Task("tiny", 1024), ["train"]),
     (Task("lenet", 1024, samples=6_000), ["train", *ASK]),
     (Task("mlp", 1024, samples=3_000, transformed=True), ["train"]),
 ]

@@ -146,7 +146,7 @@ class MNIST(datasets.MNIST):
         self.images = self.data.unsqueeze(1).float()  # (N, 1, 28, 28): one channel
         self.transform_each = None if treats_all_alike(transform) else transform
         if transform is not None and self.transform_each is None:
-            for part in self.images.chunk(60):  # all at once would take twice the memory
+            for part in torch.split(self.images, 1000):  # all at once takes twice the memory
                 part.copy_(transform(part))
 
     def __len__(self) -> int:
