@@ -3,7 +3,7 @@
 `python warm.py ADDRESS` imports what most programs import, once, and runs each program that it is
 given in a fork of itself: with arguments, environment, folder and open files of its own, as if
 Python had been started for it. It never imports `tutorial`. `run` gives it a program, and
-`python warm.py ADDRESS FILE` is a Jupyter kernel that does.
+`python warm.py ADDRESS -f FILE` is a Jupyter kernel that does.
 """
 
 import atexit
@@ -52,7 +52,7 @@ def warm_python() -> Iterator[None]:
         address = f"{folder}/socket"
         kernel = Path(folder, "kernels", "python3", "kernel.json")
         kernel.parent.mkdir(parents=True)
-        command = [sys.executable, "-I", "-S", __file__, address, "{connection_file}"]
+        command = [sys.executable, "-I", "-S", __file__, address, "-f", "{connection_file}"]
         spec = {"argv": command, "display_name": "Python 3", "language": "python"}
         kernel.write_text(json.dumps(spec))
         os.environ["WARM_PYTHON"], os.environ["JUPYTER_PATH"] = address, folder
@@ -78,9 +78,9 @@ def run(
         return subprocess.CompletedProcess(argv, status, out.read(), err.read())
 
 
-def be_a_kernel(address: str, connection_file: str) -> int:
+def be_a_kernel(address: str, *arguments: str) -> int:
     """Stand for a kernel that runs in a fork elsewhere: pass signals on to it; its exit status."""
-    argv = ["ipykernel_launcher.py", "-f", connection_file]
+    argv = ["ipykernel_launcher.py", *arguments]
     connection = given(address, KERNEL, argv, [0, 1, 2])
     for number in SIGNALS:
         signal.signal(number, lambda number, frame: connection.sendall(bytes([number])))
@@ -183,6 +183,6 @@ def become(program: dict[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) > 2:
         sys.exit(be_a_kernel(*sys.argv[1:]))
     become(serve(sys.argv[1]))
