@@ -23,12 +23,14 @@ demo: $(READY)  ## Train on MNIST, and show the loop that ran
 	$(PY) -m tutorial.demo
 
 # One thread for each process, so that the workers, each on its own core, don't wait for each other.
-# A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel.
+# A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel. And
+# files keep their order, the longest first: see LONGEST in tests/conftest.py.
 # Where Node is, the extension's own tests run, too.
 test: $(if $(shell command -v npm),$(MODULES))
 test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadfile --doctest-modules \
-		-p nbval.plugin --nbval --nbval-current-env --nbval-sanitize-with tests/sanitize.cfg \
+	OMP_NUM_THREADS=1 $(PY) -m pytest --doctest-modules \
+		-n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		-p nbval.plugin --nbval --nbval-sanitize-with tests/sanitize.cfg \
 		tutorial tests $(wildcard notebooks/*.ipynb)
 
 lint: $(READY)  ## Check style, format and types

@@ -32,7 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
 # The files that take longest, by what they need alone on a core: from a minute down to 15 seconds.
 LONGEST = [
     *("test_browser", "test_labextension", "test_equality", "test_torchrun", "test_resume"),
-    *("01_train_evaluate_predict", "test_quality", "test_processes", "test_interrupts"),
+    *("test_book", "test_processes", "test_quality", "test_interrupts"),
+    *("01_train_evaluate_predict", "11_save_resume_export_serve", "10_from_slow_to_the_limit"),
     *("test_nbgrader", "test_grade", "test_export", "test_batches", "test_script"),
     *("02_callbacks_and_checkpoints", "07_learning_rates", "08_reading_curves"),
 ]
