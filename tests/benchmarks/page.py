@@ -7,6 +7,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import matplotlib
+from matplotlib import pyplot as plt
+
 TITLES = {
     "limit": "by hand, the limit",
     "same_loader": "by hand, `fit`'s loader",
@@ -33,7 +36,8 @@ def write(results: dict[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "speed.json").write_text(json.dumps(results, indent=1) + "\n")
     (folder / "speed.md").write_text(markdown(results))
-    plot(results).savefig(folder / "speed.svg", transparent=True, metadata={"Date": None})
+    with matplotlib.rc_context(STYLE):
+        plot(results).savefig(folder / "speed.svg", transparent=True, metadata={"Date": None})
 
 
 # ---- numbers
@@ -239,13 +243,17 @@ def grid(header: list[str], rows: list[list[str]]) -> str:
 
 INK = "#7a7a7a"  # reads on white and on black
 OURS = "tab:blue"
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "speed",  # the same picture from the same numbers
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    ),
+}
 
 
 def plot(results: dict[str, Any]) -> Any:
     """Dots with their spread: how many times the limit each takes, for an epoch of four tasks."""
-    import matplotlib
-    from matplotlib import pyplot as plt
-
     races = Races(results)
     names = races.names()[::-1]  # upwards
     panels = [
@@ -254,14 +262,7 @@ def plot(results: dict[str, Any]) -> Any:
         ("LeNet", {"network": "lenet"}),
         ("MLP, images turned in Python", {"network": "mlp", "transformed": True}),
     ]
-    style = {
-        "svg.fonttype": "none",  # text stays text
-        "svg.hashsalt": "speed",  # the same picture from the same numbers
-        **dict.fromkeys(
-            ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
-        ),
-    }
-    with matplotlib.rc_context(style):
+    with matplotlib.rc_context(STYLE):
         figure, axes = plt.subplots(2, 2, figsize=(8, 6.4), sharey=True, layout="constrained")
         plt.close(figure)
         for one, (title, race) in zip(axes.flat, panels, strict=True):
