@@ -5,7 +5,9 @@ server and browser.
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -37,6 +39,11 @@ LONGEST = [
     *("test_nbgrader", "test_grade", "test_export", "test_batches", "test_script"),
     *("02_callbacks_and_checkpoints", "07_learning_rates", "08_reading_curves"),
 ]
+
+
+# A shell that runs the tests in the background has them ignore interrupts, which many are about.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -418,6 +419,13 @@ def killed_in_fit() -> None:
 def test_a_killed_one_ends_all_and_is_named() -> None:
     with pytest.raises(RuntimeError, match="process 1 was killed by SIGKILL; the others were"):
         tl.launch(killed_in_fit)
+
+
+def test_a_launch_leaves_signals_as_they_were() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    before = [signal.getsignal(number) for number in numbers]
+    tl.launch(dist_rank)
+    assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_launch_refuses_what_is_no_number() -> None:

@@ -9,6 +9,7 @@ import atexit
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,17 +167,29 @@ def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list
         max_restarts=0,
         monitor_interval=0.1,
     )
-    chatty = logging.getLogger("torch.distributed.elastic")
-    level = chatty.level
-    chatty.setLevel(logging.CRITICAL)  # it would tell of a failure in pages; the error below does
     try:
-        results = elastic_launch(config, call)(function, args)
+        with as_before():
+            results = elastic_launch(config, call)(function, args)
     except ChildFailedError as failed:
         which, failure = failed.get_first_failure()
         raise RuntimeError(f"launch: process {which} {how(failure)}") from None
+    return [results[rank] for rank in sorted(results)]
+
+
+@contextmanager
+def as_before() -> Iterator[None]:
+    """Afterwards, signals and the launcher's log are as they were."""
+    chatty = logging.getLogger("torch.distributed.elastic")
+    level, main = chatty.level, threading.current_thread() is threading.main_thread()
+    chatty.setLevel(logging.CRITICAL)  # it would tell of a failure in pages
+    taken = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+    handlers = {number: signal.getsignal(number) for number in taken}
+    try:
+        yield
     finally:
         chatty.setLevel(level)
-    return [results[rank] for rank in sorted(results)]
+        for number, handler in handlers.items() if main else ():
+            signal.signal(number, handler)  # the launcher leaves its own there
 
 
 def call(function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
