@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
+import pytest
 import torch
 from benchmarks.classroom import cores_needed
 from conftest import Kernel
@@ -163,6 +164,7 @@ def needs(costs: list[dict[str, Any]], own: float) -> list[dict[str, Any]]:
     return rows
 
 
+@pytest.mark.usefixtures("new_process")  # kernels as users have them, not the warm ones of tests
 def test_what_a_learner_costs(tmp_path: Path) -> None:
     begun = [starts() for _ in range(3)]
     costs = [lesson_costs(path) for path in LESSONS]
