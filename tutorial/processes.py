@@ -102,7 +102,7 @@ def ending_together() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+        if not ready() or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
         time.sleep(PATIENCE)
         raise RuntimeError(

@@ -33,7 +33,8 @@ class Seen:
         parts: what loss_fn returns, and how much a batch counts.
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
-        unused: where several processes train, whether the loss depends on fewer than all weights.
+        unused: where several processes train, each with all weights: whether the loss depends on
+            fewer than all of them.
     """
 
     form: Form
@@ -127,8 +128,8 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
     alone = len(form.y) == 1 and form.y[0] in names
     every = all_labels(data, list(names).index(form.y[0])) if alone else None
     form, parts, losses = _measured(name, form, y_hat, names, every, model)
-    unused = name == "train_data" and model.processes > 1 and some_unused(losses, model.network)
-    return Seen(form, parts, inputs, unused)
+    asked = name == "train_data" and model.processes > 1 and not model.sharded
+    return Seen(form, parts, inputs, asked and some_unused(losses, model.network))
 
 
 def _measured(

@@ -1,6 +1,6 @@
 """What one learner costs, measured, and what classes of several sizes then need.
 
-`make bench` writes results/scale.json and results/scale.md, which the book's page on scale shows.
+`make bench` writes results/scale.md, which the book's page on scale shows.
 """
 
 import json
@@ -9,8 +9,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +17,7 @@ import jupytext
 import pytest
 import torch
 from benchmarks.classroom import cores_needed
-from conftest import Kernel
-from jupyter_client import KernelManager
+from conftest import Kernel, new_kernel
 
 import tutorial as tl
 from tutorial.lessons import described as lesson_of
@@ -30,20 +27,6 @@ LESSONS = sorted((HERE.parent.parent / "notebooks").glob("*.py"))
 MB = 1e6
 # How many learn, and which part of them at the same time. The parts are assumed.
 CLASSES = {"a class": (30, 1.0), "a university": (1_000, 0.3), "an open course": (100_000, 0.05)}
-
-
-@contextmanager
-def kernel() -> Iterator[Kernel]:
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    client = manager.client()
-    client.start_channels()
-    try:
-        client.wait_for_ready(timeout=60)
-        yield Kernel(manager, client)
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
 
 
 def memory(pid: int, kind: str) -> float:
@@ -65,7 +48,7 @@ def pid_of(kernel: Kernel) -> int:
 def starts() -> dict[str, float]:
     """Seconds until a kernel answers, and until it has loaded the library."""
     begin = time.perf_counter()
-    with kernel() as one:
+    with new_kernel() as one:
         ready = time.perf_counter()
         one.run("import torch, torchvision, tutorial as tl; tl.Model; tl.datasets")
         return {"kernel": ready - begin, "imports": time.perf_counter() - ready}
@@ -74,7 +57,7 @@ def starts() -> dict[str, float]:
 def lesson_costs(path: Path) -> dict[str, Any]:
     """What the cells of a lesson compute, in seconds, and the most memory after a cell."""
     cells = [c for c in jupytext.read(path).cells if c.cell_type == "code"]
-    with kernel() as one:
+    with new_kernel() as one:
         one.attended = False
         pid, seconds, most = pid_of(one), [], 0.0
         for cell in cells:
@@ -92,7 +75,7 @@ def lesson_costs(path: Path) -> dict[str, Any]:
 
 def shared_memory(kernels: int = 3) -> dict[str, float]:
     """Bytes of a kernel that has trained, alone and as one of several."""
-    running = [kernel() for _ in range(kernels)]
+    running = [new_kernel() for _ in range(kernels)]
     ones = [one.__enter__() for one in running]
     try:
         for one in ones:
@@ -120,7 +103,7 @@ history = model.fit(train_data, epochs=2)
 
 def messages() -> dict[str, float]:
     """What a training sends to the browser, each second."""
-    with kernel() as one:
+    with new_kernel() as one:
         begin = time.perf_counter()
         one.run(TRAIN)
         seconds = time.perf_counter() - begin
@@ -192,7 +175,6 @@ def test_what_a_learner_costs(tmp_path: Path) -> None:
         "grading": graded,
         "classes": rows,
     }
-    (HERE / "results/scale.json").write_text(json.dumps(results, indent=1) + "\n")
     (HERE / "results/scale.md").write_text(as_tables(results))
     print("\n" + as_tables(results))
 
