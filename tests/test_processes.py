@@ -305,6 +305,31 @@ def test_all_begin_and_end_with_the_same_network() -> None:
     assert unlike()[0] == first[0]  # that of the first process
 
 
+class Noted(OneByOne):
+    """It notes which samples it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
+
+    def __getitem__(self, i: int) -> Any:
+        self.asked.append(i)
+        return super().__getitem__(i)
+
+
+def asked_for() -> list[int]:
+    model, data = prepared(), Noted()
+    tl.seed(dist_rank())  # each would draw an order of its own
+    model.fit(data, batch_size=20, epochs=2, verbose=0)
+    return data.asked
+
+
+def test_all_draw_one_order_so_every_sample_is_used_once() -> None:
+    asked = [i for each in tl.launch(asked_for) for i in each]
+    looks = 2 * [0, 1]  # both processes look at the first two samples before they train
+    assert sorted(asked) == sorted([*range(N), *range(N), *looks])
+
+
 def by_hand() -> Any:
     model = prepared()
     x, y = samples(40).tensors
