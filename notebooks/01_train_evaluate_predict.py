@@ -181,7 +181,7 @@ model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
 # outer loop; and `batch_size`, the number of samples in a batch.
 
 # %% tags=["nbval-ignore-output"]
-history = model.fit(train_data, epochs=5, batch_size=64)
+history = model.fit(train_data, epochs=3, batch_size=64)
 
 # %% [markdown]
 # Each line is one epoch. The loss and the accuracy are means over all samples of the epoch. They
@@ -203,7 +203,7 @@ assert accuracies == sorted(accuracies), "the accuracy rises in each epoch"
 
 full, rest = divmod(len(train_data), 64)
 print(full, "full batches, then one of", rest)
-assert len(history.step_losses) == 5 * (full + 1)
+assert len(history.step_losses) == 3 * (full + 1)
 
 # %% [markdown]
 # On the left of the picture, the thin line is the loss of every step. It jumps, because some
@@ -222,10 +222,10 @@ history.plot()
 # %% tags=["nbval-ignore-output"]
 result = model.evaluate(test_data)
 print(f"{result['acc']:.1%} of the {len(test_data):,} test images are recognized")
-assert 0.96 < result["acc"] < 0.985
+assert 0.95 < result["acc"] < 0.975
 
 # %% [markdown]
-# About 97 % of the digits are right. For so small a network that is a good result.
+# About 96 % of the digits are right. For so small a network, after three epochs, that is good.
 #
 # ### predict: use it
 #
@@ -278,7 +278,7 @@ tl.show(images[wrong], labels[wrong], predicted[wrong])
 # returns the program that this call runs, as plain PyTorch.
 
 # %%
-program = model.unroll("fit", train_data, epochs=5, batch_size=64, log_freq=300)
+program = model.unroll("fit", train_data, epochs=3, batch_size=64, log_freq=300)
 program
 
 # %% [markdown]
@@ -327,7 +327,7 @@ flushed = torch.set_flush_denormal(True)
 # And this is the whole training, in twelve lines.
 
 # %% tags=["nbval-ignore-output"]
-for epoch in range(5):
+for epoch in range(3):
     my_network.train()
     accuracy.reset()
     for x, y in train_loader:
@@ -488,7 +488,7 @@ assert torch.equal(loaded_logits, logits)
 # ### To think about
 #
 # 1. Train the network of Part 1 with `batch_size=1024`, from the same seed. How many steps has an
-#    epoch now? Is the accuracy after 5 epochs higher or lower? Why?
+#    epoch now? Is the accuracy after 3 epochs higher or lower? Why?
 # 2. A network that knows nothing gives each of the ten digits about the same chance. What is its
 #    cross-entropy? Compare it with the first number of `history.step_losses` in Part 1.
 
