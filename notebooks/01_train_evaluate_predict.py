@@ -310,8 +310,8 @@ program
 # - **The same arithmetic.** PyTorch's Adam has several implementations, which round differently;
 #   `prepare` chose the fastest, `fused`. And `fit` counts extremely small numbers as 0, because
 #   they slow a CPU down. We do both too.
-# - **The loader** may be shorter. `DataLoader(..., shuffle=True)` makes the same batches, a little
-#   slower.
+# - **The loader** may be PyTorch's own. A `DataLoader` makes the same batches in the same order, a
+#   little slower, since it fetches sample by sample.
 
 # %%
 assert optimizer.param_groups[0]["fused"]

@@ -36,10 +36,11 @@ from contextlib import redirect_stdout
 
 import torch
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+from torch.utils.data import TensorDataset
 from torchvision.transforms import Normalize
 
 import tutorial as tl
+from tutorial import Batches
 
 torch.set_num_threads(1)
 tl.set_device("cpu")
@@ -102,13 +103,13 @@ accuracy = model.metrics["accuracy"]
 # %% [markdown]
 # ### The loader
 #
-# Three lines make the batches. `RandomSampler` gives the numbers of the samples in a random order.
-# `BatchSampler` cuts them into lists of 64. The loader fetches a whole list at once.
+# `Batches` draws a random order of the samples, cuts it into groups of 64, and fetches each group at
+# once. That is possible because all images lie in one tensor. Other data is fetched sample by
+# sample, by PyTorch's `DataLoader`. Both give the same batches, and draw the same random numbers:
+# the loop by hand of lesson 1 has a `DataLoader`, and came out equal.
 
 # %%
-order = RandomSampler(train_data)
-indices = BatchSampler(order, 64, drop_last=False)
-train_loader = DataLoader(train_data, batch_size=None, sampler=indices)
+train_loader = Batches(train_data, batch_size=64, shuffle=True)
 print(len(train_loader), "batches for", len(train_data), "samples")
 print("the last batch has", len(train_data) - 15 * 64)
 
@@ -512,7 +513,7 @@ for ours, wrong in zip(right.rows, broken["mean of means"].rows, strict=True):
 # ### Without shuffling
 
 # %%
-break_it("no shuffle", ("RandomSampler(train_data)", "SequentialSampler(train_data)"))
+break_it("no shuffle", ("shuffle=True", "shuffle=False"))
 
 # %% [markdown]
 # The first batch is a different one, so all differs from the start. But is it *worse*? MNIST is
@@ -647,6 +648,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import tutorial as tl
+from tutorial import Batches
 
 torch.set_num_threads(1)
 tl.set_device("cpu")

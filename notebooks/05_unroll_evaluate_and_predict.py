@@ -455,8 +455,8 @@ model.unroll("predict", eval_data, batch_size=300, stack_outputs=True)
 #
 # ### Order and shape
 #
-# The `SequentialSampler` goes through the data in its own order. The outputs are collected in this
-# order. So row `i` of the result belongs to sample `i`, whatever the batch size.
+# Without `shuffle`, `Batches` goes through the data in its own order. The outputs are collected in
+# this order. So row `i` of the result belongs to sample `i`, whatever the batch size.
 
 # %%
 [in_one] = model.predict(eval_data, batch_size=1000, stack_outputs=True, verbose=0)

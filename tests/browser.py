@@ -148,6 +148,13 @@ class Notebook:
         self.page.wait_for_function(READY, timeout=60_000)
         self.do("notebook:run-all-cells")
 
+    def shut_down(self) -> None:
+        """End the kernel, and wait until the server has ended its session as well."""
+        self.do("kernelmenu:shutdown")
+        self.page.wait_for_function(
+            "() => !window.jupyterapp.shell.currentWidget.sessionContext.session"
+        )
+
     def output(self, cell: int) -> Any:
         """The output of a cell, which count from 0."""
         return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea")

@@ -231,5 +231,5 @@ def test_a_cell_is_unrolled_side_by_side_and_into_the_next_cell(open_notebook) -
     expect(shown).to_contain_text("result = model.evaluate(some, batch_size=500)")
     cells = notebook.page.locator(".jp-Notebook .jp-CodeCell")
     expect(cells).to_have_count(5, timeout=20_000)
-    expect(cells.nth(4)).to_contain_text("BatchSampler(order, 500, drop_last=False)")
+    expect(cells.nth(4)).to_contain_text("tl.Batches(some, batch_size=500)")
     notebook.picture("unrolled")

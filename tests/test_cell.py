@@ -23,7 +23,7 @@ from tutorial.device import random_state
 SETUP = """
 import torch, tutorial as tl
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader
 from torch.utils.data import Subset, TensorDataset
 tl.seed(0)
 points = torch.randn(70, 8)
@@ -104,9 +104,7 @@ history = clf.fit(digits, epochs=N_EPOCHS, batch_size=bs)  # it learns
 loss_fn = clf.loss_fn
 accuracy = clf.metrics["accuracy"]
 torch.set_flush_denormal(True)                # numbers below 1e-38 become 0: they slow a CPU down
-order = RandomSampler(digits)
-indices = BatchSampler(order, bs, drop_last=False)  # a list for each batch
-train_loader = DataLoader(digits, batch_size=None, sampler=indices)
+train_loader = tl.Batches(digits, batch_size=bs, shuffle=True)
 step_losses = []
 rows = []
 for epoch in range(N_EPOCHS):
@@ -139,14 +137,15 @@ def test_a_call_in_the_middle_of_a_statement() -> None:
 
 
 def test_what_is_missing_is_imported() -> None:
-    names = notebook("del torch, nn, RandomSampler, DataLoader; learner = clf; import tutorial")
+    names = notebook("del torch, nn, DataLoader; learner = clf; import tutorial")
     del names["tl"], names["tutorial"]
-    source = unroll_cell("h = clf.fit(digits, clip_grad_norm=1.0)", names).source
+    cell = "h = clf.fit(digits, clip_grad_norm=1.0)\nclf.evaluate(digits, num_workers=1)"
+    source = unroll_cell(cell, names).source
     assert source.splitlines()[:4] == [
         "import torch",
         "from torch import nn",
-        "from torch.utils.data import DataLoader, RandomSampler",
-        "from tutorial import History",
+        "from torch.utils.data import BatchSampler, DataLoader, SequentialSampler",
+        "from tutorial import Batches, History",
     ]
     run(source, names)
     assert isinstance(names["h"], tl.History)
@@ -168,15 +167,15 @@ def test_imports_of_the_cell_are_enough() -> None:
         ("clf.fit(digits, epochs=len(test) // 20)", "for epoch in range(epochs):"),
         (
             "clf.fit(digits, batch_size=bs * 2)",
-            "indices = BatchSampler(order, bs * 2, drop_last=False)",
+            "train_loader = tl.Batches(digits, batch_size=bs * 2, shuffle=True)",
         ),
         (
             "clf.fit(digits, test, batch_size=(8, bs))",
-            "indices = BatchSampler(order, bs, drop_last=False)",
+            "eval_loader = tl.Batches(test, batch_size=bs)",
         ),
         (
             "clf.fit(digits, batch_size=sizes)",
-            "indices = BatchSampler(order, sizes[0], drop_last=False)",
+            "train_loader = tl.Batches(digits, batch_size=sizes[0], shuffle=True)",
         ),
         (
             "clf.fit(digits, test, 1 * 8, N_EPOCHS, 1 + 1)",
@@ -198,7 +197,7 @@ def test_imports_of_the_cell_are_enough() -> None:
         ),
         (
             "clf.fit(digits, drop_last=yes, batch_size=8)",
-            "indices = BatchSampler(order, 8, drop_last=yes)",
+            "train_loader = tl.Batches(digits, batch_size=8, shuffle=True, drop_last=yes)",
         ),
         ("clf.fit(Subset(digits, range(50)))", "train_data = Subset(digits, range(50))"),
         ("clf.fit(data['train'])", "train_data = data['train']"),
@@ -707,11 +706,11 @@ def test_side_by_side_in_a_notebook_is_html_that_needs_nothing() -> None:
 
 
 def test_a_cell_magic_stays_on_top_and_unroll_goes() -> None:
-    names = notebook("del DataLoader")
+    names = notebook("del torch")
     cell = "history = clf.fit(digits, epochs=1)"
     timed = unroll_cell(f"%%time\n{cell}\n", names).source.splitlines()
     assert timed[0] == "%%time"
-    assert timed[1] == "from torch.utils.data import DataLoader"
+    assert timed[1] == "import torch"
     told = Answer(f"%%unroll --diff\n{cell}\n", names).json
     assert told["source"] == unroll_cell(cell, names).source.strip("\n")
     assert told["pairs"][-1]["before"] == f"{cell}\n"

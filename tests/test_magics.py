@@ -14,7 +14,6 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
 SETUP = """
 import torch, tutorial as tl
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 tl.seed(0)
 digits = torch.utils.data.TensorDataset(torch.randn(70, 8), torch.arange(70) % 3)
 net = nn.Linear(8, 3)

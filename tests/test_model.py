@@ -224,8 +224,8 @@ def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:
 
 def test_a_pair_of_batch_sizes_is_for_training_and_evaluation(data, more_data, make_model) -> None:
     source = make_model().unroll("fit", data, more_data, batch_size=(50, 70)).source
-    assert "BatchSampler(order, 50," in source
-    assert "BatchSampler(order, 70," in source
+    assert "train_loader = Batches(train_data, batch_size=50, shuffle=True)" in source
+    assert "eval_loader = Batches(eval_data, batch_size=70)" in source
 
 
 # ---- prepare

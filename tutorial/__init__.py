@@ -7,6 +7,7 @@ Read the library in this order; each file has one job.
     model.py       Model: remembers the parts, chooses the options; contains no loop
     rehearsal.py   before a call runs: a look at the first samples
     fetching.py    how batches come from the data
+    loading.py     Batches: a loader for data that lies in tensors
     labels.py      whether labels fit the loss and the predictions
     batches.py     what a batch holds, and what its parts are called in the loop
     inputs.py      InputSpec: what an input looks like
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from tutorial.exercises import check
     from tutorial.history import History
     from tutorial.inputs import InputSpec
+    from tutorial.loading import Batches
     from tutorial.mistakes import confusion
     from tutorial.model import Model
     from tutorial.processes import launch
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
     from tutorial.widgets.live_plot import LivePlot
 
 __all__ = [
+    "Batches",
     "DrawDigit",
     "History",
     "InputSpec",
@@ -91,6 +94,7 @@ __all__ = [
 # Where the public names live. A file is read when one of its names is first used, so that
 # `import tutorial` costs next to nothing.
 _HOMES = {
+    "Batches": "loading",
     "DrawDigit": "widgets.draw_digit",
     "History": "history",
     "InputSpec": "inputs",

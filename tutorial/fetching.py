@@ -31,6 +31,13 @@ def fetch_of(data: Any) -> str:
     return "given"
 
 
+def in_tensors(data: Any) -> bool:
+    """Whether all samples lie in tensors, `data.tensors`, just as they are fetched."""
+    while type(data) is Subset:
+        data = data.dataset
+    return fetch_of(data) == "batches" and getattr(data, "tensors", None) is not None
+
+
 def steps_in(data: Any, batch_size: int, drop_last: bool) -> int | None:
     """The batches in a pass over the data, if it knows its length."""
     length = length_of(data)

@@ -16,6 +16,7 @@ from torch import distributed as dist
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
+from tutorial.loading import Batches
 from tutorial.processes import from_first
 from tutorial.sharding import parts_of
 from tutorial.sharing import Share
@@ -428,13 +429,17 @@ def predict_batch(network: Any, x: Any) -> Any:
 def loader(
     data: Any, fetch: str, batch_size: int, shuffle: bool, drop_last: bool, share: str
 ) -> Any:
-    """Batches from data: one index for a whole batch, sample by sample, or batches as they come.
+    """Batches from data: from tensors, by whole batches, sample by sample, or as they are given.
 
     Of several processes each works through "all" of the data, or takes a "part" of every batch,
     or has a "run" of whole batches.
     """
     if fetch == "given":
         return Share(data, rank, processes) if share == "part" else data
+    if fetch == "tensors":
+        return Batches(
+            data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, device=DEVICE
+        )
     if fetch == "samples" and share == "all":
         return DataLoader(
             data,

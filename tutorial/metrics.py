@@ -117,12 +117,12 @@ def align(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     (torch.Size([64, 10, 28, 28]), torch.Size([64, 28, 28]))
     """
     y_hat, y = scores, labels = torch.as_tensor(y_hat), torch.as_tensor(y)
-    as_pytorch = y_hat.shape[:1] + y_hat.shape[2:]  # the shape of y if the classes stand second
-    last = y_hat.shape[:-1]  # ... and if they stand last
     if y_hat.ndim == 2 and y.shape == y_hat.shape:
         labels = y.float().argmax(dim=1)  # one-hot rows to class numbers
-    elif y_hat.ndim > 1 and y.shape != as_pytorch and y.shape in (last, (*last, 1)):
-        scores, labels = y_hat.movedim(-1, 1), y.reshape(last)
+    elif y_hat.ndim > 1 and y.shape != y_hat.shape[:1] + y_hat.shape[2:]:
+        last = y_hat.shape[:-1]  # the shape of y if the classes stand last
+        if y.shape in (last, (*last, 1)):
+            scores, labels = y_hat.movedim(-1, 1), y.reshape(last)
 
     if scores.ndim < 2 or scores.shape[1] < 2:
         raise ValueError(
@@ -196,7 +196,7 @@ class Accuracy(Metric):
                 f"{classes} classes. Expected 1 to {classes}: choose a smaller k."
             )
         if most == 1:
-            correct = [(scores.argmax(dim=1) == labels).sum()]
+            correct = [(scores.argmax(dim=1) == labels).count_nonzero()]
         else:
             hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best guess first
             correct = [hits[:, :k].sum() for k in self.topk]

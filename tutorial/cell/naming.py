@@ -22,6 +22,7 @@ from torch import nn
 
 from tutorial.cell.lookahead import Call
 from tutorial.cell.parts import Argument, names_in
+from tutorial.loading import Batches
 from tutorial.metrics import Mean
 from tutorial.program import RESULTS, TOOLS, flushes
 from tutorial.script import Script, bracketed
@@ -116,6 +117,8 @@ class Writer:
         for name, value in self.program.names.items():
             if name in self.used or (name in self.program.wiring.callbacks):
                 self._place(name, value)
+        for name in self.used & TOOLS.keys():
+            self._place_tool(name)
         loop = self._source(self.codes).rstrip("\n").splitlines()
         lines = [*self._turn_lines(), *self._binding_lines(), *self._wiring_lines()]
         if self.call.gradients:
@@ -125,9 +128,7 @@ class Writer:
         if ("FLUSH_DENORMAL", True) in self.options and not flushes():
             lines.append("torch.set_flush_denormal(False)  # as it was")
         if any(code.startswith("torch.") for _, code in self.bindings):
-            self.used.add("torch")
-        for name in self.used & TOOLS.keys():
-            self._import_tool(name)
+            self._place_tool("torch")
         sets = {self.codes.get(name, name) for name in self.own_assigned}
         return Written(
             lines,
@@ -336,7 +337,8 @@ class Writer:
         self.own_assigned.add("callback")
         self.codes["callback"] = callback
 
-    def _import_tool(self, name: str) -> None:
+    def _place_tool(self, name: str) -> None:
+        """See to it that a name that the loop takes from a library is there."""
         tool = TOOLS[name]
         if self.call.names.get(name) is tool:
             return
@@ -344,6 +346,8 @@ class Writer:
             self.imports[name] = "import torch"
         elif tool is nn:
             self.imports[name] = "from torch import nn"
+        elif tool is Batches:
+            self.codes[name] = self._library(name)
         else:
             self.imports[name] = f"from torch.utils.data import {name}"
 

@@ -149,6 +149,15 @@ class MNIST(datasets.MNIST):
             for part in torch.split(self.images, 1000):  # all at once takes twice the memory
                 part.copy_(transform(part))
 
+    @property
+    def tensors(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """All images and labels as they are fetched, or None if each fetch makes them anew.
+
+        A subclass may fetch something else.
+        """
+        anew = self.transform_each is not None or type(self) is not MNIST
+        return None if anew else (self.images, self.targets)
+
     def __len__(self) -> int:
         """Count the samples."""
         return len(self.images)

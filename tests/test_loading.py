@@ -1,0 +1,121 @@
+"""Batches gives what a DataLoader gives, and leaves chance where that leaves it."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torchvision.transforms import Normalize, RandomRotation
+
+import tutorial as tl
+from tutorial.fetching import in_tensors
+from tutorial.loading import Batches
+
+
+def numbered(n: int) -> TensorDataset:
+    """Samples that tell who they are."""
+    return TensorDataset(torch.arange(n * 2.0).reshape(n, 2), torch.arange(n))
+
+
+def passes(loader: Any) -> tuple[list[list[Any]], float]:
+    """What two passes give after one seed, and the next number that chance gives."""
+    tl.seed(3)
+    batches = [[tensor.tolist() for tensor in batch] for _ in range(2) for batch in loader]
+    return batches, torch.rand(()).item()
+
+
+@given(
+    n=st.integers(1, 40),
+    batch_size=st.integers(1, 45),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+)
+def test_they_are_those_of_a_data_loader(n, batch_size, shuffle, drop_last) -> None:
+    options = {"batch_size": batch_size, "shuffle": shuffle, "drop_last": drop_last}
+    mine, usual = Batches(numbered(n), **options), DataLoader(numbered(n), **options)
+    assert len(mine) == len(usual)
+    assert passes(mine) == passes(usual)
+
+
+@given(st.data())
+def test_so_are_those_of_a_subset_of_a_subset(data) -> None:
+    some = data.draw(st.lists(st.integers(0, 19), min_size=1))
+    fewer = data.draw(st.lists(st.integers(0, len(some) - 1), min_size=1))
+    subset = Subset(Subset(numbered(20), some), fewer)
+    assert passes(Batches(subset, 4, shuffle=True)) == passes(DataLoader(subset, 4, shuffle=True))
+
+
+def test_a_batch_is_a_copy() -> None:
+    data = numbered(6)
+    for shuffle in (True, False):
+        for x, y in Batches(data, 4, shuffle):
+            x.zero_()
+            y.zero_()
+    assert data.tensors[0].sum() == 66
+
+
+def test_samples_are_kept_where_they_are_wanted() -> None:
+    loader = Batches(numbered(6), batch_size=4, shuffle=True, device="meta")
+    assert [(x.device.type, len(y)) for x, y in loader] == [("meta", 4), ("meta", 2)]
+
+
+# ---- where a Model uses it
+
+
+class OneByOne(Dataset[Any]):
+    def __init__(self, data: TensorDataset) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, i: int) -> Any:
+        return self.data[i]
+
+
+class Darker(tl.datasets.MNIST):
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return x / 2, y
+
+
+class Longer(TensorDataset):
+    def __getitem__(self, index: Any) -> Any:
+        x, y = super().__getitem__(index)
+        return torch.cat([x, x], -1), y
+
+
+def test_it_is_for_what_is_fetched_as_it_lies() -> None:
+    mnist, plain = tl.datasets.MNIST("test"), numbered(5)
+    assert in_tensors(plain)
+    assert in_tensors(Subset(Subset(plain, [1, 2]), [0]))
+    assert in_tensors(mnist)
+    assert in_tensors(Subset(tl.datasets.MNIST("test", Normalize([0.0], [255.0])), range(9)))
+    assert not in_tensors(tl.datasets.MNIST("test", RandomRotation(5)))
+    for other in (OneByOne(plain), Longer(*plain.tensors), Darker("test"), [plain[:]]):
+        assert not in_tensors(other)
+
+
+def test_labels_that_are_changed_later_count() -> None:
+    mnist = tl.datasets.MNIST("test")
+    mnist.targets = torch.zeros_like(mnist.targets)
+    _, y = next(iter(Batches(mnist, 5)))
+    assert y.tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_trains_alike_with_either(workers: int) -> None:
+    data = TensorDataset(torch.randn(70, 8), torch.arange(70) % 3)
+    losses = []
+    for given_data in (data, OneByOne(data)):
+        tl.seed(0)
+        model = tl.Model(nn.Sequential(nn.Linear(8, 3), nn.Dropout()))
+        model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss())
+        source = model.unroll("fit", given_data, num_workers=workers).source
+        assert ("Batches(" in source) == (given_data is data and workers == 0)
+        history = model.fit(given_data, epochs=2, batch_size=16, num_workers=workers, verbose=0)
+        losses.append(history.step_losses)
+    assert losses[0] == losses[1]

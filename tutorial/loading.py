@@ -1,0 +1,62 @@
+"""Batches from data that lies in tensors."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+
+class Batches:
+    """What a DataLoader gives, for data that lies in tensors: each batch is fetched in one go.
+
+    The batches are the same, in the same order, and as many random numbers are drawn for them.
+
+    Args:
+        data: a TensorDataset, or other data whose attribute `tensors` holds all samples: tensors of
+            shapes (N, ...); or a Subset of such data.
+        batch_size: samples in one batch, from 1.
+        shuffle: whether each pass has a new order.
+        drop_last: whether a short last batch is left out.
+        device: where the samples are kept, and so the batches.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> data = TensorDataset(torch.arange(5.0), torch.arange(5))
+        >>> [y.tolist() for x, y in Batches(data, batch_size=2)]
+        [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        batch_size: int,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: str = "cpu",
+    ) -> None:
+        rows = torch.arange(len(data))
+        while isinstance(data, Subset):
+            rows, data = torch.as_tensor(data.indices)[rows], data.dataset
+        self.rows = rows.to(device)
+        self.tensors = [tensor.to(device) for tensor in data.tensors]
+        self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.rows), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        a_seed()  # a DataLoader draws one for its workers
+        rows = self.rows
+        if self.shuffle:
+            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(a_seed()))
+            rows = rows[order.to(rows.device)]
+        for batch in torch.split(rows, self.batch_size)[: len(self)]:
+            yield [tensor.index_select(0, batch) for tensor in self.tensors]
+
+
+def a_seed() -> int:
+    """Draw a number from which chance can begin."""
+    return int(torch.empty((), dtype=torch.int64).random_())
