@@ -149,7 +149,8 @@ class Notebook:
         self.do("notebook:run-all-cells")
 
     def shut_down(self) -> None:
-        """End the kernel, and wait until the server has ended its session as well."""
+        """End the kernel once there is one, and wait until its session has ended as well."""
+        self.page.wait_for_function(READY, timeout=60_000)
         self.do("kernelmenu:shutdown")
         self.page.wait_for_function(
             "() => !window.jupyterapp.shell.currentWidget.sessionContext.session"
