@@ -119,6 +119,23 @@ def test_a_training_goes_on_where_it_was_killed(tmp_path: Path) -> None:
     assert equal(*results)
 
 
+def test_no_step_waits_for_the_gpu() -> None:
+    class Watch(tl.callbacks.Callback):
+        """Lets every wait raise an error, from the first step to the begin of the last."""
+
+        def on_train_batch_begin(self, step: int, logs: Any = None) -> None:
+            torch.cuda.set_sync_debug_mode("error" if step < 4 else "default")
+
+    model, data = prepared(None)
+    source = model.unroll("fit", data, batch_size=32).source
+    assert 'Batches(train_data, batch_size=32, shuffle=True, device="cuda:0")' in source
+    try:
+        history = model.fit(data, epochs=2, batch_size=32, verbose=0, callbacks=Watch())
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(history.step_losses) == 10
+
+
 def test_outputs_come_back_and_are_the_same_for_every_batch_size() -> None:
     model, data = prepared(None)
     assert model.predict(data, verbose=0)[0][0].device.type == "cpu"

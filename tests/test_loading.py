@@ -11,8 +11,10 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from torchvision.transforms import Normalize, RandomRotation
 
 import tutorial as tl
-from tutorial.fetching import in_tensors
+from tutorial.device import has_room
+from tutorial.fetching import tensors_in
 from tutorial.loading import Batches
+from tutorial.unroll import unroll
 
 
 def numbered(n: int) -> TensorDataset:
@@ -90,13 +92,27 @@ class Longer(TensorDataset):
 
 def test_it_is_for_what_is_fetched_as_it_lies() -> None:
     mnist, plain = tl.datasets.MNIST("test"), numbered(5)
-    assert in_tensors(plain)
-    assert in_tensors(Subset(Subset(plain, [1, 2]), [0]))
-    assert in_tensors(mnist)
-    assert in_tensors(Subset(tl.datasets.MNIST("test", Normalize([0.0], [255.0])), range(9)))
-    assert not in_tensors(tl.datasets.MNIST("test", RandomRotation(5)))
+    assert tensors_in(plain) is not None
+    assert tensors_in(Subset(Subset(plain, [1, 2]), [0])) is not None
+    assert tensors_in(mnist) is not None
+    assert tensors_in(tl.datasets.MNIST("test", Normalize([0.0], [255.0]))) is not None
+    assert tensors_in(tl.datasets.MNIST("test", RandomRotation(5))) is None
     for other in (OneByOne(plain), Longer(*plain.tensors), Darker("test"), [plain[:]]):
-        assert not in_tensors(other)
+        assert tensors_in(other) is None
+
+
+def test_on_a_gpu_the_samples_are_kept_there(monkeypatch) -> None:
+    options = {"TRAIN_FETCH": "tensors", "DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
+    source = unroll("fit", tuple(options.items()))
+    line = 'train_loader = Batches(train_data, batch_size=64, shuffle=True, device="cuda:0")'
+    assert line in source.splitlines()
+
+    tensors = numbered(100).tensors  # 800 + 800 bytes
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3200, 5000))
+    assert has_room("cuda:0", tensors)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3199, 5000))
+    assert not has_room("cuda:0", tensors)
+    assert has_room("cpu", tensors)
 
 
 def test_labels_that_are_changed_later_count() -> None:

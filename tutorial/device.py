@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,14 @@ def available() -> list[str]:
     """The names of this machine's devices, as PyTorch writes them."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return ["cpu", *gpus, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def has_room(device: str, tensors: Iterable[torch.Tensor]) -> bool:
+    """Whether these tensors take at most half of the memory that is free on a GPU."""
+    if not device.startswith("cuda"):
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return 2 * sum(tensor.nbytes for tensor in tensors) <= free
 
 
 def seed(n: int) -> None:

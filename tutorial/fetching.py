@@ -31,11 +31,11 @@ def fetch_of(data: Any) -> str:
     return "given"
 
 
-def in_tensors(data: Any) -> bool:
-    """Whether all samples lie in tensors, `data.tensors`, just as they are fetched."""
+def tensors_in(data: Any) -> Any:
+    """The tensors in which all samples lie just as they are fetched, or None."""
     while type(data) is Subset:
         data = data.dataset
-    return fetch_of(data) == "batches" and getattr(data, "tensors", None) is not None
+    return getattr(data, "tensors", None) if fetch_of(data) == "batches" else None
 
 
 def steps_in(data: Any, batch_size: int, drop_last: bool) -> int | None:

@@ -14,10 +14,10 @@ from torch.utils.data import IterableDataset
 
 from tutorial import checkpoint, checks, processes
 from tutorial.batches import first_two, in_hand, pieces, take_apart
-from tutorial.device import get_device, set_random_state
+from tutorial.device import get_device, has_room, set_random_state
 from tutorial.display import choose
 from tutorial.display.report import Report
-from tutorial.fetching import fetch_of, in_tensors, steps_in
+from tutorial.fetching import fetch_of, steps_in, tensors_in
 from tutorial.history import History
 from tutorial.inputs import specs_of
 from tutorial.measures import Measures
@@ -637,8 +637,9 @@ class Model:
         seen = rehearse(name, data, fetch, self)
         if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
-        if in_tensors(data) and call.num_workers == 0 and self.processes == 1:
-            fetch = "tensors"
+        tensors = tensors_in(data) if call.num_workers == 0 and self.processes == 1 else None
+        if tensors is not None and has_room(self.device, tensors):
+            fetch = "tensors"  # which are kept on the device
         return fetch, seen
 
     def _share(self, fetch: str) -> str:

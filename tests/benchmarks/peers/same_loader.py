@@ -6,7 +6,8 @@ from typing import Any
 import limit
 import ours
 from tasks import Task
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+
+from tutorial import Batches
 
 
 class Contender(limit.Contender):
@@ -15,5 +16,4 @@ class Contender(limit.Contender):
         self.loaded = ours.data_of(task)
 
     def shuffled(self) -> Iterator[Any]:
-        batches = BatchSampler(RandomSampler(self.loaded), self.task.batch_size, drop_last=False)
-        return iter(DataLoader(self.loaded, batch_size=None, sampler=batches))
+        return iter(Batches(self.loaded, self.task.batch_size, shuffle=True))
