@@ -59,6 +59,7 @@ class Interrupted:
         self.last: Any = None
         self.fit(1)  # what is done once is done now
         self.before = self.state(), self.updates(), self.flushing()
+        self.last = None
 
     def fit(self, epochs: int) -> Any:
         self.last, self.asked = None, epochs
@@ -122,6 +123,7 @@ class Interrupted:
             self.expect(path.suffix == ".pt", f"{path.name} is left")
         self.found[how] += 1
         self.before = self.state(), self.updates(), self.flushing()
+        self.last = None  # the next interrupt may come before the next fit begins
 
     def files(self) -> None:
         """Look whether all files are whole; a new training writes its own ones."""
