@@ -602,10 +602,10 @@ model.unroll("fit", tensors)
 
 # %% [markdown]
 # Line 1 flushes denormals, our fourth step. In line 2, `Batches` fetches a batch by one index, as in
-# the second step, and leaves out the rest of the loader's machinery as well. `prepare` has chosen
-# the fused optimizer, the third. And `tl.datasets.MNIST` normalizes once, when it is made, which was
-# the first. So the high level is not slower than our best loop: it *is* our best loop. The result
-# must be equal, and it is.
+# the second step. `prepare` has chosen the fused optimizer, the third. And `tl.datasets.MNIST`
+# normalizes once, when it is made, which was the first. So the high level is our best loop, and it
+# goes one step further: `Batches` leaves out the rest of the loader's machinery. The result must be
+# equal, and it is.
 
 
 # %%

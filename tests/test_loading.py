@@ -64,6 +64,14 @@ def test_samples_are_kept_where_they_are_wanted() -> None:
     assert [(x.device.type, len(y)) for x, y in loader] == [("meta", 4), ("meta", 2)]
 
 
+def test_what_does_not_lie_in_tensors_is_refused() -> None:
+    for data in (OneByOne(numbered(5)), tl.datasets.MNIST("test", RandomRotation(5))):
+        with pytest.raises(TypeError, match=f"data is {type(data).__name__}, but .* a DataLoader"):
+            Batches(data, batch_size=2)
+    with pytest.raises(ValueError, match="batch_size is 0, but 1 or more"):
+        Batches(numbered(5), batch_size=0)
+
+
 # ---- where a Model uses it
 
 
@@ -108,11 +116,18 @@ def test_on_a_gpu_the_samples_are_kept_there(monkeypatch) -> None:
     assert line in source.splitlines()
 
     tensors = numbered(100).tensors  # 800 + 800 bytes
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3200, 5000))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6400, 9000))
     assert has_room("cuda:0", tensors)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3199, 5000))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (6399, 9000))
     assert not has_room("cuda:0", tensors)
     assert has_room("cpu", tensors)
+
+
+def test_without_room_there_a_loader_brings_the_batches(monkeypatch) -> None:
+    model, data = tl.Model(nn.Linear(2, 3)), numbered(5)
+    assert "test_loader = Batches(" in model.unroll("predict", data).source
+    monkeypatch.setattr("tutorial.model.has_room", lambda device, tensors: False)
+    assert "test_loader = DataLoader(" in model.unroll("predict", data).source
 
 
 def test_labels_that_are_changed_later_count() -> None:

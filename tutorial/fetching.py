@@ -19,9 +19,7 @@ from tutorial.checks import length_of
 
 def fetch_of(data: Any) -> str:
     """How batches come from the data: see `loader` in loops.py."""
-    whole = data
-    while type(whole) is Subset:
-        whole = whole.dataset
+    whole = without_subsets(data)
     if type(whole) is TensorDataset or getattr(whole, "whole_batches", False):
         return "batches"  # it takes a list of indices, and gives one batch
     if isinstance(data, DataLoader | list | tuple):
@@ -33,9 +31,15 @@ def fetch_of(data: Any) -> str:
 
 def tensors_in(data: Any) -> Any:
     """The tensors in which all samples lie just as they are fetched, or None."""
+    whole = without_subsets(data)
+    return getattr(whole, "tensors", None) if fetch_of(whole) == "batches" else None
+
+
+def without_subsets(data: Any) -> Any:
+    """The data of which Subsets were taken."""
     while type(data) is Subset:
         data = data.dataset
-    return getattr(data, "tensors", None) if fetch_of(data) == "batches" else None
+    return data
 
 
 def steps_in(data: Any, batch_size: int, drop_last: bool) -> int | None:

@@ -14,12 +14,16 @@ class Batches:
     The batches are the same, in the same order, and as many random numbers are drawn for them.
 
     Args:
-        data: a TensorDataset, or other data whose attribute `tensors` holds all samples: tensors of
-            shapes (N, ...); or a Subset of such data.
+        data: a TensorDataset, or other data whose attribute `tensors` holds all samples as they are
+            fetched: tensors of shapes (N, ...); or a Subset of such data.
         batch_size: samples in one batch, from 1.
         shuffle: whether each pass has a new order.
         drop_last: whether a short last batch is left out.
         device: where the samples are kept, and so the batches.
+
+    Raises:
+        TypeError: the samples of the data do not lie in tensors.
+        ValueError: batch_size is less than 1.
 
     Example:
         >>> from torch.utils.data import TensorDataset
@@ -39,6 +43,13 @@ class Batches:
         rows = torch.arange(len(data))
         while isinstance(data, Subset):
             rows, data = torch.as_tensor(data.indices)[rows], data.dataset
+        if getattr(data, "tensors", None) is None:
+            raise TypeError(
+                f"data is {type(data).__name__}, but samples that lie in `data.tensors` are "
+                "expected. For other data take a DataLoader."
+            )
+        if batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
