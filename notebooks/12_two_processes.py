@@ -234,9 +234,8 @@ for line in difflib.ndiff(in_one, in_two):
 # %% [markdown]
 # From top to bottom:
 #
-# - Alone, `Batches` makes the batches. Together, it takes more lines: `RandomSampler` draws one
-#   order for all, `BatchSampler` cuts it into batches of 32 for each process, and `Share` leaves to
-#   this process its part: every second index.
+# - `Batches` is told which process this is. Both draw the same order and cut it into batches of 64;
+#   of each batch, this process fetches its part: `batch[rank::processes]`, as in our loop by hand.
 # - `DistributedDataParallel` is PyTorch's wrapper around the network. It takes the mean of the
 #   gradients while `backward` still runs: the last layers' gradients travel while the first layers'
 #   are computed. That is what our loop by hand did afterwards.

@@ -50,6 +50,26 @@ def test_so_are_those_of_a_subset_of_a_subset(data) -> None:
     assert passes(Batches(subset, 4, shuffle=True)) == passes(DataLoader(subset, 4, shuffle=True))
 
 
+@given(
+    n=st.integers(1, 40),
+    batch_size=st.integers(1, 9),
+    processes=st.integers(1, 5),
+    drop_last=st.booleans(),
+)
+def test_several_processes_share_them_out(n, batch_size, processes, drop_last) -> None:
+    options = {"shuffle": True, "drop_last": drop_last}
+    whole, drawn = passes(DataLoader(numbered(n), batch_size * processes, **options))
+    for rank in range(processes):
+        mine = Batches(numbered(n), batch_size, **options, rank=rank, processes=processes)
+        part = slice(rank, None, processes)
+        parts = [
+            [x[part], y[part]] if len(y) >= processes else [x, y]  # too few are not divided
+            for x, y in whole
+        ]
+        assert 2 * len(mine) == len(parts)
+        assert passes(mine) == (parts, drawn)
+
+
 def test_a_batch_is_a_copy() -> None:
     data = numbered(6)
     for shuffle in (True, False):

@@ -272,8 +272,9 @@ def test_the_lines_are_there_only_for_several_processes() -> None:
     for line in (
         "rank, processes = dist.get_rank(), dist.get_world_size()",
         "network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)",
-        "batches = BatchSampler(order, 64 * processes, drop_last=False)",
-        "indices = Share(batches, rank, processes)",
+        "64, shuffle=True, rank=rank, processes=processes)",
+        "run = range(len(test_data))[rank * count : (rank + 1) * count]",
+        "test_loader = Batches(Subset(test_data, run), batch_size=64)",
         "dist.all_reduce(sums)",
         "dist.all_gather_object(runs, y_hats)",
     ):

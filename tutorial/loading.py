@@ -20,6 +20,10 @@ class Batches:
         shuffle: whether each pass has a new order.
         drop_last: whether a short last batch is left out.
         device: where the samples are kept, and so the batches.
+        rank: of several processes, which one this is, from 0.
+        processes: how many there are. They share out batches of `processes * batch_size` samples:
+            of each, this one takes every so many-th, from that of its rank on. A batch of fewer
+            samples than processes is not divided: then each works on all of them.
 
     Raises:
         TypeError: the samples of the data do not lie in tensors.
@@ -39,6 +43,8 @@ class Batches:
         shuffle: bool = False,
         drop_last: bool = False,
         device: str = "cpu",
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         rows = torch.arange(len(data))
         while isinstance(data, Subset):
@@ -52,7 +58,8 @@ class Batches:
             raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
-        self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
+        self.batch_size, self.shuffle, self.drop_last = batch_size * processes, shuffle, drop_last
+        self.rank, self.processes = rank, processes
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.rows), self.batch_size)
@@ -65,6 +72,8 @@ class Batches:
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(a_seed()))
             rows = rows[order.to(rows.device)]
         for batch in torch.split(rows, self.batch_size)[: len(self)]:
+            if len(batch) >= self.processes:
+                batch = batch[self.rank :: self.processes]  # alone: all of it
             yield [tensor.index_select(0, batch) for tensor in self.tensors]
 
 

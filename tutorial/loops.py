@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import distributed as dist
 from torch import nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from tutorial.loading import Batches
 from tutorial.processes import from_first
@@ -436,9 +436,18 @@ def loader(
     """
     if fetch == "given":
         return Share(data, rank, processes) if share == "part" else data
+    if share == "run":
+        count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
+        run = range(len(data))[rank * count : (rank + 1) * count]  # this process's
     if fetch == "tensors":
         return Batches(
-            data, batch_size=batch_size, shuffle=shuffle, drop_last=drop_last, device=DEVICE
+            Subset(data, run) if share == "run" else data,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            device=DEVICE,
+            rank=rank if share == "part" else 0,
+            processes=processes if share == "part" else 1,
         )
     if fetch == "samples" and share == "all":
         return DataLoader(
@@ -449,8 +458,7 @@ def loader(
             num_workers=NUM_WORKERS,
         )
     if share == "run":
-        count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
-        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
+        order: Any = run
     else:
         order = RandomSampler(data) if shuffle else SequentialSampler(data)
     if share == "part":

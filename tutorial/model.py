@@ -637,7 +637,7 @@ class Model:
         seen = rehearse(name, data, fetch, self)
         if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
-        tensors = tensors_in(data) if call.num_workers == 0 and self.processes == 1 else None
+        tensors = tensors_in(data) if call.num_workers == 0 else None
         if tensors is not None and has_room(self.device, tensors):
             fetch = "tensors"  # which are kept on the device
         return fetch, seen

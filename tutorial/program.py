@@ -271,7 +271,7 @@ TOOLS = {
     name: getattr(loops, name)
     for name in (
         *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
-        *("dist", "Batches", "Share", "from_first", "parts_of"),
+        *("dist", "Batches", "Share", "Subset", "from_first", "parts_of"),
     )
 } | {"everywhere": everywhere}  # of a metric, where several processes count
 
