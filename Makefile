@@ -58,6 +58,7 @@ $(MODULES): $(EXTENSION)/package-lock.json
 bench: $(READY)  ## Measure speed, also of other trainers; takes half an hour
 	$(PY) -m pytest tests/benchmarks -s
 	$(PY) tests/benchmarks/race.py
+	$(PY) tests/benchmarks/devices.py
 
 # An install that was cut off is taken up again. An environment without a working pip starts anew; a
 # package without the INSTALLER file, which pip writes last, is forgotten and so installed again.

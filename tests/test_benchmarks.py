@@ -1,15 +1,13 @@
 """The results of the race agree: their numbers, their page, their picture, and the first page."""
 
-import json
 import re
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.page import Races, claims, markdown, plot
+from benchmarks.page import RESULTS, Races, claims, markdown, measured_in, plot
 
 ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "tests" / "benchmarks" / "results"
-MEASURED = json.loads((FOLDER / "speed.json").read_text())
+MEASURED, DEVICES = measured_in(RESULTS)
 
 
 def claims_in(text: str) -> set[str]:
@@ -20,19 +18,25 @@ def claims_in(text: str) -> set[str]:
 
 
 def test_the_page_says_what_was_measured() -> None:
-    assert (FOLDER / "speed.md").read_text() == markdown(MEASURED)
+    assert (RESULTS / "speed.md").read_text() == markdown(MEASURED, DEVICES)
 
 
 def test_the_picture_shows_what_was_measured() -> None:
-    shown = re.findall(r">([^<>]+)</text>", (FOLDER / "speed.svg").read_text())
+    shown = re.findall(r">([^<>]+)</text>", (RESULTS / "speed.svg").read_text())
     texts = [text.get_text() for axes in plot(MEASURED).axes for text in axes.texts]
     assert len(texts) > 20
     assert Counter(texts) <= Counter(shown)
 
 
 def test_everyone_took_part_or_is_said_to_be_left_out() -> None:
-    peers = {path.stem for path in (FOLDER.parent / "peers").glob("with_*.txt")}
+    peers = {path.stem for path in (RESULTS.parent / "peers").glob("with_*.txt")}
     assert peers - MEASURED["left_out"].keys() <= {row["contender"] for row in MEASURED["races"]}
+
+
+def test_every_device_was_measured_as_it_is_and_compiled() -> None:
+    measured = Counter((row["device"], row["compiled"]) for row in DEVICES)
+    assert set(measured.values()) == {1}
+    assert all((device, not compiled) in measured for device, compiled in measured)
 
 
 def test_a_ratio_is_of_neighbours_in_time() -> None:

@@ -12,6 +12,7 @@ import os
 import platform
 import re
 import time
+import timeit
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from typing import Any
 
 from contender import Contender, ContenderError
 from environments import PEERS, MissingError, python_of
-from page import write
+from page import RESULTS, write
 from peers.tasks import Task
 
 NEAR = ["limit", "ours"]  # told apart by a few percent
@@ -48,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--part", type=float, default=1.0, help="of the samples: to try it out")
     parser.add_argument("--only", nargs="+", default=ALL, help="these, and the limit")
-    parser.add_argument("--to", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--to", type=Path, default=RESULTS)
     options = parser.parse_args()
     names = [name for name in ALL if name in ("limit", *options.only)]
     results: dict[str, Any] = {"machine": machine(), "versions": versions(), "left_out": {}}
@@ -136,8 +137,17 @@ def machine() -> dict[str, Any]:
         "cpu": cpu.group(1) if cpu else platform.machine(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "call": smallest_call(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def smallest_call() -> float:
+    """Microseconds of the least that PyTorch can do: what Python and its machinery cost here."""
+    import torch
+
+    x = torch.zeros(10)
+    return min(timeit.repeat(lambda: x.add_(1), number=10_000)) / 10_000 * 1e6
 
 
 def versions() -> dict[str, str]:
