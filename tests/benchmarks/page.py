@@ -171,9 +171,9 @@ def markdown(results: dict[str, Any], devices: list[dict[str, Any]]) -> str:
     if devices:
         parts += [
             "## Devices",
-            "Seconds of `fit` on the devices at hand, a CPU with all its cores: an epoch of the MLP "
-            "and the whole training of a small convolutional network, with the part of the test "
-            "data that it then reads rightly. The goals are for one NVIDIA H100.",
+            "Seconds of `fit` on the devices at hand, a CPU with all its cores: of an epoch of the "
+            "MLP; and of the whole training of a small convolutional network, with the part of "
+            "the test data that it then reads rightly. The goals are for one NVIDIA H100.",
             devices_table(devices),
         ]
     for name, reason in results["left_out"].items():
