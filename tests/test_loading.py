@@ -12,7 +12,7 @@ from torchvision.transforms import Normalize, RandomRotation
 
 import tutorial as tl
 from tutorial.device import has_room
-from tutorial.fetching import tensors_in
+from tutorial.fetching import all_labels, tensors_in
 from tutorial.loading import Batches
 from tutorial.unroll import unroll
 
@@ -42,12 +42,21 @@ def test_they_are_those_of_a_data_loader(n, batch_size, shuffle, drop_last) -> N
     assert passes(mine) == passes(usual)
 
 
+def chosen(n: int) -> Any:
+    """Some of n samples: the last one is number n - 1, or -1; or a range of them."""
+    ranges = st.builds(range, st.integers(-n, n), st.integers(-n, n), st.sampled_from([1, 2, -3]))
+    numbers = st.lists(st.integers(-n, n - 1), min_size=1)
+    return numbers | ranges.filter(lambda some: len(some) and max(some) < n)
+
+
 @given(st.data())
 def test_so_are_those_of_a_subset_of_a_subset(data) -> None:
-    some = data.draw(st.lists(st.integers(0, 19), min_size=1))
-    fewer = data.draw(st.lists(st.integers(0, len(some) - 1), min_size=1))
-    subset = Subset(Subset(numbered(20), some), fewer)
+    some = data.draw(chosen(20))
+    subset = Subset(Subset(numbered(20), some), data.draw(chosen(len(some))))
     assert passes(Batches(subset, 4, shuffle=True)) == passes(DataLoader(subset, 4, shuffle=True))
+    labels = all_labels(subset)
+    assert labels is not None
+    assert labels.tolist() == [subset[i][1].item() for i in range(len(subset))]
 
 
 @given(

@@ -15,6 +15,7 @@ from torch.utils.data import (
 
 from tutorial.batches import variables
 from tutorial.checks import length_of
+from tutorial.loading import rows_of
 
 
 def fetch_of(data: Any) -> str:
@@ -82,8 +83,9 @@ def all_labels(data: Any, place: int = 1) -> torch.Tensor | None:
         plain = data.collate_fn in (default_collate, default_convert)
         labels = all_labels(data.dataset, place) if plain else None
     elif type(data) is Subset:
-        labels = all_labels(data.dataset, place)
-        labels = None if labels is None else labels[list(data.indices)]
+        rows, whole = rows_of(data)
+        labels = all_labels(whole, place)
+        labels = None if labels is None else labels[rows]
     elif isinstance(data, list | tuple):  # of batches
         parts = [list(variables(batch))[place:][:1] for batch in data]
         if all(part and isinstance(part[0], torch.Tensor) for part in parts):

@@ -46,9 +46,7 @@ class Batches:
         rank: int = 0,
         processes: int = 1,
     ) -> None:
-        rows = torch.arange(len(data))
-        while isinstance(data, Subset):
-            rows, data = torch.as_tensor(data.indices)[rows], data.dataset
+        rows, data = rows_of(data)
         if getattr(data, "tensors", None) is None:
             raise TypeError(
                 f"data is {type(data).__name__}, but samples that lie in `data.tensors` are "
@@ -56,6 +54,7 @@ class Batches:
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
+        rows = torch.where(rows < 0, rows + len(data), rows)  # -1 is the last one
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
         self.batch_size, self.shuffle, self.drop_last = batch_size * processes, shuffle, drop_last
@@ -75,6 +74,23 @@ class Batches:
             if len(batch) >= self.processes:
                 batch = batch[self.rank :: self.processes]  # alone: all of it
             yield [tensor.index_select(0, batch) for tensor in self.tensors]
+
+
+def rows_of(data: Any) -> tuple[Tensor, Any]:
+    """Which rows its samples are in the data of which Subsets were taken; and that data.
+
+    Example:
+        >>> rows, data = rows_of(Subset(Subset("abcdef", range(1, 6)), [4, 0]))
+        >>> rows.tolist(), data
+        ([5, 1], 'abcdef')
+    """
+    rows = torch.arange(len(data))
+    while type(data) is Subset:
+        chosen: Any = data.indices
+        if isinstance(chosen, range):  # as_tensor would go through it number by number
+            chosen = chosen.start + chosen.step * torch.arange(len(chosen))
+        rows, data = torch.as_tensor(chosen, dtype=torch.int64)[rows], data.dataset
+    return rows, data
 
 
 def a_seed() -> int:
