@@ -55,7 +55,7 @@ $(MODULES): $(EXTENSION)/package-lock.json
 	cd $(EXTENSION) && npm ci --ignore-scripts --no-audit --no-fund
 
 # Each other trainer gets an environment in build/peers, once; one that cannot be had is left out.
-bench: $(READY)  ## Measure speed, also of other trainers; takes half an hour
+bench: $(READY)  ## Measure speed, also of other trainers; takes about an hour
 	$(PY) -m pytest tests/benchmarks -s
 	$(PY) tests/benchmarks/race.py
 	$(PY) tests/benchmarks/devices.py
