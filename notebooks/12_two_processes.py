@@ -234,8 +234,8 @@ for line in difflib.ndiff(in_one, in_two):
 # %% [markdown]
 # From top to bottom:
 #
-# - `Batches` is told which process this is. Both draw the same order and cut it into batches of 64;
-#   of each batch, this process fetches its part: `batch[rank::processes]`, as in our loop by hand.
+# - `Batches` is told which process this is. All processes draw the same order and cut it into batches
+#   of 64; of each, this process fetches its part: `batch[rank::processes]`, as in our loop by hand.
 # - `DistributedDataParallel` is PyTorch's wrapper around the network. It takes the mean of the
 #   gradients while `backward` still runs: the last layers' gradients travel while the first layers'
 #   are computed. That is what our loop by hand did afterwards.
