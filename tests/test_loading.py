@@ -99,6 +99,9 @@ def test_what_does_not_lie_in_tensors_is_refused() -> None:
             Batches(data, batch_size=2)
     with pytest.raises(ValueError, match="batch_size is 0, but 1 or more"):
         Batches(numbered(5), batch_size=0)
+    for rank in (-1, 2):
+        with pytest.raises(ValueError, match=f"rank is {rank}, but of 2 processes one from 0 to 1"):
+            Batches(numbered(5), batch_size=2, rank=rank, processes=2)
 
 
 # ---- where a Model uses it

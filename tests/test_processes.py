@@ -71,6 +71,15 @@ def one_by_one(batch_size: int) -> Any:
     return outcome(model, history)
 
 
+def with_workers(batch_size: int) -> Any:
+    """Other processes load whole batches."""
+    model = prepared()
+    call = {"batch_size": batch_size, "epochs": 2, "num_workers": 1}
+    source = model.unroll("fit", samples(), samples(37), **call).source
+    assert source.count("batch_size=None, sampler=indices, num_workers=1)") == 2
+    return outcome(model, model.fit(samples(), samples(37), **call, verbose=0))
+
+
 def accumulated(batch_size: int) -> Any:
     model = prepared()
     scheduler = torch.optim.lr_scheduler.StepLR(model.optimizer, 2, 0.5)
@@ -141,7 +150,10 @@ def sharded(batch_size: int) -> Any:
     return outcome(model, history)
 
 
-TRAININGS = (plain, one_by_one, accumulated, weighted, own_loader, two_heads, unused_head, sharded)
+TRAININGS = (
+    *(plain, one_by_one, with_workers, accumulated, weighted),
+    *(own_loader, two_heads, unused_head, sharded),
+)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +285,8 @@ def test_the_lines_are_there_only_for_several_processes() -> None:
         "rank, processes = dist.get_rank(), dist.get_world_size()",
         "network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)",
         "64, shuffle=True, rank=rank, processes=processes)",
-        "run = range(len(test_data))[rank * count : (rank + 1) * count]",
-        "test_loader = Batches(Subset(test_data, run), batch_size=64)",
+        "order = range(len(test_data))[rank * count : (rank + 1) * count]",
+        "test_loader = Batches(Subset(test_data, order), batch_size=64)",
         "dist.all_reduce(sums)",
         "dist.all_gather_object(runs, y_hats)",
     ):

@@ -27,7 +27,7 @@ class Batches:
 
     Raises:
         TypeError: the samples of the data do not lie in tensors.
-        ValueError: batch_size is less than 1.
+        ValueError: batch_size is less than 1, or there is no such rank.
 
     Example:
         >>> from torch.utils.data import TensorDataset
@@ -54,14 +54,19 @@ class Batches:
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
+        if not 0 <= rank < processes:
+            raise ValueError(
+                f"rank is {rank}, but of {processes} processes one from 0 to {processes - 1} is "
+                "expected."
+            )
         rows = torch.where(rows < 0, rows + len(data), rows)  # -1 is the last one
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
-        self.batch_size, self.shuffle, self.drop_last = batch_size * processes, shuffle, drop_last
+        self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
         self.rank, self.processes = rank, processes
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.rows), self.batch_size)
+        whole, rest = divmod(len(self.rows), self.batch_size * self.processes)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[list[Tensor]]:
@@ -70,7 +75,7 @@ class Batches:
         if self.shuffle:
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(a_seed()))
             rows = rows[order.to(rows.device)]
-        for batch in torch.split(rows, self.batch_size)[: len(self)]:
+        for batch in torch.split(rows, self.batch_size * self.processes)[: len(self)]:
             if len(batch) >= self.processes:
                 batch = batch[self.rank :: self.processes]  # alone: all of it
             yield [tensor.index_select(0, batch) for tensor in self.tensors]

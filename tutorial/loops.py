@@ -438,10 +438,10 @@ def loader(
         return Share(data, rank, processes) if share == "part" else data
     if share == "run":
         count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
-        run = range(len(data))[rank * count : (rank + 1) * count]  # this process's
+        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
     if fetch == "tensors":
         return Batches(
-            Subset(data, run) if share == "run" else data,
+            Subset(data, order) if share == "run" else data,
             batch_size=batch_size,
             shuffle=shuffle,
             drop_last=drop_last,
@@ -457,9 +457,7 @@ def loader(
             drop_last=drop_last,
             num_workers=NUM_WORKERS,
         )
-    if share == "run":
-        order: Any = run
-    else:
+    if share != "run":
         order = RandomSampler(data) if shuffle else SequentialSampler(data)
     if share == "part":
         batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)

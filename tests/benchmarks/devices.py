@@ -6,13 +6,15 @@ results/devices.json, beside those of other devices, and onto the page of the ra
 
 import datetime
 import json
+import os
 import time
 from itertools import pairwise
 from typing import Any
 
 import torch
 from page import DEVICES, RESULTS, write_page
-from race import machine
+from peers.tasks import LEARNING_RATE, Task
+from race import cpu
 from torch import nn
 from torchvision.transforms import Normalize
 
@@ -48,8 +50,7 @@ def measured(compiled: bool) -> dict[str, Any]:
 def name_of(device: str) -> str:
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    about = machine()
-    return f"{about['cpu']}, {about['cores']} cores"
+    return f"{cpu()}, {os.cpu_count()} cores"
 
 
 def mnist(mode: str) -> Any:
@@ -59,11 +60,8 @@ def mnist(mode: str) -> Any:
 def epochs(batch_size: int, compiled: bool) -> list[float]:
     """Seconds of each epoch of the lesson's network, but for the first. (Its end waits for all.)"""
     tl.seed(0)
-    network = nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, 10)
-    )
-    model = tl.Model(network)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+    model = tl.Model(Task("mlp").torch_network())
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
     model.prepare(optimizer, nn.CrossEntropyLoss(), tl.metrics.Accuracy())
     ends: list[float] = []
     clock = tl.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))

@@ -132,14 +132,19 @@ def race(
 
 def machine() -> dict[str, Any]:
     """What ran it, when, and what else ran there."""
-    cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     return {
-        "cpu": cpu.group(1) if cpu else platform.machine(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "call": smallest_call(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def cpu() -> str:
+    """What the processor calls itself."""
+    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    return found.group(1) if found else platform.machine()
 
 
 def smallest_call() -> float:
