@@ -4,7 +4,7 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-EXTENSION := tutorial/labextension
+EXTENSION := tutorial/notebook/lab/extension
 MODULES := $(EXTENSION)/node_modules/.package-lock.json
 WORKERS ?= 2
 
@@ -20,7 +20,7 @@ help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## Train on MNIST, and show the loop that ran
-	$(PY) -m tutorial.demo
+	$(PY) -m tutorial
 
 # One thread for each process, so that the workers, each on its own core, don't wait for each other.
 # A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel. And

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 import tutorial as tl
-from tutorial import cli
+from tutorial.course import cli
 
 WITH_METHODS = (
     tl.Model,

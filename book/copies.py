@@ -2,7 +2,7 @@
 
 import re
 
-from tutorial.grading.lessons import (
+from tutorial.course.grading.release import (
     Cell,
     Notebook,
     nbgrader_of,
@@ -11,7 +11,7 @@ from tutorial.grading.lessons import (
     without_hidden_tests,
     without_solutions,
 )
-from tutorial.lessons import Lesson
+from tutorial.course.lessons import Lesson
 
 
 def page_of(lesson: Lesson, below_title: str, terms: list[str]) -> Notebook:

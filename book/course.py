@@ -6,8 +6,8 @@ import tomllib
 from html import escape
 from pathlib import Path
 
-from tutorial.grading.lessons import graded, read, source_of
-from tutorial.lessons import Lesson
+from tutorial.course.grading.release import graded, read, source_of
+from tutorial.course.lessons import Lesson
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -16,7 +16,7 @@ import glossary
 import levels
 import live
 
-from tutorial.lessons import lessons
+from tutorial.course.lessons import lessons
 
 BOOK = Path(__file__).parent
 RESULTS = BOOK.parent / "tests" / "benchmarks" / "results"

@@ -18,7 +18,7 @@ import nbformat
 
 ROOT = Path(__file__).parent.parent
 PICTURES = ROOT / "build" / "screenshots"
-EXTENSION = ROOT / "tutorial" / "labextension"
+EXTENSION = ROOT / "tutorial/notebook/lab/extension"
 
 SETUP = """
 import torch, tutorial as tl

@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
-from tutorial import proof
+from tutorial.unroll import proof
 
 FRESH_PROCESS, proof.fresh_process = proof.fresh_process, warm.run
 

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import tutorial as tl
 from tutorial import InputSpec
-from tutorial.batches import Form, pieces, take_apart
-from tutorial.proof import flat, identical
+from tutorial.inputs.structure import Form, pieces, take_apart
+from tutorial.unroll.proof import flat, identical
 
 CHANCE = torch.Generator().manual_seed(0)
 IMAGE, TEXT = torch.randn(20, 8, generator=CHANCE), torch.randn(20, 5, generator=CHANCE)

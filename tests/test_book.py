@@ -18,8 +18,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from tutorial.grading.lessons import read, source_of
-from tutorial.lessons import lessons
+from tutorial.course.grading.release import read, source_of
+from tutorial.course.lessons import lessons
 
 pytest.importorskip("sphinx")
 pytest.importorskip("myst_nb")

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tutorial import callbacks as cb
-from tutorial import checkpoint
 from tutorial.callbacks.saving import floats
 from tutorial.callbacks.stopping import copied
-from tutorial.proof import flat, identical
-from tutorial.script import Script
+from tutorial.saving import checkpoint
+from tutorial.unroll.proof import flat, identical
+from tutorial.unroll.script import Script
 
 PARAMS = {
     "epochs": 9,

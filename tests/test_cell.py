@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tutorial as tl
-from tutorial import proof
-from tutorial.cell import Answer, CellError, prove, unroll_cell
-from tutorial.cell.side_by_side import SideBySide
 from tutorial.device import random_state
+from tutorial.notebook.cell import Answer, CellError, prove, unroll_cell
+from tutorial.notebook.cell.side_by_side import SideBySide
+from tutorial.unroll import proof
 
 SETUP = """
 import torch, tutorial as tl
@@ -725,7 +725,7 @@ def test_a_front_end_is_told_why_there_is_nothing_to_unroll() -> None:
 def test_an_answer_leaves_no_trace_in_the_notebook(kernel) -> None:
     kernel.run(SETUP)
     kernel.run("torch.manual_seed(3); weights = net[0].weight.clone(); names = set(globals())")
-    answer = '__import__("tutorial.cell", fromlist=["Answer"]).Answer'
+    answer = '__import__("tutorial.notebook.cell", fromlist=["Answer"]).Answer'
     question = f'{answer}("clf.fit(digits)", globals())'
     kernel.end(kernel.client.execute("", silent=True, user_expressions={"answer": question}))
     told = kernel.reply["user_expressions"]["answer"]["data"]["application/json"]

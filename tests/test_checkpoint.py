@@ -10,8 +10,8 @@ import warm
 from torch import nn
 
 import tutorial as tl
-from tutorial import checkpoint
-from tutorial.proof import flat, identical
+from tutorial.saving import checkpoint
+from tutorial.unroll.proof import flat, identical
 
 
 def state(model: tl.Model) -> dict:

@@ -25,8 +25,8 @@ from torch.utils.data import (
 
 import tutorial as tl
 from tutorial.device import random_state
-from tutorial.fetching import all_labels
-from tutorial.proof import flat, identical
+from tutorial.inputs.data_source import all_labels
+from tutorial.unroll.proof import flat, identical
 
 X, Y = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
 GOOD = TensorDataset(X, Y)

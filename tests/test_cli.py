@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tutorial.cli import main
-from tutorial.grading.grade import Result, Score
-from tutorial.grading.lessons import (
+from tutorial.course.cli import main
+from tutorial.course.grading.grade import Result, Score
+from tutorial.course.grading.marks import UNSHIELDED, as_csv, as_html
+from tutorial.course.grading.release import (
     find_lessons,
     graded,
     parsed,
@@ -18,14 +19,16 @@ from tutorial.grading.lessons import (
     source_of,
     without_solutions,
 )
-from tutorial.grading.report import UNSHIELDED, as_csv, as_html
 
 LESSON = find_lessons(["1"])[0].name
 
 
 def test_help_names_the_commands() -> None:
     said = subprocess.run(
-        [sys.executable, "-m", "tutorial.cli", "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tutorial.course.cli", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert "student" in said
     assert "grade" in said

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutorial.display import choose
-from tutorial.display.code import highlighted
+from tutorial.display.highlight import highlighted
 from tutorial.display.report import Lines, Live, Report, join
 
 PROGRAM = """

@@ -16,11 +16,11 @@ from torchvision.transforms import Compose, Normalize, RandomRotation
 from traitlets import TraitError
 
 import tutorial as tl
-from tutorial.drawing import in_eight_bits
-from tutorial.widgets.draw_digit import EXAMPLES, DrawDigit
+from tutorial.display.widgets.digits import in_eight_bits
+from tutorial.display.widgets.draw_digit import EXAMPLES, DrawDigit
 
 TRANSFORM = Normalize(mean=[127.5], std=[127.5])
-FILES = Path(tl.__file__).parent / "widgets"
+FILES = Path(tl.__file__).parent / "display/widgets"
 
 
 def lesson_network(hidden: int = 512) -> nn.Sequential:

@@ -19,8 +19,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import tutorial as tl
-from tutorial import loops, unroll
-from tutorial.proof import flat, identical
+from tutorial import loops
+from tutorial.unroll import specialize
+from tutorial.unroll.proof import flat, identical
 
 OPTIONS: dict[str, list[Any]] = {
     "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Adadelta"],
@@ -466,14 +467,14 @@ def test_a_broken_loop_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) ->
     case = CASES[0] | {"metrics": 1, "epochs": 3, "network": "dropout", "eval_data": False}
     case |= {"num_iters": None, "accumulate_grad_batches": 1, "amp_configs": None}
     case |= {"callbacks": None, "save_dir": False, "class_weights": False, "schedule": None}
-    unroll.functions.cache_clear()
-    unroll.unroll.cache_clear()
+    specialize.functions.cache_clear()
+    specialize.unroll.cache_clear()
     try:
         assert differences(by_fit(case), by_hand(case))
     finally:
         monkeypatch.undo()
-        unroll.functions.cache_clear()
-        unroll.unroll.cache_clear()
+        specialize.functions.cache_clear()
+        specialize.unroll.cache_clear()
     assert not differences(by_fit(case), by_hand(case))
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import tutorial as tl
-from tutorial.export import export
-from tutorial.inputs import InputSpec
+from tutorial.inputs.spec import InputSpec
+from tutorial.saving.export import export
 
 
 class Mlp(nn.Module):

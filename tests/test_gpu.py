@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tutorial as tl
-from tutorial.proof import flat, identical
+from tutorial.unroll.proof import flat, identical
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 

@@ -23,8 +23,8 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial import callbacks as cb
-from tutorial import checkpoint
 from tutorial.display import Report
+from tutorial.saving import checkpoint
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 

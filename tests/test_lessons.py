@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from tutorial.lessons import lessons
+from tutorial.course.lessons import lessons
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 
@@ -71,7 +71,7 @@ def test_a_fresh_copy_has_all_cells_but_no_output_and_no_solution() -> None:
 
 
 def test_a_server_does_not_load_torch_for_them() -> None:
-    code = "import sys, tutorial.server; assert 'torch' not in sys.modules"
+    code = "import sys, tutorial.notebook.lab.server; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tutorial import History
 from tutorial.display.curves import Curves, panels, svg
-from tutorial.widgets.live_plot import LivePlot
+from tutorial.display.widgets.live_plot import LivePlot
 
 MODULE = str(LivePlot._esm)
 

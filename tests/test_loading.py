@@ -11,10 +11,10 @@ from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 from torchvision.transforms import Normalize, RandomRotation
 
 import tutorial as tl
+from tutorial.data.batches import Batches
 from tutorial.device import has_room
-from tutorial.fetching import all_labels, tensors_in
-from tutorial.loading import Batches
-from tutorial.unroll import unroll
+from tutorial.inputs.data_source import all_labels, tensors_in
+from tutorial.unroll.specialize import unroll
 
 
 def numbered(n: int) -> TensorDataset:

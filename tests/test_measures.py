@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import tutorial as tl
-from tutorial.measures import Measures, identifier, variable_of
+from tutorial.inputs.objective import Measures, identifier, variable_of
 from tutorial.metrics import Accuracy, Mean
 
 CHANCE = torch.Generator().manual_seed(0)

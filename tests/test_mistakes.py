@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import tutorial as tl
-from tutorial.mistakes import Confusion
+from tutorial.display.confusion import Confusion
 
 
 class Samples(Dataset):

@@ -17,7 +17,7 @@ from torch.utils.data import IterableDataset, TensorDataset
 import tutorial as tl
 from tutorial.device import random_state
 from tutorial.metrics import Accuracy, Auc, Precision, Recall
-from tutorial.proof import flat, identical
+from tutorial.unroll.proof import flat, identical
 
 X = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(20) % 3

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import tutorial as tl
-from tutorial.fetching import fetch_of
+from tutorial.inputs.data_source import fetch_of
 from tutorial.metrics import Accuracy, Auc
 from tutorial.model import title_of
 

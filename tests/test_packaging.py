@@ -16,7 +16,7 @@ import pytest
 import tutorial
 
 ROOT = Path(__file__).parent.parent
-EXTENSION = ROOT / "tutorial" / "labextension"
+EXTENSION = ROOT / "tutorial/notebook/lab/extension"
 
 
 def run(*command: str | Path, **options: Any) -> str:
@@ -71,7 +71,7 @@ def test_an_install_shows_the_extension_enabled_and_has_the_lessons(wheel, tmp_p
     assert re.search(
         r"tutorial\.server\s+enabled[\s\S]*tutorial\.server\s+OK", plain(run(*servers, **options))
     )
-    code = "import tutorial.lessons as t; print(t.__file__, len(t.lessons()))"
+    code = "import tutorial.course.lessons as t; print(t.__file__, len(t.lessons()))"
     found, number = run(python, "-c", code, **options).split()
     assert found.startswith(str(tmp_path))
     assert int(number) == len(list((ROOT / "notebooks").glob("*.ipynb")))

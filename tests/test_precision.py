@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 import tutorial as tl
 from tutorial.precision import Precision
-from tutorial.proof import flat, identical
+from tutorial.unroll.proof import flat, identical
 
 FLOAT16 = {"dtype": "float16"}
 HUGE = FLOAT16 | {"init_loss_scaling": 2.0**40}  # overflows float16, until it is scaled down

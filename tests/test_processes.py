@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 import tutorial as tl
 from tutorial.callbacks import EarlyStopping, LambdaCallback, LRScheduler
-from tutorial.sharding import whole_state
-from tutorial.sharing import Share
+from tutorial.distributed.shard import whole_state
+from tutorial.distributed.split import Share
 
 N = 151  # with batches of 60: 60, 60, 31, and so 11 + 10 + 10 for three processes
 

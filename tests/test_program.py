@@ -14,7 +14,7 @@ from torch import nn
 
 import tutorial as tl
 from tutorial.display.report import Report
-from tutorial.program import TOOLS, compiled
+from tutorial.unroll.program import TOOLS, compiled
 
 
 def weights(model: tl.Model) -> list[torch.Tensor]:

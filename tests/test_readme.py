@@ -1,5 +1,6 @@
-"""The first page keeps its word: its code runs, its loop is the loop, its map shows every file."""
+"""The first page keeps its word: its code runs, its loop is the loop, its map shows every room."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -11,15 +12,6 @@ import tutorial
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-
-
-def files_and_folders() -> set[str]:
-    """What stands in tutorial/, by the names that a map uses."""
-    return {
-        f"{path.name}/" if path.is_dir() else path.name
-        for path in (ROOT / "tutorial").iterdir()
-        if path.name not in ("__pycache__", "py.typed")
-    }
 
 
 def test_the_loop_on_the_first_page_is_what_unroll_prints() -> None:
@@ -39,14 +31,34 @@ def test_what_the_first_page_does_with_a_loop_works(
     assert len(names["history"].step_losses) == 3
 
 
-@pytest.mark.parametrize("where", ["README.md", "tutorial/__init__.py"])
-def test_the_map_shows_every_file(where: str) -> None:
-    text = README if where == "README.md" else tutorial.__doc__
-    mapped = set(re.findall(r"^\s+([\w./]+)\s{2,}\S", text, flags=re.MULTILINE))
-    expected = files_and_folders() - (set() if where == "README.md" else {"__init__.py"})
-    assert mapped & (expected | {"__init__.py"}) >= expected
-    gone = {name for name in mapped if name.endswith((".py", "/"))} - files_and_folders()
-    assert not gone
+def mapped(text: str | None) -> set[str]:
+    """The files and folders that a map names."""
+    return set(re.findall(r"^ *([\w./]+) {2,}\S", text or "", flags=re.MULTILINE))
+
+
+ROOMS = [path.parent for path in (ROOT / "tutorial").rglob("__init__.py")]
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_the_map_of_a_room_shows_every_file(room: Path) -> None:
+    there = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in room.iterdir()
+        if path.name not in ("__pycache__", "__init__.py", "py.typed")
+    }
+    module = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
+    shown = {name for name in mapped(ast.get_docstring(module)) if name.endswith((".py", "/"))}
+    python = {name for name in there if name.endswith((".py", "/"))}
+    python -= {name for name in python if re.match(r"lesson_(?!01)", name)}  # one line for all
+    assert shown - there == set()
+    if len(python) > 1:
+        assert python - shown == set()
+
+
+def test_the_first_page_shows_the_rooms() -> None:
+    top = {name.rstrip("/") for name in mapped(README) if name.endswith((".py", "/"))}
+    there = {path.name for path in (ROOT / "tutorial").iterdir() if path.is_dir()}
+    assert there - {"__pycache__"} <= top
 
 
 def test_every_command_of_the_first_page_is_a_make_target() -> None:

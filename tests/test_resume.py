@@ -33,9 +33,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import tutorial as tl
 from tutorial import callbacks as cb
-from tutorial import checkpoint
 from tutorial.device import random_state
-from tutorial.proof import flat, identical
+from tutorial.saving import checkpoint
+from tutorial.unroll.proof import flat, identical
 
 # ---- a training, and the moments at which it can be killed
 

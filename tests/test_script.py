@@ -41,9 +41,9 @@ from torch.utils.data import (
 from torchvision import transforms
 
 import tutorial as tl
-from tutorial import proof
-from tutorial.proof import flat, identical, run_copy
-from tutorial.script import Script
+from tutorial.unroll import proof
+from tutorial.unroll.proof import flat, identical, run_copy
+from tutorial.unroll.script import Script
 
 if TYPE_CHECKING:
     from nowhere import Nothing

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import tutorial as tl
-from tutorial.inputs import InputSpec
-from tutorial.summary import summary
+from tutorial.display.summary import summary
+from tutorial.inputs.spec import InputSpec
 
 
 def mlp() -> nn.Sequential:

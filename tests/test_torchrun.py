@@ -13,7 +13,7 @@ import torch
 
 SCRIPT = """
 import os, sys, torch, tutorial as tl
-from tutorial.processes import is_first
+from tutorial.distributed.process_group import is_first
 from torch import nn
 from tutorial.callbacks import LambdaCallback
 

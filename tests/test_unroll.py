@@ -11,7 +11,7 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial import loops
-from tutorial.unroll import Code, align_comments, unroll
+from tutorial.unroll.specialize import Code, align_comments, unroll
 
 ACCURACY = {
     "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),

@@ -16,10 +16,10 @@ from torch import distributed as dist
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
-from tutorial.loading import Batches
-from tutorial.processes import from_first
-from tutorial.sharding import parts_of
-from tutorial.sharing import Share
+from tutorial.data.batches import Batches
+from tutorial.distributed.process_group import from_first
+from tutorial.distributed.shard import parts_of
+from tutorial.distributed.split import Share
 
 # ---- options: what a call decides beforehand
 

@@ -12,21 +12,23 @@ import torch
 from torch import nn
 from torch.utils.data import IterableDataset
 
-from tutorial import checkpoint, checks, processes
-from tutorial.batches import first_two, in_hand, pieces, take_apart
+from tutorial import checks
 from tutorial.device import get_device, has_room, set_random_state
 from tutorial.display import choose
 from tutorial.display.report import Report
-from tutorial.fetching import fetch_of, steps_in, tensors_in
+from tutorial.distributed import process_group
+from tutorial.distributed.shard import parts_of, shard_weights
 from tutorial.history import History
-from tutorial.inputs import specs_of
-from tutorial.measures import Measures
+from tutorial.inputs.data_source import fetch_of, steps_in, tensors_in
+from tutorial.inputs.dry_run import Seen, rehearse
+from tutorial.inputs.objective import Measures
+from tutorial.inputs.spec import specs_of
+from tutorial.inputs.structure import first_two, in_hand, pieces, take_apart
 from tutorial.precision import Precision
-from tutorial.program import Program
-from tutorial.rehearsal import Seen, rehearse
-from tutorial.sharding import parts_of, shard_weights
-from tutorial.unroll import Code, reserved_names
-from tutorial.wiring import Wiring, wire
+from tutorial.saving import checkpoint
+from tutorial.unroll.hooks import Wiring, wire
+from tutorial.unroll.program import Program
+from tutorial.unroll.specialize import Code, reserved_names
 
 Loop = Program | str | Callable[..., Any]
 
@@ -74,13 +76,13 @@ class Model:
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
         checks.yes_or_no(shard=shard)
-        self.processes = processes.join()
+        self.processes = process_group.join()
         self.device = get_device()
         self.network = network.to(self.device)
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
         if self.processes > 1:
-            processes.begin_alike(self.network)
+            process_group.begin_alike(self.network)
         self.sharded = shard and self.processes > 1
         if self.sharded:
             shard_weights(self.network)
@@ -295,9 +297,9 @@ class Model:
         )
         if call.resume:
             folder = wiring.folder() or call.save_dir
-            first = processes.is_first()
+            first = process_group.is_first()
             found = checkpoint.newest(folder, self, wiring) if first else None
-            path, saved = processes.from_first(found)
+            path, saved = process_group.from_first(found)
             wiring.params["start"] = path is None
             if path is not None:
                 options["RESUME"] = str(path)
@@ -512,7 +514,7 @@ class Model:
         checks.yes_or_no(training=training)
         if training:
             return checkpoint.write(path, checkpoint.state_of(self))
-        from tutorial.export import export
+        from tutorial.saving.export import export
 
         return export(self.network, self._inputs_to("save(training=False)"), path)
 
@@ -572,7 +574,7 @@ class Model:
             ValueError: the network cannot take such an input; the layers up to the one that failed
                 are shown.
         """
-        from tutorial.summary import summary
+        from tutorial.display.summary import summary
 
         sizes = self._inputs_to("summary()") if input_size is None else input_size
         return summary(self.network, sizes, dtype)
@@ -650,7 +652,7 @@ class Model:
 
     def _display(self, verbose: int, log_freq: int) -> Report:
         """Who is told how a call goes: of several processes, that of the first one."""
-        return choose(verbose if processes.is_first() else 0, log_freq)
+        return choose(verbose if process_group.is_first() else 0, log_freq)
 
     def _wire(
         self,

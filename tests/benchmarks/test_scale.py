@@ -20,7 +20,7 @@ from benchmarks.classroom import cores_needed
 from conftest import Kernel, new_kernel
 
 import tutorial as tl
-from tutorial.lessons import described as lesson_of
+from tutorial.course.lessons import described as lesson_of
 
 HERE = Path(__file__).parent
 LESSONS = sorted((HERE.parent.parent / "notebooks").glob("*.py"))
@@ -119,7 +119,7 @@ def grading(tmp_path: Path, submissions: int = 4) -> dict[str, float]:
         (tmp_path / f"student_{i}").mkdir()
         shutil.copy(lesson, tmp_path / f"student_{i}")
     begin = time.perf_counter()
-    command = [sys.executable, "-m", "tutorial.cli", "grade", str(tmp_path)]
+    command = [sys.executable, "-m", "tutorial.course.cli", "grade", str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
     seconds = (time.perf_counter() - begin) / submissions
     return {"seconds": seconds, "an hour": 3600 / seconds}

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import tutorial as tl
-from tutorial.exercises.registry import exercise
-from tutorial.exercises.verdict import Right, Verdict, Wrong
+from tutorial.course.exercises.registry import exercise
+from tutorial.course.exercises.verdict import Right, Verdict, Wrong
 
 
 def test_a_name_that_is_none_is_an_error_with_a_hint() -> None:

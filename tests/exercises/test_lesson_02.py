@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import tutorial as tl
-from tutorial.exercises.lesson_02 import stopping
+from tutorial.course.exercises.lesson_02 import stopping
 
 # ---- when to stop
 

@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 from torch.nn import functional as F
 
 import tutorial as tl
-from tutorial.exercises.lesson_03 import counts_of, f1_of
+from tutorial.course.exercises.lesson_03 import counts_of, f1_of
 
 # ---- a metric
 

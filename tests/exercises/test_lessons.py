@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tutorial.exercises.registry import exercises
-from tutorial.grading.lessons import (
+from tutorial.course.exercises.registry import exercises
+from tutorial.course.grading.release import (
     START,
     find_lessons,
     for_students,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tutorial.grading.grade import Result, can_isolate, grade
-from tutorial.grading.processes import PROC, Family, running
-from tutorial.grading.sandbox import GB, MB, Limits, _too_much
+from tutorial.course.grading.grade import Result, can_isolate, grade
+from tutorial.course.grading.sandbox import GB, MB, Limits, _too_much
+from tutorial.course.grading.subprocesses import PROC, Family, running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs Linux or macOS")
 SHIELDED = can_isolate(Limits())

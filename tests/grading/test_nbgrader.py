@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tutorial.grading.grade import grade
-from tutorial.grading.lessons import (
+from tutorial.course.grading.grade import grade
+from tutorial.course.grading.release import (
     START,
     Notebook,
     find_lessons,

@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tutorial import checkpoint
 from tutorial.callbacks.base import Callback
-from tutorial.processes import is_first
+from tutorial.distributed.process_group import is_first
+from tutorial.saving import checkpoint
 
 
 class TensorBoard(Callback):

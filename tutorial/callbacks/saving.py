@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from tutorial import checkpoint
 from tutorial.callbacks.base import Callback, expect, whole
 from tutorial.callbacks.monitor import improves, reported_name, worst
+from tutorial.saving import checkpoint
 
 
 class ModelCheckpoint(Callback):

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from tutorial import checkpoint
 from tutorial.callbacks.base import Callback, expect, from_0, whole
 from tutorial.callbacks.monitor import evaluated_name, improves, worst
-from tutorial.processes import is_first
+from tutorial.distributed.process_group import is_first
+from tutorial.saving import checkpoint
 
 
 class EarlyStopping(Callback):

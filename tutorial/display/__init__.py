@@ -1,4 +1,16 @@
-"""How a running loop shows itself: silent, in lines, or as a bar. The loop calls a `Report`."""
+"""How a running loop shows itself: silent, in lines, or as a bar. The loop calls a `Report`.
+
+report.py     Report: what the loop calls; Lines
+terminal.py   a progress bar at a terminal
+notebook.py   a progress bar and live curves in a notebook
+bar.py        the bar as HTML
+curves.py     learning curves as SVG
+figures.py    learning curves and samples as matplotlib figures
+confusion.py  which classes are predicted for which
+summary.py    a network's layers and parameters
+highlight.py  a program as coloured HTML
+widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it
+"""
 
 import os
 import sys

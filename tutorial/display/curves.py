@@ -25,7 +25,7 @@ LOOKS = {  # of a line, and of its marks; told apart without colour, too
     "eval": ("#c8690f", "5 3", "square"),
 }
 
-STYLE = (Path(__file__).parent.parent / "widgets" / "live_plot.css").read_text(encoding="utf-8")
+STYLE = (Path(__file__).parent / "widgets" / "live_plot.css").read_text(encoding="utf-8")
 
 Point = tuple[float, float]
 

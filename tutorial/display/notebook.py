@@ -15,7 +15,7 @@ from IPython.display import display, update_display
 from tutorial.display.bar import Bar
 from tutorial.display.curves import Curves
 from tutorial.display.report import Live, Logs, join
-from tutorial.widgets.live_plot import LivePlot
+from tutorial.display.widgets.live_plot import LivePlot
 
 UPDATES = 170  # in one call, at most: each is two messages from the kernel to the browser
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -1,0 +1,145 @@
+"""The command `tutorial`: lessons for students, and points for what they hand in."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tutorial.course.grading.grade import Result, can_isolate, grade
+from tutorial.course.grading.marks import UNSHIELDED, as_csv, as_html
+from tutorial.course.grading.release import find_lessons, for_students, read
+from tutorial.course.grading.sandbox import GB, Limits
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: what stands behind `tutorial`; None: what the command line has.
+
+    Returns:
+        0 if all went well, 1 if something was left undone, 2 if it was asked for wrongly.
+    """
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, OSError) as error:
+        print(f"tutorial: {error}", file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    main_parser = argparse.ArgumentParser(
+        prog="tutorial",
+        description="The lessons of `tutorial`, for a course.",
+        epilog="tutorial student --help and so on tell more.",
+    )
+    commands = main_parser.add_subparsers(required=True, metavar="COMMAND")
+    student = commands.add_parser(
+        "student",
+        help="write the lessons for students: without solutions",
+        description="Write lessons as notebooks in which the solutions and the hidden tests of the "
+        "exercises are left out. A file that is there already is never changed.",
+        epilog="Example: tutorial student 1 2 --to course",
+    )
+    student.add_argument(
+        "lessons", nargs="*", metavar="LESSON", help="number or name, such as 1; default: all"
+    )
+    student.add_argument(
+        "--to", type=Path, default=Path(), metavar="FOLDER", help="where to; default: this folder"
+    )
+    student.set_defaults(run=write_for_students)
+    grade = commands.add_parser(
+        "grade",
+        help="give points for what students hand in",
+        description="Run every notebook below a folder, each in a process of its own with limits "
+        "and, where Linux allows it, without a network and with all files read-only. Write the "
+        "points to grades.csv and grades.html.",
+        epilog="The folder has one folder for each student, or one file for each. "
+        "Example: tutorial grade handed_in --seconds 60",
+    )
+    grade.add_argument("folder", type=Path, metavar="FOLDER", help="the submissions")
+    grade.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="where the report goes; default: beside them"
+    )
+    grade.add_argument(
+        "--lessons", type=Path, metavar="FOLDER", help="lessons with solutions of your own"
+    )
+    least = {"seconds": 1.0, "memory": 0.1, "jobs": 1}
+    for name, default, text in (
+        ("seconds", 120.0, "of time for each submission"),
+        ("memory", 3.0, "GB of memory for each"),
+        ("jobs", 1, "how many run at the same time"),
+    ):
+        grade.add_argument(
+            f"--{name}",
+            type=number(type(default), least[name]),
+            default=default,
+            metavar="N",
+            help=f"{text}; default: {default:g}",
+        )
+    grade.set_defaults(run=grade_folder)
+    return main_parser
+
+
+def number(kind: type[float], least: float) -> Callable[[str], float]:
+    """What turns a text into a number that is large enough, or says what is wrong with it."""
+
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least {least:g}")
+        return value
+
+    return convert
+
+
+def write_for_students(options: argparse.Namespace) -> int:
+    """`tutorial student`: a notebook for each lesson; 1 if one could not be written."""
+    options.to.mkdir(parents=True, exist_ok=True)
+    left = 0
+    for lesson in find_lessons(options.lessons):
+        path = options.to / lesson.name
+        text = json.dumps(for_students(read(lesson)), ensure_ascii=False, indent=1) + "\n"
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+            print(f"{path}: written")
+        except FileExistsError:
+            left = 1
+            print(f"{path}: is there already, and was left as it is", file=sys.stderr)
+    if left:
+        print("Choose another folder with --to, or move these files away.", file=sys.stderr)
+    return left
+
+
+def grade_folder(options: argparse.Namespace) -> int:
+    """`tutorial grade`: the points of a folder."""
+    limits = Limits(seconds=options.seconds, memory=int(options.memory * GB))
+    isolated = can_isolate(limits)
+    if not isolated:
+        print(UNSHIELDED, file=sys.stderr)
+    results = grade(options.folder, options.lessons, limits, options.jobs, isolated, tell)
+    to = options.to or options.folder
+    to.mkdir(parents=True, exist_ok=True)
+    for name, text in (
+        ("grades.csv", as_csv(results)),
+        ("grades.html", as_html(results, isolated)),
+    ):
+        (to / name).write_text(text, encoding="utf-8")
+        print(f"{to / name}: written")
+    return 0
+
+
+def tell(result: Result) -> None:
+    """A line for a submission that is done."""
+    print(f"{result.file}: {result.points:g} of {result.of:g} {result.remark}".rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Which classes are taken for which: a table of counts, to read and to see."""
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import BatchSampler, default_collate
+
+from tutorial.checks import kind_of, shape_of, whole_number
+from tutorial.inputs.data_source import fetch_of
+from tutorial.inputs.dry_run import as_before
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WITH_NUMBERS = 20  # classes; with more of them, the counts would not be legible
+
+
+class Confusion:
+    """Counts of what is what, and what it was taken for; a notebook shows them as a figure.
+
+    Attributes:
+        matrix: whole numbers, (C, C): in row i and column j, samples of class i taken for class j.
+
+    Example:
+        >>> Confusion(np.array([[5, 1], [0, 4]]))
+           0  1
+        0  5  1
+        1  0  4
+        a row for what it is, a column for what it was taken for; 9 of 10 right
+    """
+
+    def __init__(self, matrix: NDArray[np.int64]) -> None:
+        self.matrix = matrix
+
+    def plot(self) -> "Figure":
+        """Draw the table. The shade is the share in its row; its square root, to show small ones.
+
+        Returns:
+            A matplotlib Figure.
+        """
+        from matplotlib import pyplot as plt
+
+        classes = len(self.matrix)
+        share = self.matrix / self.matrix.sum(axis=1, keepdims=True).clip(min=1)
+        shade = np.sqrt(share)
+        side = float(np.clip(0.5 * classes + 0.8, 2.5, 10))
+        figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
+        plt.close(figure)  # it is returned; a notebook must not show it twice
+        axes.imshow(shade, cmap="Blues", vmin=0, vmax=1)
+        axes.set(xlabel="taken for", ylabel="is")
+        if classes <= WITH_NUMBERS:
+            axes.set(xticks=range(classes), yticks=range(classes))
+            for (i, j), count in np.ndenumerate(self.matrix):
+                color = "white" if shade[i, j] > 0.6 else "black"
+                axes.text(j, i, str(count), ha="center", va="center", color=color, fontsize=9)
+        return figure
+
+    def _repr_png_(self) -> bytes:
+        file = BytesIO()
+        self.plot().savefig(file, format="png")
+        return file.getvalue()
+
+    def __repr__(self) -> str:
+        names = range(len(self.matrix))
+        table = [["", *names], *([i, *self.matrix[i]] for i in names)]
+        widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]
+        lines = [
+            "  ".join(str(cell).rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in table
+        ]
+        right, total = int(self.matrix.trace()), int(self.matrix.sum())
+        said = "a row for what it is, a column for what it was taken for"
+        return "\n".join([*lines, f"{said}; {right:,} of {total:,} right"])
+
+
+def confusion(model: Any, data: Any, batch_size: int = 1000) -> Confusion:
+    """Count which classes the model takes for which.
+
+    The network's mode and all chance stay as they were.
+
+    Args:
+        model: a Model that gives a score for each class, (N, C).
+        data: a Dataset of pairs (x, y), a DataLoader, or an iterable of batches (x, y); y is the
+            number of the class.
+        batch_size: samples in a batch; the counts do not depend on it.
+
+    Returns:
+        A Confusion: `.matrix` has the counts, `.plot()` draws them.
+
+    Raises:
+        TypeError: model is not a Model.
+        ValueError: the scores or the labels are not of these kinds, or there are none.
+
+    Example:
+        >>> import tutorial as tl
+        >>> from torch.utils.data import TensorDataset
+        >>> data = TensorDataset(torch.eye(3)[[0, 1, 2, 2]], torch.tensor([0, 1, 2, 1]))
+        >>> confusion(tl.Model(torch.nn.Identity()), data).matrix
+        array([[1, 0, 0],
+               [0, 1, 1],
+               [0, 0, 1]])
+    """
+    if not hasattr(model, "predict_batch"):
+        raise TypeError(
+            f"model is {kind_of(model)}, but a tutorial.Model is expected. Of a network make one: "
+            "tutorial.Model(network)."
+        )
+    whole_number("batch_size", batch_size, 1)
+    counts = torch.zeros(0, 0, dtype=torch.int64)
+    with as_before(model.network):
+        for batch in _batches(data, batch_size):
+            if not isinstance(batch, list | tuple) or len(batch) < 2:
+                raise ValueError(f"data gives {kind_of(batch)}, but pairs (x, y) are expected.")
+            *x, y = batch
+            outputs = model.predict_batch(x[0] if len(x) == 1 else x)
+            counts = _add(counts, outputs, y)
+    if not len(counts):
+        raise ValueError("data is empty, but at least one sample is expected.")
+    return Confusion(counts.numpy())
+
+
+def _batches(data: Any, batch_size: int) -> Iterator[Any]:
+    """The data in batches, in its order."""
+    fetch = fetch_of(data)
+    if fetch == "given":
+        yield from data
+        return
+    for indices in BatchSampler(range(len(data)), batch_size, drop_last=False):
+        batch = data[indices] if fetch == "batches" else [data[i] for i in indices]
+        yield batch if fetch == "batches" else default_collate(batch)
+
+
+def _add(counts: torch.Tensor, outputs: Any, y: Any) -> torch.Tensor:
+    """The counts with those of one more batch."""
+    y_hat = outputs[0] if isinstance(outputs, list) and len(outputs) == 1 else outputs
+    if not isinstance(y_hat, torch.Tensor) or y_hat.ndim != 2 or y_hat.shape[1] < 2:
+        raise ValueError(
+            f"the model gives {kind_of(y_hat)}, but a tensor of shape (N, C) is expected: a score "
+            "for each of at least 2 classes."
+        )
+    samples, classes = shape_of(y_hat)
+    y = torch.as_tensor(y).cpu()
+    if y.numel() != samples or y.is_floating_point():
+        raise ValueError(
+            f"the labels are {kind_of(y)}, but whole numbers of shape ({samples},) are expected."
+        )
+    if y.min() < 0 or y.max() >= classes:
+        raise ValueError(
+            f"the labels go from {int(y.min())} to {int(y.max())}, but the model has a score for "
+            f"the classes 0 to {classes - 1}."
+        )
+    places = y.flatten() * classes + y_hat.argmax(dim=1)
+    new = torch.bincount(places, minlength=classes**2).reshape(classes, classes)
+    return new if not len(counts) else counts + new

@@ -1,0 +1,90 @@
+"""Draw a digit, and see what a network takes it for, while you draw."""
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from tutorial.checks import yes_or_no
+from tutorial.data import MNIST
+from tutorial.display.widgets.digits import in_eight_bits, network_of, probabilities
+
+# One of each digit, of those that are easy to read, by their places in the test data.
+EXAMPLES = [10, 5, 35, 32, 19, 23, 21, 17, 134, 12]
+
+
+class DrawDigit(anywidget.AnyWidget):
+    """A sheet of paper to draw a digit on, and the probabilities that a network gives it.
+
+    The drawing becomes a picture as those of MNIST were made: its ink fits into 20 x 20 pixels,
+    and its centre of mass lies in the middle of 28 x 28. With a keyboard alone, choose an example.
+
+    Args:
+        model: a Model, or a network, that gives ten scores for pictures (N, 1, 28, 28). It answers
+            as it is at that moment: train it further, and draw again.
+        transform: what its training data went through; the same as given to `datasets.MNIST`.
+        embed: put a copy of the network into the widget, its weights rounded to 8 bits. Then the
+            page itself predicts, without Python: also in a saved notebook or on a web site.
+
+    Attributes:
+        picture: the drawing, 28 x 28 bytes, 0 is paper and 255 ink; empty if there is none. Set
+            it to show a picture of your own.
+        probabilities: ten numbers, worked out by Python, or with `embed` by the page.
+        problem: why there are none, in words; or empty.
+
+    Raises:
+        TypeError: model is neither a Model nor a network.
+        ValueError: the network does not take such pictures or give ten scores; or it cannot be
+            embedded: see `drawing.in_eight_bits`.
+
+    Example:
+        >>> from torch import nn
+        >>> widget = DrawDigit(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+        >>> widget.picture = bytes(784)
+        >>> round(sum(widget.probabilities), 4)
+        1.0
+    """
+
+    _esm = Path(__file__).with_suffix(".js")
+    _css = Path(__file__).with_suffix(".css")
+
+    picture = traitlets.CBytes().tag(sync=True)
+    probabilities = traitlets.List(traitlets.Float()).tag(sync=True)
+    problem = traitlets.Unicode().tag(sync=True)
+    examples = traitlets.Bytes().tag(sync=True)
+    embedded = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, model: Any, transform: Any = None, embed: bool = False) -> None:
+        yes_or_no(embed=embed)
+        self._network, self._transform = network_of(model), transform
+        probabilities(self._network, transform, bytes(784))  # say now what would fail later
+        super().__init__(
+            examples=MNIST("test").data[EXAMPLES].numpy().tobytes(),
+            embedded=in_eight_bits(self._network, transform) if embed else {},
+        )
+
+    @traitlets.validate("picture")
+    def _of_one_size(self, proposal: Any) -> bytes:
+        picture: bytes = proposal["value"]
+        if len(picture) not in (0, 784):
+            raise traitlets.TraitError(
+                f"picture has {len(picture)} bytes, but 28 * 28 = 784 are expected, or none. Of an "
+                "image in `datasets.MNIST`: data.data[0].numpy().tobytes()."
+            )
+        return picture
+
+    @traitlets.observe("picture")
+    def _answer(self, change: Any) -> None:
+        if self.embedded:
+            return  # the page answers
+        self.problem = ""
+        try:
+            self.probabilities = (
+                probabilities(self._network, self._transform, self.picture) if self.picture else []
+            )
+        except ValueError as error:  # an error would end in a log that nobody reads
+            self.probabilities, self.problem = [], str(error)
+
+    def __repr__(self) -> str:
+        return "DrawDigit: a widget; Jupyter shows it as a sheet of paper to draw a digit on"

@@ -1,0 +1,164 @@
+"""Labels: do they fit the loss and the predictions, and how much do they make a batch count?"""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tutorial.checks import shape_of
+from tutorial.inputs.structure import Form
+
+# Losses that take class indices, and losses that take labels in the shape of the predictions.
+BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
+BY_SHAPE = (
+    nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.BCELoss, nn.BCEWithLogitsLoss,
+    nn.PoissonNLLLoss, nn.KLDivLoss, nn.SoftMarginLoss, F.mse_loss, F.l1_loss, F.smooth_l1_loss,
+    F.huber_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits, F.poisson_nll_loss,
+)  # fmt: skip
+
+
+def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> None:
+    """Refuse labels of which the loss would make something else than is meant."""
+    if not isinstance(y_hat, torch.Tensor) or not isinstance(y, torch.Tensor):
+        return
+    options = vars(loss_fn) if isinstance(loss_fn, nn.Module) else {}
+    kind = type(loss_fn) if isinstance(loss_fn, nn.Module) else loss_fn
+    if isinstance(loss_fn, partial):
+        kind, options = loss_fn.func, loss_fn.keywords
+    if kind in BY_SHAPE:
+        _labels_of_one_shape(name, y_hat, y)
+    if kind in BY_INDEX:
+        _labels_by_index(name, y_hat, y, all_labels, options.get("ignore_index", -100))
+
+
+def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+    """Warn if the scores were made probabilities already: the loss would do that a second time."""
+    kind = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    if not (isinstance(kind, nn.CrossEntropyLoss) or kind is F.cross_entropy):
+        return
+    if len(guess) != 1 or len(truth) != 1 or truth[0].is_floating_point() or guess[0].dim() < 2:
+        return
+    sums = guess[0].detach().float().sum(1)
+    if (guess[0] >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
+        warnings.warn(
+            f"{name}: the predictions are probabilities (none below 0, and each sample's sum to "
+            "1), but CrossEntropyLoss expects scores: it applies log-softmax itself, and would "
+            "learn slowly and badly from these. Remove nn.Softmax from the network; or let it end "
+            "in nn.LogSoftmax(dim=1), and take nn.NLLLoss().",
+            stacklevel=2,
+        )
+
+
+def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+    """Warn if a loss of one's own compares every label with every prediction: (N,) with (N, 1).
+
+    The numbers tell, as it may as well squeeze them itself: with labels in the predictions' shape
+    the loss of all samples is the mean, or the sum, of each sample's; as they come, it is not that.
+    """
+    tensors = [part.detach() for part in (*guess, *truth) if isinstance(part, torch.Tensor)]
+    if len(guess) != 1 or len(truth) != 1 or len(tensors) != 2:
+        return
+    y_hat, y = tensors
+    if y_hat.shape == y.shape or y_hat.squeeze().shape != y.squeeze().shape:
+        return
+    shaped = y.reshape(y_hat.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            as_it_comes, meant = loss_fn(y_hat, y), loss_fn(y_hat, shaped)
+            each = torch.stack(
+                [loss_fn(y_hat[i : i + 1], shaped[i : i + 1]) for i in range(len(y))]
+            )
+        except Exception:  # it takes only what it gets
+            return
+    adds_up = any(torch.isclose(meant, whole, rtol=1e-3) for whole in (each.mean(), each.sum()))
+    if adds_up and not torch.isclose(as_it_comes, meant, rtol=1e-3):
+        warnings.warn(
+            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
+            f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}",
+            stacklevel=2,
+        )
+
+
+AXES = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
+
+
+def _labels_of_one_shape(name: str, y_hat: torch.Tensor, y: torch.Tensor) -> None:
+    if y_hat.shape == y.shape:
+        return
+    fix = "Let the network's last layer give as many numbers as a label has."
+    if y_hat.squeeze().shape == y.squeeze().shape:
+        fix = AXES
+    raise ValueError(
+        f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
+        f"{shape_of(y_hat)}; the loss would compare every label with every prediction. {fix}"
+    )
+
+
+def _labels_by_index(
+    name: str, y_hat: torch.Tensor, y: torch.Tensor, all_labels: Any, ignored: int
+) -> None:
+    whole = not y.is_floating_point()
+    if y_hat.dim() < 2:
+        raise ValueError(
+            f"{name}: the predictions have shape {shape_of(y_hat)}, but a score for every class is "
+            "expected, shape (N, classes). For one score a sample: nn.BCEWithLogitsLoss()."
+        )
+    if y.shape == y_hat.shape:  # probabilities of the classes
+        if whole:
+            raise ValueError(
+                f"{name}: the labels have shape {shape_of(y)} and {y.dtype}: one-hot? Class "
+                "indices are expected, y.argmax(1), or probabilities, y.float()."
+            )
+        return
+    if y.dim() == y_hat.dim() and y.shape[1] == 1:
+        raise ValueError(
+            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but class indices "
+            f"of shape {shape_of(y)[:1] + shape_of(y)[2:]} are expected: y.squeeze(1) drops it."
+        )
+    if y.dtype not in (torch.int64, torch.uint8):
+        raise ValueError(
+            f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
+            "Convert them: y.long()."
+        )
+    classes = y_hat.shape[1]
+    labels = y if all_labels is None else all_labels
+    wrong = labels[((labels < 0) | (labels >= classes)) & (labels != ignored)]
+    if wrong.numel():
+        raise ValueError(
+            f"{name}: there is a label {int(wrong[0])}, but the network gives scores for "
+            f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
+            "classes from 0, or give the last layer more outputs."
+        )
+
+
+def size_code(form: Form, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
+    """How much a batch counts in a mean, if that is not its number of samples len(x).
+
+    A loss with class weights averages over its labels' weights, and skips those it is to ignore.
+    For the mean over all batches to be the same, a batch must count as much as it did there.
+
+    Args:
+        form: the names of the loop's variables.
+        model: the Model.
+        y: the labels of the first samples.
+        every: all labels, if they lie together; if not, some may be to ignore among them.
+    """
+    if len(model.measures.loss_fns) != 1 or y.is_floating_point():
+        return None
+    [(variable, loss_fn)] = model.measures.loss_fns.items()
+    if not isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) or loss_fn.reduction != "mean":
+        return None
+    labels, skipped, weighted = form.y[0], loss_fn.ignore_index, loss_fn.weight is not None
+    unsure = every is None and (weighted or skipped != -100 or y.dim() > 1)
+    count = None
+    if unsure or bool(((y if every is None else every) == skipped).any()):
+        count = f"({labels} != {skipped}).sum()"
+        labels = f"{labels}[{labels} != {skipped}]"
+    if weighted:
+        labels += ".long()" if y.dtype == torch.uint8 else ""  # which would be taken for a mask
+        count = f"{variable}.weight[{labels}].sum()"
+    return f"{count}.item()" if count and model.device == "cpu" else count

@@ -1,0 +1,177 @@
+"""The proof that the unrolled cell does what the cell does: run both, compare every bit."""
+
+import ast
+import contextlib
+import io
+import linecache
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from tutorial.device import unchanged_randomness
+from tutorial.history import History
+from tutorial.model import Model
+from tutorial.notebook.cell.lookahead import copied, instead_of_calls
+from tutorial.notebook.cell.parts import CellError, names_in, runnable
+from tutorial.notebook.cell.unrolled import RECORD, UnrolledCell
+from tutorial.unroll.program import flushing_restored
+from tutorial.unroll.proof import Proof
+
+Results = list[tuple[str, Any]]  # methods, and what they returned
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Nothing that is printed inside is seen."""
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        yield
+
+
+def prove(
+    unrolled: UnrolledCell,
+    namespace: dict[str, Any],
+    run: Callable[[str], Any] | None = None,
+    quiet: Callable[[], AbstractContextManager[Any]] = silence,
+) -> Proof:
+    """Run the unrolled cell on copies; then the cell itself, for real, from the same state.
+
+    Args:
+        unrolled: the cell.
+        namespace: what its names stand for.
+        run: runs the cell as it was, in the namespace; without it, `exec` does.
+        quiet: in what the unrolled cell runs, so that it shows nothing.
+
+    Returns:
+        A Proof: true if every weight, loss, mean and output is equal in every bit.
+
+    Raises:
+        CellError: the cell cannot be run twice; it was not run at all.
+
+    Example:
+        >>> import torch, tutorial as tl
+        >>> from tutorial.notebook.cell import unroll_cell
+        >>> clf, points = tl.Model(torch.nn.Linear(1, 2)), torch.zeros(3, 1)
+        >>> names = dict(locals())
+        >>> prove(unroll_cell("clf.predict_batch(points)", names), names)
+        the cell
+        as it is, and unrolled: equal bit for bit
+        (1 predictions, 2 weight tensors)
+    """
+    refuse_to_write_twice(unrolled)
+    failed, there = "", {}
+    try:
+        there = run_copy(unrolled, namespace, quiet)
+    except CellError:
+        raise
+    except Exception as error:  # perhaps the cell itself fails as well, and says so
+        failed = f"the unrolled cell fails: {type(error).__name__}: {error}"
+    results: Results = []
+    with recorded(results):
+        if run is None:
+            exec(compile(unrolled.cell.runnable, "<cell>", "exec"), namespace)
+        else:
+            run(unrolled.before)
+    here = found(unrolled, namespace, results)
+    where = "in the cell", "in the unrolled cell"
+    proof = Proof("the cell", here, there, "as it is, and unrolled", where)
+    if any(isinstance(result, History) and result.interrupted for _, result in results):
+        failed = "the cell was interrupted"
+    proof.difference = failed or proof.difference
+    return proof
+
+
+def refuse_to_write_twice(unrolled: UnrolledCell) -> None:
+    """Refuse a cell that writes files: its second run would overwrite, or go on from, the first."""
+    for call in unrolled.calls:
+        wiring = call.program.wiring
+        writers = [
+            name
+            for name, callback in wiring.callbacks.items()
+            if any(vars(callback).get(key) is not None for key in ("save_dir", "log_dir", "path"))
+        ]
+        if wiring.params.get("save_dir") is not None:
+            writers.append(f"save_dir={wiring.params['save_dir']!r}")
+        if writers:
+            raise CellError(
+                f"line {call.site.line}: the cell would be run twice, and this call writes files "
+                f"({', '.join(writers)}). Leave that out to compare, or use "
+                f'{call.site.receiver.code}.unroll("{call.site.method}", ...).verify(), which '
+                "writes them elsewhere."
+            )
+
+
+def run_copy(
+    unrolled: UnrolledCell,
+    namespace: Mapping[str, Any],
+    quiet: Callable[[], AbstractContextManager[Any]],
+) -> dict[str, Any]:
+    """What the unrolled cell computes, on copies of all that it uses."""
+    source = runnable(unrolled.recording)
+    mentioned = names_in(ast.parse(source)) | unrolled.cell.names
+    copies, once = copied(mentioned, namespace, {})
+    if once:
+        raise CellError(
+            f"the cell would be run twice, and takes from {', '.join(sorted(once))}: what an "
+            "iterator gave, it does not give again. Use a list or a DataLoader."
+        )
+    results: Results = []
+    names = {**namespace, **copies, RECORD: lambda *result: results.append(result)}
+    file = "<unrolled cell>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    with (
+        quiet(),
+        unchanged_randomness(),
+        flushing_restored(),
+        warnings.catch_warnings(),
+        new_figures_closed(),
+        recorded(results),
+    ):
+        warnings.simplefilter("ignore")  # the cell itself will say it
+        exec(compile(source, file, "exec"), names)
+    return found(unrolled, names, results)
+
+
+def recorded(results: Results) -> AbstractContextManager[None]:
+    """Inside, what each call of a Model returns is noted down."""
+
+    def call(method: Any, *args: Any, **kwargs: Any) -> Any:
+        result = method(*args, **kwargs)
+        results.append((method.__name__, result))
+        return result
+
+    return instead_of_calls(call)
+
+
+@contextlib.contextmanager
+def new_figures_closed() -> Iterator[None]:
+    """Figures that are made inside are not shown."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    before = set(pyplot.get_fignums()) if pyplot else set()
+    try:
+        yield
+    finally:
+        for number in set(pyplot.get_fignums()) - before if pyplot else ():
+            pyplot.close(number)  # type: ignore[union-attr]
+
+
+def found(unrolled: UnrolledCell, names: dict[str, Any], results: Results) -> dict[str, Any]:
+    """All that is compared: what the calls returned, and the state that they left."""
+    kinds: dict[str, Any] = {"step_losses": [], "rows": [], "result": [], "outputs": []}
+    for method, result in results:
+        if isinstance(result, History):
+            kinds["step_losses"].append(result.step_losses)
+            kinds["rows"].append(result.rows)
+        else:
+            kinds["outputs" if method.startswith("predict") else "result"].append(result)
+    states: dict[str, Any] = {"network": {}, "optimizer": {}, "scaler": {}}
+    for code in dict.fromkeys(call.site.receiver.code for call in unrolled.calls):
+        model = eval(code, names)
+        assert isinstance(model, Model)
+        for kind, state in states.items():
+            part = getattr(model, kind)
+            if part is not None:
+                state[code] = part.state_dict()
+    return {**kinds, **states}

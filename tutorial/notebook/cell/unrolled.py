@@ -1,0 +1,277 @@
+"""The whole cell, with the plain loop of each call in its place."""
+
+import ast
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tutorial.model import METHODS, Model
+from tutorial.notebook.cell.lookahead import Call, look_ahead
+from tutorial.notebook.cell.naming import Bound, Writer, Written, own_name
+from tutorial.notebook.cell.parts import Cell, CellError, Part, Site, names_in
+from tutorial.unroll.script import merged
+from tutorial.unroll.source import names_assigned
+
+WIDTH = 88
+RECORD = "_record_"
+SHOWN_BY_THE_LOOP = ("fit", "evaluate")  # their loops print what they return
+
+
+class Pair(NamedTuple):
+    """A piece of the cell, and what takes its place."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class UnrolledCell:
+    """A cell, and the same cell with every call of a Model unrolled.
+
+    Attributes:
+        pairs: top-level statements, each with what takes its place. The first pair (after a cell
+            magic such as %%time) has no statement: it holds the imports that the others need.
+        calls: the calls that were unrolled.
+        cell: the cell, taken apart.
+    """
+
+    pairs: tuple[Pair, ...]
+    calls: tuple[Call, ...]
+    cell: Cell
+
+    @property
+    def before(self) -> str:
+        """The cell as it was."""
+        return self.cell.source
+
+    @property
+    def source(self) -> str:
+        """The unrolled cell."""
+        return "".join(pair.after for pair in self.pairs)
+
+    @property
+    def recording(self) -> str:
+        """The unrolled cell, which also tells `RECORD` what each of its calls returns."""
+        return Assembly(self.cell, list(self.calls), {}, recording=True).whole().source
+
+    def __repr__(self) -> str:
+        return self.source.rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        from tutorial.display.highlight import highlighted
+
+        return highlighted(self.source)
+
+
+def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
+    """Write out a cell with the plain loop of each call of a `Model` in its place.
+
+    Nothing is trained, and no object of the namespace changes. The rest of the cell stays as it is.
+    Calls inside functions and comprehensions stay as well, and a comment says so.
+
+    Args:
+        source: the cell.
+        namespace: what its names stand for, such as `globals()`.
+
+    Returns:
+        The UnrolledCell; its `source` can run in the same namespace.
+
+    Raises:
+        CellError: there is no call of a Model in the cell, or it needs what is not there yet.
+
+    Example:
+        >>> import torch, tutorial as tl
+        >>> clf, points = tl.Model(torch.nn.Linear(1, 2)), torch.zeros(3, 1)
+        >>> cell = "y_hat = clf.predict_batch(points)[0]  # logits"
+        >>> print(unroll_cell(cell, globals() | locals()))
+        # clf.predict_batch(points)
+        network = clf.network
+        network.eval()  # dropout off; batch norm uses what it learned
+        with torch.no_grad():
+            y_hat_2 = network(points)
+        outputs = [y_hat_2]
+        y_hat = outputs[0]  # logits
+    """
+    cell = Cell(source)
+    calls = look_ahead(cell, namespace)
+    if not calls:
+        raise CellError(no_call(cell, namespace))
+    return Assembly(cell, calls, namespace).whole()
+
+
+class Assembly:
+    """Puts the loops into the cell."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        calls: list[Call],
+        namespace: Mapping[str, Any],
+        recording: bool = False,
+    ) -> None:
+        self.recording = recording
+        self.cell = cell
+        self.calls = calls
+        self.namespace = namespace
+        self.assigned = {n for call in calls for n in names_assigned(call.program.source)}
+        own = {
+            own_name(call, name, cell.names, self.assigned)
+            for call in calls
+            for name in call.program.names
+        }
+        self.taken = cell.names | {name for name in own if name is not None}
+        self.bound = Bound()
+        self.written: dict[int, Written] = {}  # by where the call starts
+
+    def whole(self) -> UnrolledCell:
+        """The unrolled cell."""
+        edits = []  # where, until where, and what
+        rows: dict[int, list[Part]] = {}
+        for part in self.cell.parts:
+            rows.setdefault(part.row, []).append(part)
+        for row in rows.values():
+            calls = [call for call in self.calls if call.part in row]
+            stays = [site for part in row for site in part.sites if self.stays(site)]
+            if calls:
+                edits += self._head_edits(row[0]) if row[0].head else [self._row(row)]
+            elif stays:
+                lines = [f"# stays: {site.code.splitlines()[0]} ({site.stays})" for site in stays]
+                text = "".join(f"{line}\n{row[0].indent}" for line in lines)
+                edits.append((row[0].start, row[0].start, text))
+        pairs: list[Pair] = []
+        begin, after_a_loop = 0, False
+        for end in self.cell.ends:
+            before, after = self.cell.source[begin:end], self._edited(begin, end, edits)
+            has_loop = any(begin <= call.site.start < end for call in self.calls)
+            if after_a_loop and has_loop and not before.startswith("\n"):
+                after = f"\n{after}"
+            pairs.append(Pair(before, after))
+            begin, after_a_loop = end, has_loop
+        first = int(self.cell.source.startswith("%%"))  # %%time and the like stay on top
+        pairs.insert(first, Pair("", self._head()))
+        return UnrolledCell(tuple(pairs), tuple(self.calls), self.cell)
+
+    def stays(self, site: Site) -> bool:
+        """Whether a call is a Model's, and stays."""
+        try:
+            value = eval(site.receiver.code, dict(self.calls[-1].names))
+        except Exception:  # its names are those of a function
+            return False
+        return site.stays is not None and isinstance(value, Model)
+
+    def _edited(self, begin: int, end: int, edits: list[tuple[int, int, str]]) -> str:
+        text, at = "", begin
+        for start, stop, new in edits:
+            if begin <= start < end:
+                text += self.cell.source[at:start] + new
+                at = stop
+        return text + self.cell.source[at:end]
+
+    def _row(self, row: list[Part]) -> tuple[int, int, str]:
+        """What takes the place of the statements on one line."""
+        source = self.cell.source
+        start, end, indent = row[0].start, row[-1].end, row[0].indent
+        lines: list[str] = []
+        for part in row:
+            rest = source[end:].partition("\n")[0]
+            before = len(lines)
+            lines += self._part(part)
+            statement = self._statement(part)
+            if statement is not None:
+                lines.append(statement)
+            elif part is row[-1] and len(lines) > before:  # its comment goes with the call
+                lines[before] += rest.rstrip().lstrip(";")
+                end += len(rest)
+        if source[source.rfind("\n", 0, start) + 1 : start].strip():  # after a colon
+            start = len(source[:start].rstrip(" "))
+            lines.insert(0, "")
+        return start, end, f"\n{indent}".join(lines)
+
+    def _head_edits(self, part: Part) -> list[tuple[int, int, str]]:
+        """What is put before a compound statement whose head has calls, and into that head."""
+        text = "".join(f"{line}\n{part.indent}" for line in self._part(part))
+        spans = [(c.site.start, c.site.end, self._result(c)) for c in self._calls(part)]
+        return [(part.start, part.start, text), *spans]
+
+    def _calls(self, part: Part) -> list[Call]:
+        return [call for call in self.calls if call.part is part]
+
+    def _result(self, call: Call) -> str:
+        return self.written[call.site.start].result
+
+    def _part(self, part: Part) -> list[str]:
+        """The loops of a part's calls."""
+        lines: list[str] = []
+        taken = set(self.taken)
+        for call in self._calls(part):
+            first, *more = call.site.code.splitlines()
+            more = textwrap.dedent("\n".join(more)).splitlines()
+            lines += [f"# {line}" for line in (first, *more)]
+            written = Writer(call, taken, self.assigned, self.bound, target_of(part, call)).write()
+            lines += written.lines
+            if self.recording:
+                lines.append(f'{RECORD}("{call.site.method}", {written.result})')
+            self.written[call.site.start] = written
+            taken |= names_in(ast.parse(written.result))  # until the statement has used it
+        return lines
+
+    def _statement(self, part: Part) -> str | None:
+        """The statement itself, with what its calls return; None if there is nothing left of it."""
+        calls = self._calls(part)
+        text, at = "", part.start
+        for call in calls:
+            text += self.cell.source[at : call.site.start] + self._result(call)
+            at = call.site.end
+        text += self.cell.source[at : part.end]
+        match calls:
+            case [call] if target_of(part, call) is not None and call.site.method != "fit":
+                return None
+            case [call] if text == self._result(call):
+                silent = self.cell.source[part.end :].lstrip().startswith(";")
+                is_value = part is self.cell.parts[-1] and not part.blocks and not silent
+                shown = call.site.method in SHOWN_BY_THE_LOOP
+                return text if is_value and not shown else None
+        return text
+
+    def _head(self) -> str:
+        """The imports that the loops need, and what they overwrite."""
+        first = self.calls[0].site.start
+        there = {
+            name
+            for part in self.cell.parts
+            if part.start < first and not part.blocks and "import " in part.code
+            for name in part.sets
+        }
+        imports: dict[str, str] = {}
+        for written in self.written.values():
+            imports |= written.imports
+        lines = merged([line for name, line in imports.items() if name not in there])
+        sets = {name for written in self.written.values() for name in written.sets}
+        lost = sets & self.namespace.keys() - {n for part in self.cell.parts for n in part.sets}
+        if lost:
+            text = f"Running this overwrites your {', '.join(sorted(lost))}."
+            lines += textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+        return "".join(f"{line}\n" for line in lines) + "\n" * bool(lines)
+
+
+def target_of(part: Part, call: Call) -> str | None:
+    """The name, in `name = call`."""
+    match ast.parse(part.code).body:
+        case [ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as value)]:
+            return name if ast.get_source_segment(part.code, value) == call.site.code else None
+    return None
+
+
+def no_call(cell: Cell, namespace: Mapping[str, Any]) -> str:
+    """What to say of a cell without a call of a Model."""
+    stays = [site for part in cell.parts for site in part.sites if site.stays]
+    if stays:
+        return f"line {stays[0].line}: {stays[0].code} stays as it is: {stays[0].stays}."
+    models = [name for name, value in namespace.items() if isinstance(value, Model)]
+    name = next((n for n in models if n in cell.names), next(iter(models), "model"))
+    example = f"{name}.fit(train_data, epochs=1)"
+    return (
+        f"there is no call of a Model in this cell. Looked for: {', '.join(METHODS)} of a "
+        f"tutorial.Model, such as {example}."
+    )

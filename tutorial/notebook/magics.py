@@ -1,0 +1,96 @@
+"""`%load_ext tutorial`: %%unroll, %unroll and %tl_check, for notebooks and IPython's terminal.
+
+This is only IPython's part: options, display, messages. `tutorial.notebook.cell` does the work.
+"""
+
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+# (IPython has no types for these)
+
+import re
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+from IPython.utils.capture import capture_output
+
+from tutorial.notebook.cell import CellError, UnrolledCell, prove, unroll_cell
+from tutorial.notebook.cell.side_by_side import SideBySide
+
+OPTIONS = r"^(--\S+\s*)+"  # before the code, on the line of a magic
+
+
+class CellFailed(Exception):  # noqa: N818 - it was shown already, as the cell's own error
+    """The cell itself ended with an error."""
+
+
+@magics_class
+class TutorialMagics(Magics):
+    """What `%load_ext tutorial` adds."""
+
+    shell: InteractiveShell
+
+    @magic_arguments()
+    @argument("--insert", action="store_true", help="put the unrolled cell into the next cell")
+    @argument("--run", action="store_true", help="run both, and compare every bit")
+    @argument("--diff", action="store_true", help="show both side by side")
+    @no_var_expand
+    @line_cell_magic
+    def unroll(self, line: str, cell: str | None = None) -> None:
+        """Show the cell with each call of a Model written out as the plain PyTorch that it runs.
+
+        Nothing is run, unless you say --run. For one line: %unroll model.fit(train_data)
+        """
+        code = re.sub(OPTIONS, "", line.strip())
+        options = parse_argstring(self.unroll, line.strip().removesuffix(code))
+        name = "%unroll" if cell is None else "%%unroll"
+        if cell is not None and code:
+            raise UsageError(f"%%unroll: {code} is no option; the code stands in the lines below.")
+        if cell is None and not code:
+            raise UsageError("%unroll: give a call, such as %unroll model.fit(train_data)")
+        try:
+            unrolled = unroll_cell(code if cell is None else cell, self.shell.user_ns)
+            self._show(unrolled, options)
+            if options.run:
+                print(prove(unrolled, self.shell.user_ns, self._run, capture_output).line)
+        except CellError as error:
+            raise UsageError(f"{name}: {error}") from None
+        except CellFailed:
+            return
+
+    def _show(self, unrolled: UnrolledCell, options: Any) -> None:
+        if options.diff:
+            display(SideBySide(unrolled))
+        if options.insert:
+            self.shell.set_next_input(unrolled.source, replace=False)
+        if not options.diff and not options.insert:
+            display(unrolled)
+
+    def _run(self, cell: str) -> None:
+        """Run the cell as if there were no magic above it."""
+        if not self.shell.run_cell(cell, store_history=False).success:
+            raise CellFailed
+
+    @line_magic
+    def tl_check(self, line: str) -> None:
+        """Check the answer to an exercise, as in: %tl_check my_exercise my_answer."""
+        from tutorial.course.exercises import check
+
+        name, _, answer = line.strip().partition(" ")
+        if not answer.strip():
+            raise UsageError(
+                "%tl_check: give the name of an exercise and your answer, such as "
+                "%tl_check momentum_step my_step"
+            )
+        value = self.shell.ev(answer)
+        try:
+            display(check(name, value))
+        except ValueError as error:
+            raise UsageError(f"%tl_check: {error}") from None
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """Add the magics to a notebook or a terminal."""
+    ipython.register_magics(TutorialMagics)

@@ -1,0 +1,5 @@
+"""Files.
+
+checkpoint.py  all that a training needs to go on from here
+export.py      the network for use elsewhere: torch.export and ONNX
+"""

@@ -1,0 +1,344 @@
+"""Saving and loading what was learned: plain state_dicts in one file, never half-written."""
+
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tutorial.device import random_state
+from tutorial.distributed.process_group import is_first
+from tutorial.distributed.shard import parts_of, whole_state
+
+# What schedulers note in the optimizer's groups, beside its own options.
+NOTED_BY_SCHEDULERS = (
+    "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr",
+)  # fmt: skip
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    """Everything that a training needs to go on from here, as plain dicts, lists and tensors.
+
+    Args:
+        model: a `Model`, or anything else that has these parts: network, optimizer, scaler,
+            schedulers and generators (those that shuffle for a loader).
+
+    Returns:
+        The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
+        'schedulers' and 'generators'; and 'random', all chance as it stands.
+    """
+    state: dict[str, Any] = {"network": whole_state(model.network), "random": random_state()}
+    for name in ("optimizer", "scaler"):
+        if getattr(model, name) is not None:
+            state[name] = whole_state(getattr(model, name))
+    if model.schedulers:
+        state["schedulers"] = [scheduler.state_dict() for scheduler in model.schedulers]
+    if model.generators:
+        state["generators"] = [generator.get_state() for generator in model.generators]
+    return state
+
+
+def write(path: str | Path, state: dict[str, Any]) -> Path:
+    """Write the state to path, in one piece.
+
+    It is written to a file beside it first, and then moved into place. So whenever the process is
+    killed or the disk is full, the earlier file is still there, whole.
+
+    Args:
+        path: where to write; the ending .pt is added, missing folders are made.
+        state: what `torch.save` writes and `torch.load(weights_only=True)` reads.
+
+    Returns:
+        The path, with its ending.
+
+    Raises:
+        OSError: the file cannot be written, such as on a full disk; an earlier one is left as it
+            was.
+    """
+    path = with_ending(path)
+    if is_first():  # of several processes, the first one writes
+        with replacing(path, "wb") as file:
+            torch.save(without_numpy(state), file)
+    return path
+
+
+@contextmanager
+def replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
+    """Open a file to write that takes the place of the one at path when all is written.
+
+    Args:
+        path: which file; missing folders are made.
+        mode: as in `open`.
+        **options: as in `open`.
+
+    Raises:
+        OSError: the file cannot be written; an earlier one is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(beside, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # on the disk, not only in the system's memory
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:
+        # Of a full disk torch.save makes a RuntimeError, in the context of the system's error.
+        reason = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(reason, OSError):
+            raise
+        raise OSError(
+            reason.errno, f"this file cannot be written: {reason.strerror}", str(path)
+        ) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
+    """Read what `write` wrote.
+
+    Args:
+        path: the file, with or without its ending .pt.
+        glance: leave the tensors on the disk until they are used, and do not look for damage in
+            them.
+
+    Returns:
+        The state, on the CPU.
+
+    Raises:
+        FileNotFoundError: there is no such file; the message lists those that are there.
+        ValueError: the file is damaged, or something else than a checkpoint.
+    """
+    path = with_ending(path)
+    if not path.is_file():
+        there = sorted(other.name for other in path.parent.glob("*.pt"))
+        raise FileNotFoundError(
+            f"path is {str(path)!r}, but there is no such file. In this folder there "
+            f"{'are ' + ', '.join(there) if there else 'is no file that ends in .pt'}."
+        )
+    try:
+        with zipfile.ZipFile(path) as parts:  # as torch.save writes it
+            damaged = None if glance else parts.testzip()  # torch.load does not look at checksums
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it may be anything
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=glance)
+    except Exception as error:  # of many kinds, if the file is something else
+        raise ValueError(
+            f"path is {str(path)!r}, but this file is damaged, or was not written by model.save: "
+            f"{type(error).__name__}: {str(error).partition('. ')[0]}. Load an earlier checkpoint."
+        ) from error
+    if not isinstance(state, dict) or not isinstance(state.get("network"), dict):
+        raise ValueError(
+            f"path is {str(path)!r}, but this file holds {_contents(state)}, and no 'network'. "
+            "Load a file that model.save wrote; weights alone go into network.load_state_dict."
+        )
+    return state
+
+
+def newest(
+    folder: str | Path, model: Any = None, wiring: Any = None
+) -> tuple[Path | None, dict[str, Any]]:
+    """The checkpoint in the folder that a training goes on from: the newest that can be used.
+
+    Of several trainings the one that began last counts, and of its checkpoints the one with most
+    epochs. If epochs are still to be trained, the final one comes last: at the end of a training
+    a callback may have given the network other weights. A file that is damaged or of another
+    training is passed over, with a warning.
+
+    Args:
+        folder: where `fit(save_dir=...)` wrote.
+        model: the Model that is to go on.
+        wiring: the callbacks of the call.
+
+    Returns:
+        The path and what the file holds; None and nothing if there is no checkpoint yet.
+
+    Raises:
+        ValueError: there are checkpoints, but none can be used; nothing was changed.
+    """
+    epochs = wiring.params["epochs"] if wiring else 0
+    found: list[tuple[Any, Path]] = []
+    faults = []
+    for path in sorted(Path(folder).glob("*.pt")):
+        if not (path.stem.isdigit() or path.stem in ("start", "final")) or not path.is_file():
+            continue  # such as best_model: it has no history
+        try:
+            fit = _training(path, read(path, glance=True))
+            last_resort = fit["ended"] and fit["epochs"] < epochs and not fit["stopped"]
+            found.append(((fit["began"], not last_resort, fit["epochs"], fit["ended"]), path))
+        except ValueError as error:
+            faults.append(str(error))
+    for _, path in sorted(found, reverse=True):
+        try:
+            state = read(path)
+            if model is not None:
+                check_resumed(path, state, model, wiring)
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        if faults:
+            warnings.warn(f"{_some(faults)} Going on from {str(path)!r}.", stacklevel=4)
+        return path, state
+    if faults:
+        raise ValueError(
+            f"resume: no checkpoint in {str(folder)!r} can be used. {_some(faults)} "
+            "To begin anew, give another save_dir."
+        )
+    return None, {}
+
+
+def first_epoch(saved: dict[str, Any], epochs: int, num_iters: int | None) -> int:
+    """The epoch (from 0) in which a resumed training begins: `epochs`, if it is over."""
+    over = num_iters is not None and len(saved["step_losses"]) >= num_iters
+    done: int = saved["epochs"]
+    return epochs if over or saved["stopped"] else min(done, epochs)
+
+
+def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) -> None:
+    """Refuse a checkpoint of another training: nothing of it is loaded then."""
+    try:
+        load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
+        check_optimizer(model.optimizer, saved.get("optimizer", {"param_groups": [{"params": ()}]}))
+    except ValueError as error:
+        raise ValueError(f"resume: {str(path)!r} is of another training: {error}") from error
+    kept = saved["fit"]["callbacks"]
+    for name, have, there in (
+        ("schedulers", len(wiring.schedulers), len(saved.get("schedulers", ()))),
+        ("callbacks", len(wiring.callbacks), len(kept)),
+        ("scalers", int(model.scaler is not None), int("scaler" in saved)),
+        ("generators", len(wiring.generators), len(saved.get("generators", ()))),
+    ):
+        if have != there:
+            raise ValueError(
+                f"resume: {str(path)!r} is of a training with {there} {name}, but this call has "
+                f"{have}. Give fit the same {name} as when the training began."
+            )
+    for callback, state in zip(wiring.callbacks.values(), kept, strict=True):
+        if callback.kept and set(state) != set(callback.kept):
+            raise ValueError(
+                f"resume: {str(path)!r} has {sorted(state) or 'nothing'} in the place of the "
+                f"callback {type(callback).__name__}, which needs {sorted(callback.kept)}. Give "
+                "fit the same callbacks, in the same order, as when the training began."
+            )
+
+
+def load_network(
+    network: nn.Module, weights: dict[str, Any], skip_mismatch: bool, dry: bool = False
+) -> bool:
+    """Load the weights that fit, after all were compared: nothing changes if one is refused.
+
+    Args:
+        network: gets the weights.
+        weights: a state_dict.
+        skip_mismatch: leave out what does not fit, with a warning, instead of refusing all.
+        dry: compare only.
+
+    Returns:
+        Whether everything fitted.
+
+    Raises:
+        ValueError: something does not fit, and skip_mismatch is off.
+    """
+    own = network.state_dict()
+    faults = [f"{name} is not in the file" for name in own if name not in weights]
+    faults += [f"{name} is not in the network" for name in weights if name not in own]
+    faults += [
+        f"{name} has {shape_in(weights[name])} in the file, {shape_in(own[name])} in the network"
+        for name in own
+        if name in weights and shape_in(own[name]) != shape_in(weights[name])
+    ]
+    more = f"; and {len(faults) - 4} more" if len(faults) > 4 else ""
+    if faults and not skip_mismatch:
+        raise ValueError(
+            f"the file does not fit the network: {'; '.join(faults[:4])}{more}. Make the network "
+            "as it was when it was saved, "
+            "or load what fits with skip_mismatch=True."
+        )
+    if dry:
+        return not faults
+    for fault in faults:
+        warnings.warn(f"load: {fault}; skipped", stacklevel=3)
+    fitting = {
+        name: weight
+        for name, weight in weights.items()
+        if name in own and shape_in(own[name]) == shape_in(weight)
+    }
+    network.load_state_dict(parts_of({**own, **fitting}, network))
+    return not faults
+
+
+def shape_in(part: Any) -> str:
+    """A part's shape, in words; an extra state of a layer, which may be anything, has none."""
+    return f"shape {tuple(part.shape)}" if isinstance(part, torch.Tensor) else "no shape"
+
+
+def check_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Refuse an optimizer's memory that is of another optimizer."""
+    counts = [
+        [len(group["params"]) for group in s["param_groups"]]
+        for s in (state, optimizer.state_dict())
+    ]
+    known = (*optimizer.param_groups[0], *NOTED_BY_SCHEDULERS)
+    missing = [name for name in state["param_groups"][0] if name not in known]
+    if counts[0] != counts[1] or missing:
+        raise ValueError(
+            f"the file's optimizer holds {counts[0]} parameters in its groups"
+            f"{' and the options ' + ', '.join(missing) if missing else ''}; "
+            f"{type(optimizer).__name__} here holds {counts[1]}. Prepare the model with the same "
+            "kind of optimizer, or load the weights only: reset_optimizer=True."
+        )
+
+
+def with_ending(path: str | Path) -> Path:
+    """The path, ending in .pt."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path is {path!r}, but a file's name is expected, such as 'my_model'.")
+    given, path = path, Path(path)
+    if not path.name:
+        raise ValueError(
+            f"path is {str(given)!r}, but a file's name is expected, such as 'my_model'."
+        )
+    return path if path.suffix == ".pt" else path.with_name(path.name + ".pt")
+
+
+def _contents(state: Any) -> str:
+    if isinstance(state, dict):
+        return "the names " + ", ".join(repr(name) for name in list(state)[:4])
+    return f"a {type(state).__name__}"
+
+
+def without_numpy(state: Any) -> Any:
+    """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
+    if type(state) is dict:
+        return {key: without_numpy(value) for key, value in state.items()}
+    if type(state) in (list, tuple):
+        parts = [without_numpy(part) for part in state]
+        same = all(a is b for a, b in zip(parts, state, strict=True))
+        return state if same else type(state)(parts)
+    return state.item() if isinstance(state, np.generic) else state
+
+
+def _training(path: Path, state: dict[str, Any]) -> dict[str, Any]:
+    """What the file holds of a training."""
+    fit = state.get("fit")
+    needed = ("began", "epochs", "ended", "stopped", "step_losses", "rows", "callbacks")
+    if not isinstance(fit, dict) or any(name not in fit for name in needed):
+        raise ValueError(
+            f"path is {str(path)!r}, but this file holds no training that can go on: fit did not "
+            "write it. model.load reads what model.save wrote."
+        )
+    return fit
+
+
+def _some(faults: list[str]) -> str:
+    """The first of them."""
+    more = f" (So it is with {len(faults) - 3} more.)" if len(faults) > 3 else ""
+    return " ".join(faults[:3]) + more

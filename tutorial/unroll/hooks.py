@@ -1,0 +1,149 @@
+"""What callbacks are connected to, and at which places of the loop each of them is called."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from tutorial.callbacks import (
+    HOOKS,
+    Callback,
+    LRScheduler,
+    ModelCheckpoint,
+    ProgressBar,
+    TerminateOnNaN,
+    overridden,
+)
+from tutorial.unroll.specialize import Code, variable
+
+
+@dataclass
+class Wiring:
+    """The callbacks of one call, by the names of their variables in the loop.
+
+    Attributes:
+        params: what callbacks are told of the call: epochs, steps, metrics, ...
+        callbacks: those that the loop calls, in order.
+        schedulers: the learning rate schedulers, which the loop steps itself.
+        by: 'step' or 'epoch', for each of them.
+        bar: what to display, if a ProgressBar is among the callbacks.
+        generators: code for what shuffles for a loader of the user's own: 'train_data.generator'.
+    """
+
+    params: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Callback] = field(default_factory=dict)
+    schedulers: dict[str, Any] = field(default_factory=dict)
+    by: dict[str, str] = field(default_factory=dict)
+    bar: ProgressBar | None = None
+    generators: list[str] = field(default_factory=list)
+
+    def options(self) -> dict[str, Any]:
+        """The options of `unroll` for these."""
+        checkpoints = [n for n, c in self.callbacks.items() if isinstance(c, ModelCheckpoint)]
+        remember = [
+            (i, Code(name))
+            for i, (name, callback) in enumerate(self.callbacks.items())
+            if callback.kept or type(callback).load_state_dict is not Callback.load_state_dict
+        ]
+        hooked: dict[str, Any] = {
+            hook.upper(): tuple(Code(n) for n, c in self.callbacks.items() if overridden(c, hook))
+            for hook in HOOKS
+        }
+        return {
+            **hooked,
+            "CALLBACKS": tuple(Code(name) for name in self.callbacks if name not in checkpoints),
+            "CHECKPOINTS": tuple(map(Code, checkpoints)),
+            "STATES": tuple(remember),
+            "SCHEDULERS": tuple((i, Code(name)) for i, name in enumerate(self.schedulers)),
+            "STEP_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "step"),
+            "EPOCH_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "epoch"),
+            "GENERATORS": tuple((i, Code(code)) for i, code in enumerate(self.generators)),
+        }
+
+    def folder(self) -> str | None:
+        """Where checkpoints are written."""
+        savers = [c for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
+        return None if not savers or savers[-1].save_dir is None else str(savers[-1].save_dir)
+
+    def guards(self) -> bool:
+        """Whether a callback ends the training when the loss is no number any more."""
+        return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
+
+    def connect(self, names: dict[str, Any]) -> None:
+        """Tell the model of its company, and each callback of the model."""
+        model = names["model"]
+        model.stop_training = False
+        model.callbacks = [names[name] for name in self.callbacks]
+        model.schedulers = [names[name] for name in self.schedulers]
+        model.generators = [eval(code, {}, names) for code in self.generators]
+        for callback in model.callbacks:
+            callback.set_model(model)
+            callback.set_params(dict(self.params))
+
+
+def wire(
+    callbacks: Any, params: dict[str, Any], train_data: Any = None, save_freq: int = 1
+) -> Wiring:
+    """Sort out the callbacks of a call.
+
+    Args:
+        callbacks: a Callback, a sequence of them, or None.
+        params: what they are told of the call. If it has a 'save_dir', and no ModelCheckpoint is
+            among the callbacks, one is added.
+        train_data: the data to train on.
+        save_freq: epochs between two checkpoints.
+
+    Raises:
+        TypeError: one of them is no Callback.
+    """
+    several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
+    listed = list(callbacks) if several else [] if callbacks is None else [callbacks]
+    for callback in listed:
+        if not isinstance(callback, Callback):
+            hint = "give an object, with brackets: " if isinstance(callback, type) else ""
+            if isinstance(callback, torch.optim.lr_scheduler.LRScheduler):
+                hint = "wrap it, LRScheduler(scheduler): "
+            raise TypeError(
+                f"callbacks holds {callback!r}, but tutorial.callbacks.Callback objects are "
+                f"expected; {hint}such as EarlyStopping(patience=2)."
+            )
+    if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
+        listed.append(ModelCheckpoint(save_freq))
+    wiring = Wiring(params, generators=generators_of(train_data))
+    # What saves comes last, so that it saves what the others did; and what saves all epochs after
+    # what saves the best.
+    for callback in sorted(listed, key=saves):
+        if isinstance(callback, ProgressBar):
+            wiring.bar = callback
+        elif isinstance(callback, LRScheduler):
+            count = len(wiring.schedulers)
+            name = f"scheduler_{count + 1}" if count else "scheduler"
+            wiring.schedulers[name], wiring.by[name] = callback.scheduler, callback.by
+        else:
+            wiring.callbacks[variable(callback, wiring.callbacks)] = callback
+    return wiring
+
+
+def saves(callback: Callback) -> int:
+    """How much it saves: nothing, the best epoch, or every epoch."""
+    return 2 - callback.best_only if isinstance(callback, ModelCheckpoint) else 0
+
+
+def generators_of(data: Any) -> list[str]:
+    """Code for the random generators of a loader: their state is a part of where a training is."""
+    if not isinstance(data, DataLoader):
+        return []
+    found: dict[int, str] = {}
+    places = {
+        "train_data.generator": data.generator,
+        "train_data.sampler.generator": getattr(data.sampler, "generator", None),
+        "train_data.batch_sampler.sampler.generator": getattr(
+            getattr(data.batch_sampler, "sampler", None), "generator", None
+        ),
+    }
+    for code, generator in places.items():
+        if generator is not None:
+            found.setdefault(id(generator), code)
+    return list(found.values())

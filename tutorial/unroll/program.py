@@ -1,0 +1,353 @@
+"""A plain program: to read, run, step into, change, save and prove."""
+
+import ast
+import copy
+import dataclasses
+import inspect
+import linecache
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tutorial import checks, loops
+from tutorial.callbacks.saving import floats
+from tutorial.device import random_state
+from tutorial.display.report import Report
+from tutorial.distributed import process_group
+from tutorial.distributed.process_group import ending_together
+from tutorial.distributed.split import everywhere
+from tutorial.history import History
+from tutorial.saving.checkpoint import without_numpy
+from tutorial.unroll.hooks import Wiring
+from tutorial.unroll.objects import stateful
+from tutorial.unroll.script import Script
+from tutorial.unroll.specialize import unroll
+
+if TYPE_CHECKING:
+    from tutorial.unroll.proof import Proof
+
+RESULTS = {"predict": "outputs", "predict_batch": "outputs"}  # the others: result
+
+
+class Program:
+    """The plain loop of one call of a `Model`, together with the objects that it works on.
+
+    `print(program)` shows the loop. `program.run()` runs it on the model's own network, as the call
+    would, and prints as a textbook does. A changed copy of `program.source` can be handed back:
+    `model.fit(..., loop=changed)`.
+
+    Attributes:
+        title: the call, as one would type it.
+        source: the loop.
+        names: what the loop's names stand for: network, optimizer, train_data, ...
+    """
+
+    def __init__(
+        self,
+        function: str,
+        title: str,
+        options: Mapping[str, Any],
+        names: Mapping[str, Any],
+        loop: "Program | str | Callable[..., Any] | None" = None,
+        wiring: Wiring | None = None,
+    ) -> None:
+        self.function = function
+        self.title = title
+        self.options = tuple(options.items())
+        self.names = dict(names)
+        self.wiring = wiring or Wiring()  # the callbacks, and what they are told
+        # The student's own loop, in place of ours.
+        self.loop: str | Callable[..., Any] | None = (
+            (loop.loop or loop.source) if isinstance(loop, Program) else loop
+        )
+        # Where the call began, once `remember` was called: its state, and its callbacks.
+        self.state: dict[str, Any] | None = None
+        self.began: dict[str, Any] = {}
+
+    def option(self, name: str) -> Any:
+        """What the call has decided about an option."""
+        return dict(self.options).get(name, getattr(loops, name))
+
+    @property
+    def source(self) -> str:
+        """The loop as it is read; it prints as a textbook does."""
+        return self.loop if isinstance(self.loop, str) else unroll(self.function, self.options)
+
+    @property
+    def reporting_source(self) -> str:
+        """The loop as `Model` runs it: the same, but for `report(...)` in place of `print(...)`."""
+        if isinstance(self.loop, str):
+            return self.loop
+        return unroll(self.function, (*self.options, ("REPORT", True)))
+
+    # ---- run
+
+    def run(self, report: Report | None = None, **names: Any) -> Any:
+        """Run the loop.
+
+        Args:
+            report: who is told how it goes; without one, the loop prints.
+            **names: other objects for the loop's names, such as network=my_network.
+
+        Returns:
+            What the call returns: a History, a dict of means, or a list of outputs.
+
+        Raises:
+            TypeError: a name that the loop does not have.
+        """
+        unknown = names.keys() - self.names.keys()
+        if unknown:
+            raise TypeError(
+                f"run: {', '.join(sorted(unknown))} is no name of this program; "
+                f"its names are {', '.join(self.names)}."
+            )
+        namespace = {**TOOLS, **self.names, **names, "report": report}
+        how = "failed"
+        if self.function == "fit":
+            namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
+        # A student's own loop may have no report.due(), for which an interrupt could wait.
+        # And of several processes, each could stop at another step: there it ends them all.
+        alone = not self.option("DISTRIBUTED")
+        waiting = report if self.loop is None and alone else None
+        self.wiring.connect(namespace)
+        if report is not None and self.wiring.guards():
+            report.warned = True  # it is a callback that will tell
+        with interrupts_between_steps(waiting):
+            try:
+                with flushing_restored(), ending_together():
+                    if callable(self.loop):
+                        namespace["step_losses"] = call_by_names(self.loop, namespace)
+                    else:
+                        source = self.source if report is None else self.reporting_source
+                        exec(compiled(self.function, source), namespace)
+                how = "done"
+            except KeyboardInterrupt:
+                how = "stopped"
+                if self.function != "fit" or not alone:
+                    raise
+            except ZeroDivisionError:
+                if namespace.get("samples") != 0:
+                    raise
+                raise ValueError(
+                    f"{self.title}: the data gave no batch; at least one is expected."
+                ) from None
+            finally:
+                if report is not None:
+                    report.close(how)
+                if self.function == "fit":  # and no half-made one is left
+                    namespace["optimizer"].zero_grad()
+            if self.function == "fit":
+                losses = floats(namespace.get("step_losses") or [])
+                asked = report is not None and report.interrupted  # perhaps after the last step
+                return History(losses, namespace.get("rows", []), how == "stopped" or asked)
+            return namespace[RESULTS.get(self.function, "result")]
+
+    # ---- a file of its own
+
+    def script(self) -> str:
+        """A standalone file: imports, network, data and the loop; it never imports `tutorial`.
+
+        It reads the state in which the call began from a file beside it; `save` writes both. What
+        cannot be written out as code is named at its top, for the reader to supply.
+        """
+        return self._script()[0]
+
+    def save(self, path: str | Path) -> Path:
+        """Write the script to path, and its starting state beside it, with the ending .pt.
+
+        Where several processes train, the first one writes; `torchrun` runs the script.
+
+        Args:
+            path: where to write, such as 'my_fit.py'. Missing folders are made.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        text, data = self._script()
+        if process_group.is_first():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            torch.save(data, path.with_suffix(".pt"))
+        return path
+
+    def verify(self, history: History | None = None) -> "Proof":
+        """Prove that the script does what the call does: in a fresh process, bit for bit.
+
+        The script is run by a new Python process in which `tutorial` cannot be imported, from the
+        state in which the call began. Every loss, weight and optimizer tensor is compared.
+
+        Args:
+            history: what `model.fit` returned, if that very call was made since `unroll`: then the
+                script is compared with it and with the model as it is now. Without it, the call is
+                run once more here, on copies.
+
+        Returns:
+            A Proof: true if everything is equal; printing it tells what was compared.
+
+        Raises:
+            ValueError: a part of the script must be supplied by hand, so it cannot run alone.
+        """
+        from tutorial.unroll.proof import prove
+
+        checks.one_process("verify", process_group.join())
+        return prove(self, history)
+
+    def elsewhere(self, folder: str) -> "Program":
+        """This program, but for its callbacks: they write their files into the folder."""
+        other = copy.copy(self)
+        current = self.wiring.callbacks | self.began
+        moved = {name: copy.copy(callback) for name, callback in current.items()}
+        for name, callback in moved.items():
+            for place in ("save_dir", "log_dir", "path"):
+                if getattr(callback, place, None) is not None:
+                    setattr(callback, place, str(Path(folder) / name))
+        params = dict(self.wiring.params)
+        if params.get("save_dir") is not None:
+            params["save_dir"] = folder
+        other.names = {**self.names, **moved}
+        other.began = {}
+        other.wiring = dataclasses.replace(self.wiring, callbacks=moved, params=params)
+        return other
+
+    def remember(self) -> None:
+        """Keep a copy of the state in which the call begins: weights, optimizer, chance."""
+        self.state = {"random": random_state()}
+        for name in stateful(self.names):
+            self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
+        self.began = {n: detached(callback) for n, callback in self.wiring.callbacks.items()}
+        generators = [eval(code, {}, self.names) for code in self.wiring.generators]
+        if generators:
+            self.state["generators"] = [generator.get_state() for generator in generators]
+
+    def _script(self) -> tuple[str, dict[str, Any]]:
+        """The script's text, and the data for the file beside it."""
+        if callable(self.loop):
+            raise TypeError("script: this loop is a function; only source text becomes a script.")
+        if self.state is None:
+            self.remember()
+        assert self.state is not None
+        script = Script()
+        nodes = ast.walk(ast.parse(self.source))
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        for name in used & TOOLS.keys():
+            script.tool(name, TOOLS[name])
+        if "dist" in used:
+            script.join()
+        if self.wiring.schedulers or self.wiring.callbacks:
+            used.add("optimizer")
+        for name, value in self.names.items():
+            if name in used and name != "model":
+                script.make(name, fresh(self.began.get(name, value)))
+        if self.wiring.callbacks.keys() & used:
+            script.wire(self.wiring)
+        script.restore(self.state, self.wiring.generators)
+        kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
+        return script.render(self.title, self.source), {**kept, **script.saved}
+
+    # ---- how it looks
+
+    def __str__(self) -> str:
+        return self.source
+
+    def __repr__(self) -> str:
+        return self.source.rstrip()
+
+    def _repr_html_(self) -> str:
+        from tutorial.display.highlight import highlighted
+
+        return highlighted(self.source)
+
+
+# What a loop may name besides the objects of its call: the imports of loops.py, and one more.
+TOOLS = {
+    name: getattr(loops, name)
+    for name in (
+        *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
+        *("dist", "Batches", "Share", "Subset", "from_first", "parts_of"),
+    )
+} | {"everywhere": everywhere}  # of a metric, where several processes count
+
+
+@lru_cache(maxsize=256)
+def compiled(function: str, source: str) -> CodeType:
+    """The code of a program, known to tracebacks, `pdb` and `inspect` by a file name of its own."""
+    file = f"<unrolled {function} {sha256(source.encode()).hexdigest()[:8]}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    return compile(source, file, "exec")
+
+
+def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Any:
+    """Call the student's function with those of the loop's names that are its parameters."""
+    wanted = inspect.signature(function).parameters
+    missing = [name for name, p in wanted.items() if name not in namespace and p.default is p.empty]
+    if missing:
+        raise TypeError(
+            f"loop: {function.__name__} asks for {', '.join(missing)}, but a loop is given only "
+            f"{', '.join(name for name in namespace if name not in TOOLS)}."
+        )
+    return function(**{name: namespace[name] for name in wanted if name in namespace})
+
+
+def detached(callback: Any) -> Any:
+    """A copy of a callback as it is now, without what it was connected to."""
+    copied = copy.copy(callback)
+    for name in ("model", "params"):
+        vars(copied).pop(name, None)
+    try:
+        return copy.deepcopy(copied)
+    except TypeError:  # it holds something like an open file
+        return copied
+
+
+def fresh(value: Any) -> Any:
+    """A metric as if it was never used; anything else as it is."""
+    if not (hasattr(value, "reset") and hasattr(value, "update") and hasattr(value, "compute")):
+        return value
+    value = copy.deepcopy(value)
+    value.reset()
+    return value
+
+
+def flushes() -> bool:
+    """Whether the CPU flushes denormals: counts numbers below 1e-38 as 0."""
+    return bool(torch.tensor(1e-39) * 1.0 == 0)
+
+
+@contextmanager
+def flushing_restored() -> Iterator[None]:
+    """Whether the CPU flushes denormals is the same afterwards as it was before."""
+    was_flushing = flushes()
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(was_flushing)
+
+
+@contextmanager
+def interrupts_between_steps(report: Report | None) -> Iterator[None]:
+    """Ctrl-C, or a notebook's stop button, waits for the end of the step; a second one does not."""
+    usual = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    if report is None or not in_main or usual is not signal.default_int_handler:
+        yield
+        return
+
+    def wait_for_the_step(number: int, frame: Any) -> None:
+        if report.interrupted:
+            raise KeyboardInterrupt
+        report.interrupted = True
+
+    signal.signal(signal.SIGINT, wait_for_the_step)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
