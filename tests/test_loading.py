@@ -142,7 +142,7 @@ def test_it_is_for_what_is_fetched_as_it_lies() -> None:
 
 
 def test_on_a_gpu_the_samples_are_kept_there(monkeypatch) -> None:
-    options = {"TRAIN_FETCH": "tensors", "DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
+    options = {"TRAIN_LOADING": "in_memory", "DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
     source = unroll("fit", tuple(options.items()))
     line = 'train_loader = Batches(train_data, batch_size=64, shuffle=True, device="cuda:0")'
     assert line in source.splitlines()

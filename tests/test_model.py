@@ -194,8 +194,8 @@ class Plain:
 @pytest.mark.parametrize(
     ("form", "fetch"),
     [
-        ("tensors", "batches"), ("subset", "batches"), ("plain", "samples"), ("stream", "samples"),
-        ("loader", "given"), ("list", "given"), ("generator", "given"), ("workers", "samples"),
+        ("tensors", "per_batch"), ("subset", "per_batch"), ("plain", "per_sample"), ("stream", "per_sample"),
+        ("loader", "as_is"), ("list", "as_is"), ("generator", "as_is"), ("workers", "per_sample"),
     ],
 )  # fmt: skip
 def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:

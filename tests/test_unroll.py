@@ -52,22 +52,28 @@ for epoch in range(5):
     )
 
 
-@pytest.mark.parametrize("fetch", ["batches", "samples", "given"])
+@pytest.mark.parametrize("fetch", ["per_batch", "per_sample", "as_is"])
 def test_a_plain_fit_has_at_most_25_lines(fetch: str) -> None:
-    source = written("fit", TRAIN_FETCH=fetch, FLUSH_DENORMAL=True, **ACCURACY)
+    source = written("fit", TRAIN_LOADING=fetch, FLUSH_DENORMAL=True, **ACCURACY)
     assert len(source.splitlines()) <= 25
     assert max(map(len, source.splitlines())) <= 100
 
 
 def test_evaluation_is_written_out_inside_fit_exactly_as_evaluate_runs_it() -> None:
     alone = written("evaluate", **ACCURACY).splitlines()
-    inside = {line.strip() for line in written("fit", EVALUATE=True, **ACCURACY).splitlines()}
+    inside = {line.strip() for line in written("fit", EVAL_DATA=True, **ACCURACY).splitlines()}
     measured = [line.split("  #")[0].strip() for line in alone if "print(" not in line]
     assert {line.split("  #")[0].strip() for line in inside} >= set(measured)
 
 
 def test_reporting_is_all_that_differs_between_what_is_read_and_what_runs() -> None:
-    options = {**ACCURACY, "EVALUATE": True, "CLIP": 1.0, "ACCUMULATE": 2, "NUM_ITERS": 9}
+    options = {
+        **ACCURACY,
+        "EVAL_DATA": True,
+        "CLIP_GRAD_NORM": 1.0,
+        "ACCUMULATE_GRAD_BATCHES": 2,
+        "NUM_ITERS": 9,
+    }
 
     class Quiet(ast.NodeTransformer):
         """Takes out print and report, and the tests that only guard them."""
@@ -89,14 +95,14 @@ def test_reporting_is_all_that_differs_between_what_is_read_and_what_runs() -> N
         {
             "EPOCHS": st.integers(1, 3),
             "NUM_ITERS": st.none() | st.integers(1, 9),
-            "ACCUMULATE": st.integers(1, 4),
-            "CLIP": st.none() | st.floats(0.1, 2.0),
-            "TRAIN_FETCH": st.sampled_from(["batches", "samples"]),
-            "EVAL_FETCH": st.sampled_from(["batches", "samples"]),
+            "ACCUMULATE_GRAD_BATCHES": st.integers(1, 4),
+            "CLIP_GRAD_NORM": st.none() | st.floats(0.1, 2.0),
+            "TRAIN_LOADING": st.sampled_from(["per_batch", "per_sample"]),
+            "EVAL_LOADING": st.sampled_from(["per_batch", "per_sample"]),
             "BATCH_SIZE": st.integers(3, 12),
             "SHUFFLE": st.booleans(),
             "DROP_LAST": st.booleans(),
-            "EVALUATE": st.booleans(),
+            "EVAL_DATA": st.booleans(),
             "EVAL_FREQ": st.integers(1, 3),
         }
     )
@@ -114,7 +120,14 @@ def test_the_unrolled_program_computes_what_loops_py_computes_as_it_stands(optio
         return {"network": network, "optimizer": optimizer, "loss_fn": nn.CrossEntropyLoss()}
 
     source = unroll("fit", tuple(options.items()))
-    for name in ("ACCUMULATE", "CLIP", "EVALUATE", "NUM_ITERS", "METRICS", "REPORT"):
+    for name in (
+        "ACCUMULATE_GRAD_BATCHES",
+        "CLIP_GRAD_NORM",
+        "EVAL_DATA",
+        "NUM_ITERS",
+        "METRICS",
+        "REPORT",
+    ):
         assert name not in source  # every option is decided
     mine = parts() | {"train_data": data, "eval_data": data, "print": lambda *_: None}
     exec(source, vars(loops) | mine)
@@ -141,18 +154,18 @@ def test_what_is_off_leaves_no_trace() -> None:
 
 def test_each_option_writes_its_own_line() -> None:
     assert 'x, y = x.to("cuda:0"), y.to("cuda:0")' in written("fit", DEVICE="cuda:0")
-    assert "clip_grad_norm_(network.parameters(), 0.5)" in written("fit", CLIP=0.5)
+    assert "clip_grad_norm_(network.parameters(), 0.5)" in written("fit", CLIP_GRAD_NORM=0.5)
     assert "drop_last=True" in written("fit", DROP_LAST=True)
     assert "num_workers=2" in written("fit", NUM_WORKERS=2)
     assert "if len(step_losses) == 7:" in written("fit", NUM_ITERS=7)
     assert "loss.item()" not in written("fit", DEVICE="cuda:0")  # it would wait for the GPU
-    assert "train_loader = train_data" in written("fit", TRAIN_FETCH="given")
+    assert "train_loader = train_data" in written("fit", TRAIN_LOADING="as_is")
 
 
 def test_a_condition_keeps_only_what_is_open() -> None:
-    every_other = written("fit", EVALUATE=True, EVAL_FREQ=2, EPOCHS=5)
+    every_other = written("fit", EVAL_DATA=True, EVAL_FREQ=2, EPOCHS=5)
     assert "    if (epoch + 1) % 2 == 0 or epoch + 1 == 5:\n" in every_other
-    assert "    network.eval()" in written("fit", EVALUATE=True).replace("  #", "\n")
+    assert "    network.eval()" in written("fit", EVAL_DATA=True).replace("  #", "\n")
 
 
 def test_several_metrics_and_parts_of_one_are_written_out() -> None:

@@ -25,33 +25,40 @@ from tutorial.distributed.split import Share
 
 EPOCHS, FIRST_EPOCH = 1, 0  # passes over the training data; where a resumed training begins
 NUM_ITERS: int | None = None  # at most so many steps, all epochs together
-ACCUMULATE = 1  # batches that share one update
-CLIP: float | None = None  # the largest length of the gradient, all weights together
+ACCUMULATE_GRAD_BATCHES = 1  # batches that share one update
+CLIP_GRAD_NORM: float | None = None  # the largest length of the gradient, all weights together
 UPDATE = True  # train_batch: make the step, or only collect gradients
 RESUME: str | None = None  # the checkpoint to go on from
 
-TRAIN_FETCH = EVAL_FETCH = TEST_FETCH = "samples"  # how batches are made: see `loader`
+TRAIN_LOADING = EVAL_LOADING = TEST_LOADING = "per_sample"  # how batches are made: see `loader`
 BATCH_SIZE = EVAL_BATCH_SIZE = 64  # samples in one batch
 SHUFFLE, DROP_LAST = True, False  # a new order in each epoch; leave out a short last batch
 NUM_WORKERS = 0  # processes that load data; 0: this one
-TRAIN_SHARE = EVAL_SHARE = TEST_SHARE = "all"  # what of it is one process's: see `loader`
-BATCH = OUTPUT = CALL = SIZE = None  # where a batch is more than (x, y): see `unroll.py`
+TRAIN_SPLIT = EVAL_SPLIT = TEST_SPLIT = "none"  # what of it is one process's: see `loader`
+UNPACK = UNPACK_OUTPUT = NETWORK_CALL = BATCH_WEIGHT = (
+    None  # where a batch is more than (x, y): see `unroll.py`
+)
 
-EVALUATE = False  # is there data to evaluate on while training?
+EVAL_DATA = False  # is there data to evaluate on while training?
 EVAL_FREQ = 1  # evaluate after every so many epochs, and after the last
-STACK = False  # predict: one tensor instead of one for each batch
-UNSEEN = False  # predict: whether there are labels in the batches is known only when they come
-OUTPUTS, NAMES = "one", ()  # predict: "one" tensor, or "several", or "named" in a dict
+STACK_OUTPUTS = False  # predict: one tensor instead of one for each batch
+LABELS_UNKNOWN = (
+    False  # predict: whether there are labels in the batches is known only when they come
+)
+OUTPUTS, OUTPUT_NAMES = "one", ()  # predict: "one" tensor, or "several", or "named" in a dict
 
 NONE: tuple[Any, ...] = ()
 METRICS = NONE  # (object with reset(), update(...) and compute(), and what it is to compare)
 VALUES = NONE  # (name, metric, its part or None): what is reported
 LOSSES = "one"  # or "none", "several" that loss_fn gives at once, or "each" output has its own
-TOTAL, LOSS_FNS = 0.0, NONE  # the sum of several; and (loss, its loss_fn, what that compares)
+TOTAL_LOSS, LOSS_FNS = 0.0, NONE  # the sum of several; and (loss, its loss_fn, what that compares)
 
 SCHEDULERS, STEP_SCHEDULERS, EPOCH_SCHEDULERS = NONE, NONE, NONE  # change the learning rate
 CALLBACKS, CHECKPOINTS = NONE, NONE  # those that may end the training; those that save
-STATES, GENERATORS = NONE, NONE  # callbacks that remember; what shuffles for a loader of your own
+STATEFUL_CALLBACKS, GENERATORS = (
+    NONE,
+    NONE,
+)  # callbacks that remember; what shuffles for a loader of your own
 ON_TRAIN_BEGIN = ON_TRAIN_END = ON_EPOCH_BEGIN = ON_EPOCH_END = NONE  # callbacks to tell of this
 ON_TRAIN_BATCH_BEGIN = ON_TRAIN_BATCH_END = ON_EVAL_BATCH_BEGIN = ON_EVAL_BATCH_END = NONE
 ON_EVAL_BEGIN = ON_EVAL_END = ON_PREDICT_BEGIN = ON_PREDICT_END = NONE
@@ -60,11 +67,11 @@ ON_PREDICT_BATCH_BEGIN = ON_PREDICT_BATCH_END = NONE
 DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a "cuda"
 DISTRIBUTED = False  # do several processes train together?
 SHARDED = False  # has each of them only a part of every weight?
-UNUSED = False  # are there weights on which the loss does not depend?
-BUFFERS = False  # has the network numbers beside its weights, such as batch norm's?
+FIND_UNUSED_PARAMETERS = False  # are there weights on which the loss does not depend?
+HAS_BUFFERS = False  # has the network numbers beside its weights, such as batch norm's?
 rank, processes = 0, 1  # which of them this one is; a loop asks itself
-AMP, AMP_DTYPE = False, torch.bfloat16  # compute the forward pass in shorter numbers
-SCALE = False  # float16: enlarge the loss, so that small gradients do not become 0
+AUTOCAST, AUTOCAST_DTYPE = False, torch.bfloat16  # compute the forward pass in shorter numbers
+GRAD_SCALER = False  # float16: enlarge the loss, so that small gradients do not become 0
 COMPILE = False  # make the network faster, for the price of a slow first step
 FLUSH_DENORMAL = False  # let a CPU count numbers below 1e-38 as 0
 REPORT = False  # True: tell `report`; False: print, as a textbook does
@@ -90,9 +97,9 @@ def fit(
         torch.set_flush_denormal(True)  # numbers below 1e-38 become 0: they slow a CPU down
     if DISTRIBUTED:
         rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
-    train_loader = loader(train_data, TRAIN_FETCH, BATCH_SIZE, SHUFFLE, DROP_LAST, TRAIN_SHARE)
-    if EVALUATE:
-        eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False, EVAL_SHARE)
+    train_loader = loader(train_data, TRAIN_LOADING, BATCH_SIZE, SHUFFLE, DROP_LAST, TRAIN_SPLIT)
+    if EVAL_DATA:
+        eval_loader = loader(eval_data, EVAL_LOADING, EVAL_BATCH_SIZE, False, False, EVAL_SPLIT)
     step_losses: list[Any] = []
     rows: list[dict[str, float]] = []
     if CALLBACKS:
@@ -110,11 +117,11 @@ def fit(
         else:
             network.load_state_dict(saved["network"])
             optimizer.load_state_dict(saved["optimizer"])
-        if SCALE:
+        if GRAD_SCALER:
             scaler.load_state_dict(saved["scaler"])
         for i, scheduler in SCHEDULERS:
             scheduler.load_state_dict(saved["schedulers"][i])
-        for i, callback in STATES:
+        for i, callback in STATEFUL_CALLBACKS:
             callback.load_state_dict(saved["fit"]["callbacks"][i])
         for i, generator in GENERATORS:
             generator.set_state(saved["generators"][i])
@@ -125,7 +132,7 @@ def fit(
     if DISTRIBUTED and not SHARDED:
         # From here on, backward also takes the mean of the gradients over all processes.
         network = nn.parallel.DistributedDataParallel(
-            network, forward_sync_buffers=False, find_unused_parameters=UNUSED
+            network, forward_sync_buffers=False, find_unused_parameters=FIND_UNUSED_PARAMETERS
         )
     if COMPILE:
         network = torch.compile(network)  # faster, but its first step is slow
@@ -140,7 +147,7 @@ def fit(
         for metric, _, _ in METRICS:
             metric.reset()
         loss_sum, samples = 0.0, 0
-        if ACCUMULATE > 1:
+        if ACCUMULATE_GRAD_BATCHES > 1:
             group = 0  # samples since the last update
         if REPORT:
             report.start("train", train_loader, epoch, EPOCHS)
@@ -155,41 +162,43 @@ def fit(
             if DISTRIBUTED:
                 sums: Any = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
                 dist.all_reduce(sums)  # over all processes: the samples' losses, and how many
-            if DISTRIBUTED and ACCUMULATE == 1:
+            if DISTRIBUTED and ACCUMULATE_GRAD_BATCHES == 1:
                 loss = loss * len(x) * processes / sums[1]  # so that the mean is over all samples
-            if SCALE:
-                scaler.scale(loss if ACCUMULATE == 1 else loss * len(x)).backward()
-            if not SCALE and ACCUMULATE == 1:
+            if GRAD_SCALER:
+                scaler.scale(loss if ACCUMULATE_GRAD_BATCHES == 1 else loss * len(x)).backward()
+            if not GRAD_SCALER and ACCUMULATE_GRAD_BATCHES == 1:
                 loss.backward()  # backward: a gradient for every weight
-            if not SCALE and ACCUMULATE > 1:
+            if not GRAD_SCALER and ACCUMULATE_GRAD_BATCHES > 1:
                 (loss * len(x)).backward()  # backward: a gradient for every weight
-            if ACCUMULATE > 1:
+            if ACCUMULATE_GRAD_BATCHES > 1:
                 group += sums[1] / processes if DISTRIBUTED else len(x)
             if (
-                ACCUMULATE == 1
-                or (step + 1) % ACCUMULATE == 0
+                ACCUMULATE_GRAD_BATCHES == 1
+                or (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
                 or step + 1 == len(train_loader)
                 or (NUM_ITERS is not None and len(step_losses) + 1 == NUM_ITERS)
             ):
-                if ACCUMULATE > 1:
+                if ACCUMULATE_GRAD_BATCHES > 1:
                     for weight in network.parameters():
                         if weight.grad is not None:
                             weight.grad /= group  # the mean over the group's samples
                     group = 0
-                if CLIP is not None and SCALE:
+                if CLIP_GRAD_NORM is not None and GRAD_SCALER:
                     scaler.unscale_(optimizer)
-                if CLIP is not None:
-                    nn.utils.clip_grad_norm_(network.parameters(), CLIP)  # no step too long
-                if SCALE and STEP_SCHEDULERS:
+                if CLIP_GRAD_NORM is not None:
+                    nn.utils.clip_grad_norm_(
+                        network.parameters(), CLIP_GRAD_NORM
+                    )  # no step too long
+                if GRAD_SCALER and STEP_SCHEDULERS:
                     scale = scaler.get_scale()
-                if SCALE:
+                if GRAD_SCALER:
                     scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
                     scaler.update()  # then scale less
                 else:
                     optimizer.step()  # one small step downhill
                 optimizer.zero_grad()  # forget this batch's gradients
                 for scheduler in STEP_SCHEDULERS:
-                    if not SCALE or scaler.get_scale() >= scale:  # else there was no step
+                    if not GRAD_SCALER or scaler.get_scale() >= scale:  # else there was no step
                         scheduler.step()  # the next learning rate
             if DISTRIBUTED:
                 loss = sums[0] / sums[1]  # the mean over the samples of all processes
@@ -220,14 +229,14 @@ def fit(
         rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
         for callback in ON_EPOCH_END:
             callback.on_epoch_end(epoch, dict(rows[-1]))
-        if DISTRIBUTED and BUFFERS:
+        if DISTRIBUTED and HAS_BUFFERS:
             for buffer in network.buffers():
                 dist.broadcast(buffer, 0)  # such as batch norm's means: those of the first process
         if DISTRIBUTED and CALLBACKS:
             model.stop_training = in_any(model.stop_training)
         for scheduler in EPOCH_SCHEDULERS:
             scheduler.step()  # the next learning rate
-        if EVALUATE and (
+        if EVAL_DATA and (
             EVAL_FREQ == 1
             or (epoch + 1) % EVAL_FREQ == 0
             or epoch + 1 == EPOCHS
@@ -258,7 +267,7 @@ def evaluate(network: nn.Module, loss_fn: Any, eval_data: Any, report: Any = Non
     """Evaluate: predict and measure, on data that was not trained on; learn nothing."""
     if DISTRIBUTED:
         rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
-    eval_loader = loader(eval_data, EVAL_FETCH, EVAL_BATCH_SIZE, False, False, EVAL_SHARE)
+    eval_loader = loader(eval_data, EVAL_LOADING, EVAL_BATCH_SIZE, False, False, EVAL_SPLIT)
     result = measure(network, loss_fn, eval_loader, NUM_ITERS, report)
     if REPORT:
         report.finish(result)
@@ -301,7 +310,7 @@ def measure(network: Any, loss_fn: Any, eval_loader: Any, num_iters: Any, report
                 report.update(step, progress(loss_sum, samples))
             if num_iters is not None and step + 1 == num_iters:
                 break
-    if EVAL_SHARE == "run" and LOSSES != "none":
+    if EVAL_SPLIT == "contiguous" and LOSSES != "none":
         sums = torch.tensor([float(loss_sum), samples], dtype=torch.float64, device=DEVICE)
         dist.all_reduce(sums)  # over all processes
         loss_sum, samples = sums.tolist()
@@ -319,7 +328,7 @@ def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
     """Predict: only forward. Labels are not needed; where there are some, they are not used."""
     if DISTRIBUTED:
         rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
-    test_loader = loader(test_data, TEST_FETCH, BATCH_SIZE, False, False, TEST_SHARE)
+    test_loader = loader(test_data, TEST_LOADING, BATCH_SIZE, False, False, TEST_SPLIT)
     for callback in ON_PREDICT_BEGIN:
         callback.on_predict_begin({})
     network.eval()  # dropout off; batch norm uses what it learned
@@ -328,7 +337,7 @@ def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
         report.start("predict", test_loader)
     with torch.no_grad():  # no gradients: faster, and less memory
         for step, (x, _) in enumerate(test_loader):
-            if UNSEEN:
+            if LABELS_UNKNOWN:
                 x = x[0] if isinstance(x, list | tuple) else x  # labels are not needed
             for callback in ON_PREDICT_BATCH_BEGIN:
                 callback.on_predict_batch_begin(step, {})
@@ -344,17 +353,17 @@ def predict(network: nn.Module, test_data: Any, report: Any = None) -> Any:
                 callback.on_predict_batch_end(step, {"batch_size": len(x)})
             if REPORT and report.due(step):
                 report.update(step, {})
-    if TEST_SHARE == "run":
+    if TEST_SPLIT == "contiguous":
         runs: list[Any] = [None] * processes
         dist.all_gather_object(runs, y_hats)  # of all processes, in order
         y_hats = [y_hat for run in runs for y_hat in run]
     if OUTPUTS == "one":
-        outputs: Any = [torch.cat(y_hats)] if STACK else [tuple(y_hats)]
+        outputs: Any = [torch.cat(y_hats)] if STACK_OUTPUTS else [tuple(y_hats)]
     else:
         parts = zip(*y_hats, strict=True)  # for each output, its batches
-        outputs = [torch.cat(part) for part in parts] if STACK else list(parts)
+        outputs = [torch.cat(part) for part in parts] if STACK_OUTPUTS else list(parts)
     if OUTPUTS == "named":
-        outputs = dict(zip(NAMES, outputs, strict=True))
+        outputs = dict(zip(OUTPUT_NAMES, outputs, strict=True))
     if REPORT:
         report.finish({})
     for callback in ON_PREDICT_END:
@@ -377,7 +386,7 @@ def train_batch(
     with autocast():
         y_hat = network(x)  # forward: predict
         loss = compare(loss_fn, y_hat, y)  # how wrong was it?
-    if SCALE:
+    if GRAD_SCALER:
         scaler.scale(loss).backward()
     else:
         loss.backward()  # backward: a gradient for every weight, added to what is there
@@ -387,7 +396,7 @@ def train_batch(
                 dist.all_reduce(weight.grad)
                 weight.grad /= dist.get_world_size()  # the mean over all processes
     if UPDATE:
-        if SCALE:
+        if GRAD_SCALER:
             scaler.step(optimizer)  # one small step downhill, unless a gradient overflowed
             scaler.update()  # then scale less
         else:
@@ -419,7 +428,7 @@ def predict_batch(network: Any, x: Any) -> Any:
             y_hat = network(x)
     outputs: Any = [y_hat if DEVICE == "cpu" else y_hat.cpu()]
     if OUTPUTS == "named":
-        outputs = dict(zip(NAMES, outputs, strict=True))
+        outputs = dict(zip(OUTPUT_NAMES, outputs, strict=True))
     return outputs
 
 
@@ -431,25 +440,25 @@ def loader(
 ) -> Any:
     """Batches from data: from tensors, by whole batches, sample by sample, or as they are given.
 
-    Of several processes each works through "all" of the data, or takes a "part" of every batch,
-    or has a "run" of whole batches.
+    Of several processes each works through "none" of the data, or takes a "strided" of every batch,
+    or has a "contiguous" of whole batches.
     """
-    if fetch == "given":
-        return Share(data, rank, processes) if share == "part" else data
-    if share == "run":
+    if fetch == "as_is":
+        return Share(data, rank, processes) if share == "strided" else data
+    if share == "contiguous":
         count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
         order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
-    if fetch == "tensors":
+    if fetch == "in_memory":
         return Batches(
-            Subset(data, order) if share == "run" else data,
+            Subset(data, order) if share == "contiguous" else data,
             batch_size=batch_size,
             shuffle=shuffle,
             drop_last=drop_last,
             device=DEVICE,
-            rank=rank if share == "part" else 0,
-            processes=processes if share == "part" else 1,
+            rank=rank if share == "strided" else 0,
+            processes=processes if share == "strided" else 1,
         )
-    if fetch == "samples" and share == "all":
+    if fetch == "per_sample" and share == "none":
         return DataLoader(
             data,
             batch_size=batch_size,
@@ -457,14 +466,14 @@ def loader(
             drop_last=drop_last,
             num_workers=NUM_WORKERS,
         )
-    if share != "run":
+    if share != "contiguous":
         order = RandomSampler(data) if shuffle else SequentialSampler(data)
-    if share == "part":
+    if share == "strided":
         batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)
         indices: Any = Share(batches, rank, processes)  # of each batch this process's part
     else:
         indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
-    if fetch == "samples":
+    if fetch == "per_sample":
         return DataLoader(data, batch_sampler=indices, num_workers=NUM_WORKERS)
     return DataLoader(data, batch_size=None, sampler=indices, num_workers=NUM_WORKERS)
 
@@ -478,7 +487,7 @@ def in_any(flag: bool) -> Any:
 
 def autocast() -> Any:
     """Shorter numbers where that does no harm: matrix products, but not sums or the loss."""
-    return torch.autocast(DEVICE_TYPE, AMP_DTYPE) if AMP else nullcontext()
+    return torch.autocast(DEVICE_TYPE, AUTOCAST_DTYPE) if AUTOCAST else nullcontext()
 
 
 def compare(loss_fn: Any, y_hat: Any, y: Any) -> Any:
@@ -487,7 +496,7 @@ def compare(loss_fn: Any, y_hat: Any, y: Any) -> Any:
         losses = loss_fn(y_hat, y)
     for loss, its_loss_fn, guess, truth in LOSS_FNS:
         loss = its_loss_fn(guess, truth)
-    return loss_fn(y_hat, y) if LOSSES == "one" else TOTAL
+    return loss_fn(y_hat, y) if LOSSES == "one" else TOTAL_LOSS
 
 
 def means(loss_sum: Any, samples: int) -> dict[str, float]:

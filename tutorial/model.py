@@ -272,22 +272,22 @@ class Model:
         options: dict[str, Any] = {
             "EPOCHS": call.epochs,
             "NUM_ITERS": call.num_iters,
-            "ACCUMULATE": call.accumulate_grad_batches,
-            "CLIP": call.clip_grad_norm,
-            "TRAIN_FETCH": fetch,
-            "TRAIN_SHARE": "all" if self.processes == 1 else "part",
+            "ACCUMULATE_GRAD_BATCHES": call.accumulate_grad_batches,
+            "CLIP_GRAD_NORM": call.clip_grad_norm,
+            "TRAIN_LOADING": fetch,
+            "TRAIN_SPLIT": "none" if self.processes == 1 else "strided",
             "BATCH_SIZE": sizes[0],
             "SHUFFLE": bool(call.shuffle) and not isinstance(call.train_data, IterableDataset),
             "DROP_LAST": bool(call.drop_last),
-            "EVALUATE": call.eval_data is not None,
+            "EVAL_DATA": call.eval_data is not None,
             "COMPILE": call.compile,
         }
         data = {"train_data": call.train_data}
         if call.eval_data is not None:
             eval_fetch, eval_seen = self._look("eval_data", call.eval_data, call, sizes[1])
             checks.forms_agree(seen.form, eval_seen.form)
-            options["EVAL_FETCH"] = eval_fetch
-            options["EVAL_SHARE"] = self._share(eval_fetch)
+            options["EVAL_LOADING"] = eval_fetch
+            options["EVAL_SPLIT"] = self._share(eval_fetch)
             options["EVAL_BATCH_SIZE"] = sizes[1]
             options["EVAL_FREQ"] = call.eval_freq
             checks.passes_possible("eval_data", call.eval_data, call.epochs)
@@ -350,8 +350,8 @@ class Model:
         checks.whole_number("num_iters", call.num_iters, 1, none=True)
         fetch, seen = self._look("eval_data", call.eval_data, call, call.batch_size)
         options = {
-            "EVAL_FETCH": fetch,
-            "EVAL_SHARE": self._share(fetch),
+            "EVAL_LOADING": fetch,
+            "EVAL_SPLIT": self._share(fetch),
             "EVAL_BATCH_SIZE": call.batch_size,
             "NUM_ITERS": call.num_iters,
         }
@@ -394,10 +394,10 @@ class Model:
         checks.yes_or_no(stack_outputs=call.stack_outputs)
         fetch, seen = self._look("test_data", call.test_data, call, call.batch_size)
         options = {
-            "TEST_FETCH": fetch,
-            "TEST_SHARE": self._share(fetch),
+            "TEST_LOADING": fetch,
+            "TEST_SPLIT": self._share(fetch),
             "BATCH_SIZE": call.batch_size,
-            "STACK": call.stack_outputs,
+            "STACK_OUTPUTS": call.stack_outputs,
         }
         wiring = self._wire(call, call.batch_size)
         return self._program("predict", call, options, {"test_data": call.test_data}, seen, wiring)
@@ -473,7 +473,7 @@ class Model:
         key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
         if key not in self._seen:  # the first batch of its kind
             name = "test_data" if predicting else "the batch"
-            self._seen[key] = rehearse(name, [first_two(batch)], "given", self)
+            self._seen[key] = rehearse(name, [first_two(batch)], "as_is", self)
         seen = self._seen[key]
         flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
         return self._program(method, call, options, form.unpack(batch), flat)
@@ -484,7 +484,7 @@ class Model:
         except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
             name = "the batch" if hasattr(call, "labels") else "test_data"
             batch = in_hand(call.inputs, getattr(call, "labels", None))
-            rehearse(name, [batch], "given", self)
+            rehearse(name, [batch], "as_is", self)
             raise
 
     # ---- save and load
@@ -637,18 +637,18 @@ class Model:
         checks.shared_by_us(name, data, self.processes)
         fetch = fetch_of(data)
         seen = rehearse(name, data, fetch, self)
-        if drop_last and fetch != "given" and not isinstance(data, IterableDataset):
+        if drop_last and fetch != "as_is" and not isinstance(data, IterableDataset):
             checks.a_batch_remains(name, len(data), size)
         tensors = tensors_in(data) if call.num_workers == 0 else None
         if tensors is not None and has_room(self.device, tensors):
-            fetch = "tensors"  # which are kept on the device
+            fetch = "in_memory"  # which are kept on the device
         return fetch, seen
 
     def _share(self, fetch: str) -> str:
         """What of the data that it evaluates or predicts is one process's: see loops.py."""
         # With parts of weights, all processes must take as many steps.
-        alone = self.processes == 1 or self.sharded or fetch == "given"
-        return "all" if alone else "run"
+        alone = self.processes == 1 or self.sharded or fetch == "as_is"
+        return "none" if alone else "contiguous"
 
     def _display(self, verbose: int, log_freq: int) -> Report:
         """Who is told how a call goes: of several processes, that of the first one."""
@@ -720,13 +720,13 @@ class Model:
             "LOG_FREQ": arguments.get("log_freq", 10),
             "DEVICE": self.device,
             "DEVICE_TYPE": self.device.partition(":")[0],
-            "AMP": self.precision.level != "O0",
-            "AMP_DTYPE": Code(str(self.precision.dtype)),
-            "SCALE": self.scaler is not None,
+            "AUTOCAST": self.precision.level != "O0",
+            "AUTOCAST_DTYPE": Code(str(self.precision.dtype)),
+            "GRAD_SCALER": self.scaler is not None,
             "DISTRIBUTED": self.processes > 1,
             "SHARDED": self.sharded,
-            "UNUSED": seen.unused,
-            "BUFFERS": any(True for _ in self.network.buffers()),
+            "FIND_UNUSED_PARAMETERS": seen.unused,
+            "HAS_BUFFERS": any(True for _ in self.network.buffers()),
             "FLUSH_DENORMAL": method == "fit" and self.device == "cpu",
         }
         names = {

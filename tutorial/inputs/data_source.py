@@ -22,18 +22,18 @@ def fetch_of(data: Any) -> str:
     """How batches come from the data: see `loader` in loops.py."""
     whole = without_subsets(data)
     if type(whole) is TensorDataset or getattr(whole, "whole_batches", False):
-        return "batches"  # it takes a list of indices, and gives one batch
+        return "per_batch"  # it takes a list of indices, and gives one batch
     if isinstance(data, DataLoader | list | tuple):
-        return "given"
+        return "as_is"
     if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        return "samples"
-    return "given"
+        return "per_sample"
+    return "as_is"
 
 
 def tensors_in(data: Any) -> Any:
     """The tensors in which all samples lie just as they are fetched, or None."""
     whole = without_subsets(data)
-    return getattr(whole, "tensors", None) if fetch_of(whole) == "batches" else None
+    return getattr(whole, "tensors", None) if fetch_of(whole) == "per_batch" else None
 
 
 def without_subsets(data: Any) -> Any:
@@ -46,7 +46,7 @@ def without_subsets(data: Any) -> Any:
 def steps_in(data: Any, batch_size: int, drop_last: bool) -> int | None:
     """The batches in a pass over the data, if it knows its length."""
     length = length_of(data)
-    if length is None or fetch_of(data) == "given":
+    if length is None or fetch_of(data) == "as_is":
         return length
     whole, rest = divmod(length, batch_size)
     return whole + (rest > 0 and not drop_last)
@@ -65,10 +65,10 @@ def first_samples(data: Any, fetch: str) -> Any:
             return None  # its sampler decides what an index is
         samples = [data.dataset[i] for i in range(min(2, len(data.dataset)))]  # type: ignore[arg-type]
         return data.collate_fn(samples)
-    if fetch == "given":
+    if fetch == "as_is":
         return None
     indices = list(range(min(2, len(data))))
-    return data[indices] if fetch == "batches" else default_collate([data[i] for i in indices])
+    return data[indices] if fetch == "per_batch" else default_collate([data[i] for i in indices])
 
 
 def all_labels(data: Any, place: int = 1) -> torch.Tensor | None:

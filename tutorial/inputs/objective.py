@@ -100,7 +100,7 @@ class Measures:
             together: do several processes count?
         """
         size = parts.size or f"len({form.x[0]})"
-        options: dict[str, Any] = {"SIZE": Code(parts.size) if parts.size else None}
+        options: dict[str, Any] = {"BATCH_WEIGHT": Code(parts.size) if parts.size else None}
         if not self.loss_fns:
             options["LOSSES"] = "none"
         losses = {name: Code(variable_of(name)) for name in parts.names or self.loss_names()}
@@ -109,7 +109,7 @@ class Measures:
         elif parts.names:
             options["losses"] = tuple(losses.values())
         if losses:
-            options |= {"LOSSES": "several", "TOTAL": Code(" + ".join(losses.values()))}
+            options |= {"LOSSES": "several", "TOTAL_LOSS": Code(" + ".join(losses.values()))}
         if self.loss_names():
             options["LOSSES"] = "each"
             options["LOSS_FNS"] = tuple(

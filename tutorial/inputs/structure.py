@@ -52,14 +52,14 @@ class Form:
         ]
         options: dict[str, Any] = {name: tuple(map(Code, getattr(self, name))) for name in names}
         if self.batch != plain.batch:
-            options["BATCH"] = Code(self.batch)
+            options["UNPACK"] = Code(self.batch)
         if self.call is not None:
-            options["CALL"] = Code(self.call)
+            options["NETWORK_CALL"] = Code(self.call)
         if self.output is not None:
-            options |= {"OUTPUT": Code(self.output), "OUTPUTS": "several"}
+            options |= {"UNPACK_OUTPUT": Code(self.output), "OUTPUTS": "several"}
         if self.keys is not None:
-            options |= {"OUTPUTS": "named", "NAMES": self.keys}
-        return options | ({"UNSEEN": True} if self.unseen else {})
+            options |= {"OUTPUTS": "named", "OUTPUT_NAMES": self.keys}
+        return options | ({"LABELS_UNKNOWN": True} if self.unseen else {})
 
     def unpack(self, batch: Any) -> dict[str, Any]:
         """The batch's parts by the names of their variables, as the loop's `for` binds them."""

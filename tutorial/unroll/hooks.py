@@ -55,7 +55,7 @@ class Wiring:
             **hooked,
             "CALLBACKS": tuple(Code(name) for name in self.callbacks if name not in checkpoints),
             "CHECKPOINTS": tuple(map(Code, checkpoints)),
-            "STATES": tuple(remember),
+            "STATEFUL_CALLBACKS": tuple(remember),
             "SCHEDULERS": tuple((i, Code(name)) for i, name in enumerate(self.schedulers)),
             "STEP_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "step"),
             "EPOCH_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "epoch"),

@@ -10,8 +10,8 @@ data, and leaves the rest as a program. Its rules, each a `leave_` method below:
 - an argument that only repeats the callee's default says nothing, and goes; so does `with` a
   `nullcontext()`;
 - where x, y or y_hat is several tensors, so is what is written: `network(x)` becomes
-  `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. BATCH says how a batch
-  `(x, y)` is taken apart, OUTPUT the same of the network's output, CALL how it is called, and SIZE
+  `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. UNPACK says how a batch
+  `(x, y)` is taken apart, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL how it is called, and BATCH_WEIGHT
   how `len(x)` is counted.
 
 It works on LibCST's concrete syntax tree, which keeps comments. A comment lives and dies with the
@@ -275,8 +275,8 @@ class Evaluator(cst.CSTTransformer):
         whole: Any = self.several[target.value].with_changes(lpar=[], rpar=[])
         if len(whole.elements) == 1:  # it only has another name
             whole = whole.elements[0].value
-        if target.value == "y_hat" and self.says("OUTPUT"):
-            whole = self.known["OUTPUT"]
+        if target.value == "y_hat" and self.says("UNPACK_OUTPUT"):
+            whole = self.known["UNPACK_OUTPUT"]
             if isinstance(whole, cst.Tuple) and len(whole.elements) > 1:
                 whole = whole.with_changes(lpar=[], rpar=[])
         values = self.each(value)
@@ -337,9 +337,9 @@ class Evaluator(cst.CSTTransformer):
 
     def leave_For(self, original_node: cst.For, updated_node: cst.For) -> Any:
         if not isinstance(updated_node.iter, cst.Tuple):
-            if m.matches(original_node.target, OF_BATCHES) and self.says("BATCH"):
+            if m.matches(original_node.target, OF_BATCHES) and self.says("UNPACK"):
                 step = cst.ensure_type(updated_node.target, cst.Tuple).elements[0]
-                target = cst.Tuple([step, cst.Element(self.known["BATCH"])], lpar=[], rpar=[])
+                target = cst.Tuple([step, cst.Element(self.known["UNPACK"])], lpar=[], rpar=[])
                 return updated_node.with_changes(target=target)
             return updated_node
         statements: list[Statement] = []
@@ -403,9 +403,9 @@ class Evaluator(cst.CSTTransformer):
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         if m.matches(original_node, LEN_X):
             first = self.each(updated_node)[0]
-            return self.known["SIZE"] if self.says("SIZE") else first
-        if m.matches(original_node, NETWORK_X) and self.says("CALL"):
-            return self.known["CALL"]
+            return self.known["BATCH_WEIGHT"] if self.says("BATCH_WEIGHT") else first
+        if m.matches(original_node, NETWORK_X) and self.says("NETWORK_CALL"):
+            return self.known["NETWORK_CALL"]
         match self._inline(updated_node):
             case [cst.SimpleStatementLine(body=[cst.Return(value=cst.BaseExpression() as value)])]:
                 return value  # a function of one expression

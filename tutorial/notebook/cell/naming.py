@@ -33,8 +33,8 @@ from tutorial.unroll.specialize import Spelled, respelled, unroll
 ARGUMENTS = {
     "EPOCHS": "epochs",
     "NUM_ITERS": "num_iters",
-    "ACCUMULATE": "accumulate_grad_batches",
-    "CLIP": "clip_grad_norm",
+    "ACCUMULATE_GRAD_BATCHES": "accumulate_grad_batches",
+    "CLIP_GRAD_NORM": "clip_grad_norm",
     "BATCH_SIZE": "batch_size",
     "EVAL_BATCH_SIZE": "batch_size",
     "SHUFFLE": "shuffle",
