@@ -1,0 +1,73 @@
+"""Small data sets, networks and callbacks that several tests share."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+import tutorial as tl
+
+
+class Samples(Dataset):
+    """A data set that must be asked for one sample at a time, and forgets how it was made."""
+
+    def __init__(self, count: int, keys: tuple[str, ...] = ()) -> None:
+        self.keys = keys
+        self.x = torch.randn(count, 8)
+        self.y = (self.x @ torch.randn(8, 3)).argmax(1)
+
+    def whole(self) -> tuple[torch.Tensor, ...]:
+        """The inputs and the labels; of two heads, two of each."""
+        if "left" in self.keys:
+            return self.x[:, :5], self.x[:, 5:], self.y, (self.y > 0).long()
+        return self.x, self.y
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Any:
+        if not isinstance(index, int):
+            raise TypeError("one at a time")
+        return tuple(part[index] for part in self.whole())
+
+
+class Dicts(Samples):
+    def __getitem__(self, index: int) -> Any:
+        return dict(zip(self.keys, super().__getitem__(index), strict=True))
+
+
+class Normed(nn.Module):
+    def __init__(self, hidden: int = 16) -> None:
+        super().__init__()
+        self.hidden = hidden
+        self.layers = nn.Sequential(
+            nn.Linear(8, hidden), nn.BatchNorm1d(hidden), nn.Linear(hidden, 3)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(torch.tanh(x))
+
+
+class TwoHeads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Linear(5, 8), nn.Linear(3, 8)
+        self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 2)])
+
+    def forward(self, left: torch.Tensor, right: torch.Tensor) -> list[torch.Tensor]:
+        hidden = torch.relu(self.left(left) + self.right(right))
+        return [head(hidden) for head in self.heads]
+
+
+class Recorder(tl.callbacks.Callback):
+    """Keeps what it is told."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.logs: list[Any] = [logs]
+
+    def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+        self.logs.append((step, logs))
+
+    def on_eval_end(self, logs: Any = None) -> None:
+        self.logs.append(logs)
