@@ -43,7 +43,7 @@ OPTIONS = {
         "model.fit(train_data, epochs=5, callbacks=tl.callbacks.LRScheduler(scheduler))"
     ),
     "Mixed precision": (
-        "model.prepare(optimizer, nn.CrossEntropyLoss(), accuracy, amp_configs='O1')\n"
+        "model.prepare(optimizer, nn.CrossEntropyLoss(), accuracy, precision='bf16-mixed')\n"
         "model.fit(train_data, epochs=5)"
     ),
     "Two processes": (

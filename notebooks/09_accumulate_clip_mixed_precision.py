@@ -67,10 +67,10 @@ def new_network(norm=None):
     return nn.Sequential(*[layer for layer in layers if layer is not None])
 
 
-def new_model(optimizer=torch.optim.SGD, lr=0.1, amp_configs=None, **options):
+def new_model(optimizer=torch.optim.SGD, lr=0.1, precision="32", **options):
     model = tl.Model(new_network())
     optimizer = optimizer(model.parameters(), lr=lr, **options)
-    model.prepare(optimizer, loss_fn, tl.metrics.Accuracy(), amp_configs)
+    model.prepare(optimizer, loss_fn, tl.metrics.Accuracy(), precision)
     return model
 
 
@@ -611,11 +611,11 @@ print("after it   ", (a @ a).dtype)
 # %% [markdown]
 # ### The lines
 #
-# `prepare(..., amp_configs="O1")` ("O" is for optimization, 1 for mixed) chooses for the device:
-# `bfloat16` on a CPU, `float16` on a graphics card.
+# `prepare(..., precision="bf16-mixed")` says it: "bf16" is for `bfloat16`, "mixed" means that not all
+# is computed in it. `precision="32"` is the default.
 
 # %%
-show_new_lines(new_model(amp_configs="O1"), plain)
+show_new_lines(new_model(precision="bf16-mixed"), plain)
 
 # %% [markdown]
 # One `with`, around the forward pass and the loss. `backward` stays outside: each operation goes
@@ -625,7 +625,7 @@ show_new_lines(new_model(amp_configs="O1"), plain)
 
 # %%
 data = TensorDataset(*train_data[:256])
-by_option = new_model(amp_configs="O1")
+by_option = new_model(precision="bf16-mixed")
 by_option.fit(data, shuffle=False, verbose=0)
 
 by_hand = new_model()
@@ -645,11 +645,11 @@ print("by hand and by the option: equal, bit for bit")
 
 # %% tags=["nbval-ignore-output"]
 accuracies = []
-for name, configs in (("float32", None), ("bfloat16", "O1"), ("float16", {"dtype": "float16"})):
-    model = new_model(amp_configs=configs)
+for precision in ("32", "bf16-mixed", "16-mixed"):
+    model = new_model(precision=precision)
     row = model.fit(train_data, eval_data, epochs=3, verbose=0).rows[-1]
     accuracies.append(row["eval_acc"])
-    print(f"{name:8} loss {row['loss']:.3f}, acc on new data {row['eval_acc']:.3f}")
+    print(f"{precision:10} loss {row['loss']:.3f}, acc on new data {row['eval_acc']:.3f}")
 assert max(accuracies) - min(accuracies) < 0.03
 
 # %% [markdown]
@@ -667,10 +667,10 @@ with torch.autocast("cpu", torch.bfloat16):
 # %% [markdown]
 # ### float16: why the loss is scaled
 #
-# The `float16` loop has more lines.
+# With `float16`, `precision="16-mixed"`, the loop has more lines.
 
 # %%
-show_new_lines(new_model(amp_configs={"dtype": "float16"}), plain)
+show_new_lines(new_model(precision="16-mixed"), plain)
 
 # %% [markdown]
 # There is a scaler. What for? Look at the left end of the picture again: what is smaller than about
@@ -763,7 +763,7 @@ assert moved
 # sum or a mean, and scaled or not.
 
 # %%
-model = new_model(amp_configs={"dtype": "float16"})
+model = new_model(precision="16-mixed")
 program = model.unroll("fit", train_data, epochs=3, accumulate_grad_batches=3, clip_grad_norm=5.0)
 program
 

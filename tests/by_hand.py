@@ -34,7 +34,7 @@ KEYS = {
 def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
     """Network, optimizer, loss, metrics and data: the same at every call.
 
-    By hand, one casts the weights for O2, and chooses the fused optimizer; `prepare` does it too.
+    By hand, one casts the weights for bf16, and chooses the fused optimizer; `prepare` does it too.
     """
     tl.seed(5)
     keys = KEYS[case["network"]]
@@ -55,11 +55,11 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
     network = make_network(case)
     kind_of_optimizer = getattr(torch.optim, case["optimizer"])
     options = {"momentum": 0.9, "nesterov": True} if case["optimizer"] == "SGD" else {}
-    if by_hand and case["amp_configs"] == "O2":
+    if by_hand and case["precision"] == "bf16":
         for module in network.modules():
             if isinstance(module, nn.Linear):
                 module.to(torch.bfloat16)
-    momentum_overflows = case["optimizer"] == "SGD" and case["amp_configs"] == "float16"
+    momentum_overflows = case["optimizer"] == "SGD" and case["precision"] == "16-mixed"
     if by_hand and "fused" in signature(kind_of_optimizer).parameters and not momentum_overflows:
         options["fused"] = True
     optimizer = kind_of_optimizer(network.parameters(), lr=0.05, **options)
@@ -85,13 +85,13 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
     """What a careful person writes without this library."""
     p = parts(case, by_hand=True)
     network, optimizer = p["network"], p["optimizer"]
-    amp = case["amp_configs"]
+    precision = case["precision"]
     autocast = (
-        torch.autocast("cpu", torch.float16 if amp == "float16" else torch.bfloat16)
-        if amp
-        else nullcontext()
+        nullcontext()
+        if precision == "32"
+        else torch.autocast("cpu", torch.float16 if precision == "16-mixed" else torch.bfloat16)
     )
-    scaler = torch.amp.GradScaler("cpu", enabled=amp == "float16")
+    scaler = torch.amp.GradScaler("cpu", enabled=precision == "16-mixed")
     loader = p["train_data"]
     if case["data"] in ("tensors", "samples", "dicts"):
         loader = DataLoader(

@@ -371,7 +371,7 @@ CELLS = {
         r = clf.fit(digits)
     """,
     "shorter numbers": """
-        clf.prepare(adam, nn.CrossEntropyLoss(), amp_configs="O1")
+        clf.prepare(adam, nn.CrossEntropyLoss(), precision="bf16-mixed")
         r = clf.fit(digits)
     """,
     "some calls stay": """
@@ -464,7 +464,7 @@ clf.network[0].weight.data.zero_()
 adam.param_groups[0]["lr"] = 100.0
 net.append(nn.ReLU())
 tl.seed(7)
-clf.prepare(torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss(), amp_configs="O2")
+clf.prepare(torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss(), precision="bf16")
 tl.set_device("cpu")
 rest = Subset(digits, torch.randperm(60).tolist())
 for x, y in batches:

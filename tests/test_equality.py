@@ -38,7 +38,7 @@ OPTIONS: dict[str, list[Any]] = {
     "clip_grad_norm": [None, 0.5],
     "num_iters": [None, 2, 7],
     "schedule": [None, "step", "epoch"],
-    "amp_configs": [None, "O1", "O2", "float16"],
+    "precision": ["32", "bf16-mixed", "bf16", "16-mixed"],
     "callbacks": [None, "recorder", "early stopping"],
     "save_dir": [False, True],
 }
@@ -81,8 +81,7 @@ FIT = (
 def prepared(case: dict[str, Any], folder: Path) -> tuple[tl.Model, dict[str, Any]]:
     p = by_hand.parts(case)
     model = tl.Model(p["network"])
-    amp = {"dtype": "float16"} if case["amp_configs"] == "float16" else case["amp_configs"]
-    model.prepare(p["optimizer"], p["loss_fn"], p["metrics"], amp)
+    model.prepare(p["optimizer"], p["loss_fn"], p["metrics"], case["precision"])
     callbacks: list[tl.callbacks.Callback] = []
     if p["schedule"] is not None:
         by_epoch = case["schedule"] == "epoch"
@@ -195,7 +194,7 @@ def test_a_broken_loop_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert old in source
     monkeypatch.setattr(inspect, "getsource", lambda thing: source.replace(old, new))
     case = CASES[0] | {"metrics": 1, "epochs": 3, "network": "dropout", "eval_data": False}
-    case |= {"num_iters": None, "accumulate_grad_batches": 1, "amp_configs": None}
+    case |= {"num_iters": None, "accumulate_grad_batches": 1, "precision": "32"}
     case |= {"callbacks": None, "save_dir": False, "class_weights": False, "schedule": None}
     specialize.functions.cache_clear()
     specialize.unroll.cache_clear()

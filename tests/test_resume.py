@@ -84,8 +84,10 @@ def call(
         torch.optim.Adam(model.parameters(), lr=0.02),
         nn.CrossEntropyLoss(),
         tl.metrics.Accuracy(),
-        {"dtype": "float16", "incr_every_n_steps": 3} if kind == "amp" else None,
+        precision="16-mixed" if kind == "16-mixed" else "32",
     )
+    if model.scaler is not None:
+        model.scaler.set_growth_interval(3)
     model.optimizer.register_step_post_hook(lambda *_: moment("update"))
     # 'stops' calls a larger loss a better one: so the first epoch is the best, and it soon stops.
     wanted = {"mode": "max", "patience": 2} if kind == "stops" else {"patience": 99}
@@ -333,7 +335,7 @@ def test_killed_again_and_again(run, tmp_path, seed: int) -> None:
         ("plateau", {}),
         ("by epoch", {}),
         ("loader", {}),
-        ("amp", {}),
+        ("16-mixed", {}),
         ("best too", {}),
     ],
     ids=lambda value: value if isinstance(value, str) else ", ".join(value),
@@ -541,7 +543,7 @@ def test_another_training_is_refused(make_model, data, trained) -> None:
     loader = DataLoader(data, generator=torch.Generator())
     refused(model, loader, trained, r"with 0 generators, but", [stopping, log])
     scaled = make_model()
-    scaled.prepare(scaled.optimizer, nn.CrossEntropyLoss(), amp_configs={"dtype": "float16"})
+    scaled.prepare(scaled.optimizer, nn.CrossEntropyLoss(), precision="16-mixed")
     refused(scaled, data, trained, r"with 0 scalers, but", [stopping, log])
     other = tl.Model(nn.Linear(8, 3))
     other.prepare(torch.optim.Adam(other.parameters()), nn.CrossEntropyLoss())
@@ -640,8 +642,8 @@ def test_load_goes_on_where_save_was(data, make_model, tmp_path, kind, when, sca
     def made() -> tl.Model:
         model = make_model()
         if scaled:
-            configs = {"dtype": "float16", "incr_every_n_steps": 4}
-            model.prepare(model.optimizer, nn.CrossEntropyLoss(), amp_configs=configs)
+            model.prepare(model.optimizer, nn.CrossEntropyLoss(), precision="16-mixed")
+            model.scaler.set_growth_interval(4)
         return model
 
     def company(model: tl.Model) -> list[cb.Callback]:

@@ -3,7 +3,7 @@
 import inspect
 import time
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ class Model:
         optimizer: torch.optim.Optimizer | None = None,
         loss: Any = None,
         metrics: Any = None,
-        amp_configs: str | Mapping[str, Any] | None = None,
+        precision: str = "32",
     ) -> None:
         """Choose how to learn (optimizer), what to improve (loss) and what to report (metrics).
 
@@ -121,16 +121,17 @@ class Model:
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
                 reset(), update(y_hat, y) and compute(). For several outputs a dict from the
                 output's name (or number) to its metrics, or a list of lists.
-            amp_configs: mixed precision: 'O0' (off), 'O1', 'O2', or a dict: see `Precision`.
+            precision: '32'; or mixed, 'bf16-mixed' (bfloat16) or '16-mixed' (float16, with scaled
+                gradients); or 'bf16', where the weights are bfloat16, too. See `Precision`.
 
         Raises:
             TypeError: one of them is not of its kind.
             ValueError: two values would be reported under one name; the optimizer needs a closure
-                (LBFGS); the amp_configs are unknown.
+                (LBFGS); there is no such precision.
         """
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
-        precision = Precision(amp_configs, self.device)
+        computing = Precision(precision, self.device)
         measures = Measures(loss, metrics, self.device)
         checks.specs_differ(
             [*(self.inputs or ()), *(self.labels or ())],
@@ -138,18 +139,18 @@ class Model:
         )
         self.measures = measures
         if (
-            self.precision.level == "O2" != precision.level
+            self.precision.name == "bf16" != computing.name
         ):  # only now: a refused call changes nothing
             self.network.float()
-        precision.cast(self.network, optimizer)
+        computing.cast(self.network, optimizer)
         if optimizer is not None:
-            choose_fused(optimizer, scaled=precision.scaler is not None)
+            choose_fused(optimizer, scaled=computing.scaler is not None)
             checks.only_the_networks(self.network, optimizer, self.measures.loss_fns)
             if self._watch is not None:
                 self._watch.remove()
             self._watch = checks.watch_hand_loops(optimizer, self.network)
         self.optimizer = optimizer
-        self.precision = precision
+        self.precision = computing
         self._seen = {}
 
     @property
@@ -165,7 +166,7 @@ class Model:
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
-        """What scales the loss, in mixed precision with float16."""
+        """The GradScaler, where the precision is '16-mixed'."""
         return self.precision.scaler
 
     def __repr__(self) -> str:
@@ -720,7 +721,7 @@ class Model:
             "LOG_FREQ": arguments.get("log_freq", 10),
             "DEVICE": self.device,
             "DEVICE_TYPE": self.device.partition(":")[0],
-            "AUTOCAST": self.precision.level != "O0",
+            "AUTOCAST": self.precision.mixed,
             "AUTOCAST_DTYPE": Code(str(self.precision.dtype)),
             "GRAD_SCALER": self.scaler is not None,
             "DISTRIBUTED": self.processes > 1,
