@@ -1,4 +1,4 @@
-"""All of tutorial: every public name with its signature and its one sentence; the command."""
+"""The API on one page: every public name with its signature and its one sentence; the command."""
 
 import inspect
 import os

@@ -6,7 +6,7 @@ from pathlib import Path
 BOOK = Path(__file__).parent
 sys.path.insert(0, str(BOOK))
 
-import made  # noqa: E402  it is beside this file
+import made  # noqa: E402  it is in this directory
 
 import tutorial  # noqa: E402
 
@@ -82,7 +82,7 @@ html_theme_options = {
     "pygments_dark_style": "github-dark",
 }
 html_copy_source = False
-html_use_index = False  # "All of tutorial" is the index
+html_use_index = False  # "The API on one page" is the index
 html_show_sourcelink = False
 
 # ---- translation: python -m sphinx -b gettext book build/gettext

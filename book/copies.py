@@ -20,7 +20,7 @@ def page_of(lesson: Lesson, below_title: str, terms: list[str]) -> Notebook:
     Args:
         lesson: the lesson.
         below_title: Markdown that comes between the title and the text.
-        terms: what the page of names explains.
+        terms: what the glossary explains.
     """
     notebook = read(lesson.path)
     cells = [shown(cell, terms) for cell in notebook["cells"]]

@@ -1,4 +1,4 @@
-"""The page of names: the terms that it explains, and the page for Jupyter Book 2."""
+"""The glossary: the terms that it explains, and the page for Jupyter Book 2."""
 
 import re
 from pathlib import Path
@@ -20,7 +20,7 @@ def for_jupyter_book() -> str:
         >>> glossary = for_jupyter_book().partition("{glossary}")[2]
         >>> print(*glossary.splitlines()[1:3], sep="\n")
         accuracy
-        : The share of predictions that are right: from 0 to 1.
+        : The fraction of predictions that are correct, from 0 to 1.
     """
     text = PAGE.read_text(encoding="utf-8")
     return re.sub(r"(?m)^(\w.*\n)    (?=\S)", r"\1: ", text)

@@ -1,4 +1,4 @@
-"""Both levels: calls, and the loops that they run, as `model.unroll` gives them."""
+"""Calls and options, and the loops that they run, as `model.unroll` gives them."""
 
 import re
 from difflib import SequenceMatcher
@@ -31,14 +31,14 @@ CALLS = {
     "One batch": "model.train_batch(x, y)",
 }
 OPTIONS = {
-    "Evaluate, too": "model.fit(train_data, test_data, epochs=5)",
-    "Clip": "model.fit(train_data, epochs=5, clip_grad_norm=1.0)",
-    "Accumulate": "model.fit(train_data, epochs=5, accumulate_grad_batches=4)",
-    "Stop early": (
+    "Validation": "model.fit(train_data, test_data, epochs=5)",
+    "Gradient clipping": "model.fit(train_data, epochs=5, clip_grad_norm=1.0)",
+    "Gradient accumulation": "model.fit(train_data, epochs=5, accumulate_grad_batches=4)",
+    "Early stopping": (
         "stop = tl.callbacks.EarlyStopping('acc', patience=2)\n"
         "model.fit(train_data, test_data, epochs=5, callbacks=stop)"
     ),
-    "Schedule": (
+    "Learning rate schedule": (
         "scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(model.optimizer, T_max=4690)\n"
         "model.fit(train_data, epochs=5, callbacks=tl.callbacks.LRScheduler(scheduler))"
     ),

@@ -3,7 +3,7 @@
     notebooks/    the lessons, without the solutions
     made/         their cards, loops, the whole API, ...: the book's pages include these parts
 
-So they can never be out of date. Git ignores both folders.
+So they can never be out of date. Git ignores both directories.
 """
 
 import json
@@ -47,9 +47,9 @@ def write_all() -> None:
     }
     for lesson in found:
         page = copies.page_of(lesson, course.links_of(lesson), glossary.terms())
-        for folder, notebook in (("notebooks", page), ("made", lesson.fresh())):
+        for place, notebook in (("notebooks", page), ("made", lesson.fresh())):
             text = json.dumps(notebook, ensure_ascii=False, indent=1)
-            parts[f"{folder}/{lesson.path.name}"] = text + "\n"
+            parts[f"{place}/{lesson.path.name}"] = text + "\n"
     for name, text in parts.items():
         write(BOOK / name, text)
     for path in [*BOOK.glob("made/*"), *BOOK.glob("notebooks/*")]:

@@ -67,13 +67,13 @@ torch.set_num_threads(1)
 # %% [markdown]
 # ### The device
 #
-# A network trains on a processor (CPU) or on a graphics card (GPU). If you choose nothing, it is
-# the first GPU, or the CPU where there is none. Our network is small: the CPU is enough. `"gpu:0"`
-# would be the first card, `"gpu:1"` the second.
+# A network trains on a *device*: a processor (CPU) or a graphics card (GPU). If you choose nothing,
+# it is the first GPU, or the CPU where there is none. Our network is small: the CPU is enough.
+# `"gpu:0"` would be the first GPU, `"gpu:1"` the second.
 #
-# (The environment variable `CUDA_VISIBLE_DEVICES` hides cards from a program. Only the cards that
-# are left are counted, from 0. After `export CUDA_VISIBLE_DEVICES=1` the second card of the machine
-# is `gpu:0`, and `gpu:1` is an error.)
+# (The environment variable `CUDA_VISIBLE_DEVICES` hides GPUs from a program. Only those that are
+# left are counted, from 0. After `export CUDA_VISIBLE_DEVICES=1` the second GPU of the machine is
+# `gpu:0`, and `gpu:1` is an error.)
 
 # %%
 tl.set_device("cpu")
@@ -118,10 +118,11 @@ tl.show(x, y)
 # The network takes an image and gives ten numbers, one for each digit. Its five layers are:
 #
 # - `Flatten` puts the 28 × 28 pixels into one row of 784 numbers.
-# - `Linear(784, 512)` computes 512 weighted sums of them. Its weights are learned.
+# - `Linear(784, 512)` computes 512 weighted sums of them: 512 *neurons*, or *units*. Its weights
+#   are learned.
 # - `ReLU` keeps positive numbers and turns negative ones into 0. Without it, two linear layers
 #   could do no more than one.
-# - `Dropout(0.2)` sets each number to 0 with a chance of one fifth, but only in training. So the
+# - `Dropout(0.2)` sets each number to 0 with a probability of 0.2, but only in training. So the
 #   network cannot rely on single numbers.
 # - `Linear(512, 10)` computes the ten results.
 #
@@ -140,8 +141,8 @@ def new_network():
 
 
 # %% [markdown]
-# A network begins with random weights. Chance also decides the order of the samples, and which
-# numbers dropout takes away. `tl.seed` gives chance a fixed start: the same seed, the same run. Set
+# A network begins with random weights. The order of the samples is random too, and so are the
+# numbers that dropout sets to 0. `tl.seed` sets the random *seed*: the same seed, the same run. Set
 # it right before the network is made.
 
 # %%
@@ -165,7 +166,7 @@ print(f"{weights:,} weights to learn")
 # - The **loss** measures how far the predictions are from the labels. Cross-entropy is the usual
 #   loss for classes.
 # - **Metrics** tell a person how good the network is. Nothing is learned from them. Accuracy is the
-#   share of correct answers. Lesson 3 is about losses and metrics.
+#   fraction of correct answers. Lesson 3 is about losses and metrics.
 
 # %%
 model = tl.Model(network)
@@ -215,7 +216,7 @@ history.plot()
 # %% [markdown]
 # ### evaluate: measure on new data
 #
-# A network can learn its training data by heart. So what counts is data that it has never seen.
+# A network can memorize its training data. So what counts is data that it has never seen.
 # `evaluate` goes through the test data, with dropout off, and learns nothing. It returns a dict of
 # plain numbers: the loss, and each metric under its name.
 
@@ -251,8 +252,8 @@ for digit in range(10):
     print(f"{digit:5}   {logits[0, digit]:6.2f}   {probabilities[0, digit]:12.4f}")
 
 # %% [markdown]
-# The answer is the digit with the highest score. `argmax` finds it. The share of correct answers is
-# the accuracy that `evaluate` returned.
+# The answer is the digit with the highest score. `argmax` finds it. The fraction of correct answers
+# is the accuracy that `evaluate` returned.
 
 # %% tags=["nbval-ignore-output"]
 predicted = logits.argmax(dim=1)
@@ -282,23 +283,23 @@ program = model.unroll("fit", train_data, epochs=3, batch_size=64, log_freq=300)
 program
 
 # %% [markdown]
-# This is not a drawing of the loop. **It is the loop.** `fit` writes this very text and runs it.
-# Only the reporting differs: where this text prints, `fit` tells a progress display.
+# This is not a drawing of the loop. **It is the loop.** `fit` writes this very code and runs it.
+# Only the reporting differs: where this code prints, `fit` tells a progress display.
 #
 # Above the loops, the *loader* is made: it gives batches of 64, in a new random order in each
-# epoch. `network.train()` turns dropout on; it trains nothing yet. The heart is five lines:
+# epoch. `network.train()` only turns dropout on. The heart is five lines:
 #
 # 1. `y_hat = network(x)` predicts. This is the *forward* pass.
 # 2. `loss = loss_fn(y_hat, y)` measures how wrong that was.
 # 3. `loss.backward()` computes a *gradient* for every weight: the direction in which the loss
-#    grows. This is the *backward* pass.
+#    grows. This is the *backward* pass, or backpropagation.
 # 4. `optimizer.step()` moves every weight a little, against its gradient.
 # 5. `optimizer.zero_grad()` clears the gradients. Otherwise the next batch would be added to them.
 #
 # Their order matters: gradients must be there before the step, and be gone before the next backward
-# pass. The rest keeps the books. The loss of a batch is a mean over its samples. So it is
-# multiplied by `len(x)` before it is added: then the short last batch counts for what it is.
-# (Lesson 4 runs this loop line by line, and takes lines away to see what breaks.)
+# pass. The rest is bookkeeping. The loss of a batch is a mean over its samples. So it is multiplied
+# by `len(x)` before it is added: then the short last batch counts for what it is. (Lesson 4 runs
+# this loop line by line, and takes lines away to see what breaks.)
 
 # %% [markdown]
 # ### Write it by hand
@@ -308,8 +309,8 @@ program
 # - **A new network.** Our `network` has been trained already. So take a fresh one, from the same
 #   seed.
 # - **The same arithmetic.** PyTorch's Adam has several implementations, which round differently;
-#   `prepare` chose the fastest, `fused`. And `fit` counts extremely small numbers as 0, because
-#   they slow a CPU down. We do both too.
+#   `prepare` chose the fastest, `fused`. And `fit` flushes extremely small numbers (denormals) to
+#   0, because they slow a CPU down. We do both too.
 # - **The loader** may be PyTorch's own. A `DataLoader` makes the same batches in the same order, a
 #   little slower, since it fetches sample by sample.
 
@@ -372,7 +373,7 @@ model.unroll("evaluate", test_data, batch_size=64)
 
 # %% [markdown]
 # There is no backward pass and no step: nothing is learned. Two lines are new. `network.eval()`
-# turns dropout off. `torch.no_grad()` tells PyTorch to take no notes for a backward pass. You need
+# turns dropout off. `torch.no_grad()` tells PyTorch to record nothing for a backward pass. You need
 # both. By hand it is:
 
 # %%
@@ -417,9 +418,9 @@ print(f"{my_logits.numel():,} logits: equal")
 #
 # ### A line of your own
 #
-# Say you want to know how long the gradient is: how steep is the ground where we stand? `fit` has
-# no option for that. It needs none. Take the text of the program, put in what you want, and hand it
-# back. `fit` runs your text, on the model's own network and optimizer.
+# Say you want to know the norm of the gradient, its length: how steep is the ground where we stand?
+# `fit` has no option for that. It needs none. Take the source of the program, put in what you want,
+# and hand it back. `fit` runs your code, on the model's own network and optimizer.
 
 # %% tags=["nbval-ignore-output"]
 program = model.unroll("fit", train_data, epochs=1, batch_size=64, log_freq=300)
@@ -434,7 +435,7 @@ watched = model.fit(train_data, loop=program.source.replace(before, watch + befo
 assert len(watched.step_losses) == 938
 
 # %% [markdown]
-# The lines with the gradient are yours; the others print because the text says `print`. In lesson 6
+# The lines with the gradient are yours; the others print because the code says `print`. In lesson 6
 # the network, the loss, the metric and the whole loop become your own.
 #
 # ### Save and load
@@ -442,8 +443,8 @@ assert len(watched.step_losses) == 938
 # What the network learned is in its weights. `state_dict()` gives them, each with its name.
 # `torch.save` writes them to a file. The code of the network is *not* in the file. To load, make a
 # network of the same kind and fill in the weights. `weights_only=True` makes sure that a file can
-# bring in numbers, but never run code. (This cell uses a folder that vanishes at its end. For your
-# work, give a path that stays.)
+# bring in numbers, but never run code. (This cell uses a temporary directory. For your work, give a
+# path that stays.)
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
@@ -465,7 +466,7 @@ assert torch.equal(loaded_logits, logits)
 # ## Summary
 #
 # - High level: `Model(network)`, `prepare`, then `fit`, `evaluate`, `predict`.
-# - Low level: forward, loss, backward, step, zero_grad. All else keeps the books.
+# - Low level: forward, loss, backward, step, zero_grad. All else is bookkeeping.
 # - They are the same program. `model.unroll(...)` shows it, `verify()` proves it, `loop=` changes
 #   it.
 # - Training: `network.train()`. Evaluation and prediction: `network.eval()` *and*
@@ -489,7 +490,7 @@ assert torch.equal(loaded_logits, logits)
 #
 # 1. Train the network of Part 1 with `batch_size=1024`, from the same seed. How many steps has an
 #    epoch now? Is the accuracy after 3 epochs higher or lower? Why?
-# 2. A network that knows nothing gives each of the ten digits about the same chance. What is its
+# 2. An untrained network gives each of the ten digits about the same probability. What is its
 #    cross-entropy? Compare it with the first number of `history.step_losses` in Part 1.
 
 # %% [markdown]
@@ -516,8 +517,8 @@ tl.set_device("cpu")
 # %% [markdown]
 # ### Exercise 1: count the steps
 #
-# How many steps has a training? It depends on the number of samples, on the batch size, and on the
-# number of epochs. A last batch may be short; it is a step like any other.
+# How many steps does a training take? It depends on the number of samples, on the batch size, and
+# on the number of epochs. A last batch may be short; it is a step like any other.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "number_of_steps_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -542,8 +543,8 @@ tl.check("number_of_steps", number_of_steps)
 # Write the loop that trains a network for one epoch, and return the mean loss over the samples, as
 # a plain number.
 #
-# The network may come in evaluation mode. Nobody shuffles for you, or has to: take the batches as
-# `train_loader` gives them.
+# The network may come in evaluation mode. Do not shuffle: take the batches as `train_loader` gives
+# them.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "train_one_epoch_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -586,8 +587,8 @@ tl.check("train_one_epoch", train_one_epoch)
 # %% [markdown]
 # ### Exercise 3: evaluate
 #
-# Write the loop that measures a network, and return `{"loss": ..., "acc": ...}`: the mean loss over
-# all samples, and the share of correct answers, from 0 to 1. Both are plain numbers.
+# Write the loop that evaluates a network, and return `{"loss": ..., "acc": ...}`: the mean loss
+# over all samples, and the fraction of correct answers, from 0 to 1. Both are plain numbers.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "evaluate_by_hand_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

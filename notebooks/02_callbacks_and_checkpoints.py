@@ -19,7 +19,7 @@
 #
 # - **Stop** when the network gets no better.
 # - **Change the learning rate**: long steps first, short steps later.
-# - **Save** what was learned, so that a power cut costs one epoch and not the whole week.
+# - **Save checkpoints**, so that a power cut costs one epoch and not the whole week.
 # - **Keep a log** that you can read tomorrow.
 #
 # None of this belongs to learning itself. So it does not stand in the loop of lesson 1. It is added
@@ -55,8 +55,8 @@ torch.set_num_threads(1)
 tl.set_device("cpu")
 
 # %% [markdown]
-# This lesson writes files. They go to a new folder, which the last cell removes. For your own work,
-# leave out this cell: then they go to the folder where you are.
+# This lesson writes files. They go to a new directory, which the last cell removes. For your own
+# work, leave out this cell: then they go to the current directory.
 
 # %%
 here = os.getcwd()
@@ -64,14 +64,15 @@ folder = tempfile.TemporaryDirectory()
 os.chdir(folder.name)
 
 # %% [markdown]
-# ### Three kinds of data
+# ### Training, validation and test data
 #
 # We train on 1,000 images only. That is too few on purpose: we want to see a network *overfit*,
-# which means that it learns its training data by heart.
+# which means that it memorizes its training data.
 #
-# There are two other sets. The **evaluation data** is looked at during training, to decide when to
-# stop. After that it is no longer new: we chose what looks best on it. So the **test data** is kept
-# for the end, to tell how good the result is.
+# There are two other sets. On the **validation data** (`eval_data`) we evaluate during training, to
+# decide when to stop. After that it is no longer new: we chose what looks best on it. So the **test
+# data** is kept for the end, to tell how good the result is. (For validation data others say
+# validation set, development set or held-out data.)
 #
 # The pixels of MNIST have the mean 33.3 and the standard deviation 78.6. `Normalize` brings them to
 # mean 0 and deviation 1.
@@ -107,12 +108,12 @@ def new_model(dropout=0.0, seed=0):
 
 
 # %% [markdown]
-# ## Part 1: what a callback is
+# ## Part 1: callbacks and hooks
 #
 # ### Write one
 #
 # Derive a class from `tl.callbacks.Callback`. Give it methods with the names of the moments that
-# you care for. These methods are called *hooks*. This one just talks:
+# you care for. These methods are called *hooks*. This one just prints:
 
 
 # %%
@@ -175,8 +176,8 @@ for line in program.source.splitlines():
         print(line.partition("  #")[0].rstrip())
 
 # %% [markdown]
-# What begins also ends, and both have a hook. `stop_training` is asked in two places now: a hook in
-# the inner loop can end the training at once. A callback finds its company in two attributes:
+# Each begin and each end has a hook. `stop_training` is read in two places now: a hook in the inner
+# loop can end the training at once. A callback has two attributes:
 #
 # - `self.model` is the `Model`. Its parts are `self.model.network` and `self.model.optimizer`.
 # - `self.params` is a dict of what was asked for: `epochs`, `steps`, `metrics` and so on.
@@ -229,7 +230,7 @@ assert noted[-1] == history.rows[-1]["loss"]
 #
 # ### Overfitting
 #
-# First, train for 25 epochs and see what goes wrong. `eval_data` is evaluated after each epoch.
+# First, train for 25 epochs and see what goes wrong. We evaluate on `eval_data` after each epoch.
 
 # %% tags=["nbval-ignore-output"]
 model = new_model()
@@ -242,8 +243,8 @@ figure
 # Look at the loss on the left:
 #
 # - On the training data it falls and falls, nearly to 0. The accuracy there reaches 1: all 1,000
-#   images are known by heart.
-# - On the evaluation data it falls for a few epochs. **Then it rises again.** From there on the
+#   images are memorized.
+# - On the validation data it falls for a few epochs. **Then it rises again.** From there on the
 #   network learns what is special about its 1,000 images, and not what is true of digits.
 #
 # Lesson 8 is about reading such curves, and about what helps.
@@ -259,10 +260,10 @@ assert eval_losses.index(best) < 12 and eval_losses[-1] > 1.1 * best
 assert long.rows[-1]["acc"] > 0.99
 
 # %% [markdown]
-# ### Stop in time
+# ### Early stopping
 #
 # When should one stop? At the lowest point of the curve. But you know that it was the lowest only
-# when the curve has risen again. And one bad epoch may be chance. So `EarlyStopping` has
+# when the curve has risen again. And one bad epoch may be noise. So `EarlyStopping` has
 # **patience**: it waits for so many evaluations in a row that are no better than the best one, and
 # then ends the training. By then the network has already become worse. That does no harm: the best
 # weights were copied, and at the end the network gets them back.
@@ -297,7 +298,7 @@ assert 0.8 < tested["acc"] < 0.95
 # (`min_delta`), or end a training that does not beat a given value (`baseline`).
 
 # %% [markdown]
-# ## Part 3: the learning rate
+# ## Part 3: learning rate schedules
 #
 # The learning rate says how long a step is. Early in training, long steps save time. Near the goal,
 # long steps jump over it. So it is common to begin long and end short.
@@ -347,8 +348,8 @@ for when in ("by_epoch", "by_step"):
 #
 # ### save_dir
 #
-# A *checkpoint* is a file with the state of a training at one moment. Give `fit` a folder, and it
-# writes one after each epoch.
+# A *checkpoint* is a file with the state of a training at one moment. Give `fit` a directory, and
+# it writes one after each epoch.
 
 # %%
 model = new_model()
@@ -370,8 +371,8 @@ print("['fit']:      ", list(state["fit"]))
 
 # %% [markdown]
 # - `network`: all weights, by name.
-# - `random`: the state of chance, so that the next shuffle is the one that would have come.
-# - `optimizer`: its options, and its memory. Adam keeps two averages for every weight.
+# - `random`: the *random state*, so that the next shuffle is the one that would have come.
+# - `optimizer`: its options, and its state. Adam keeps two averages for every weight.
 # - `fit`: how far the training was, its losses, and what the callbacks remember.
 #
 # You can write such a file yourself, at any time, with `model.save`. `model.load` reads it into a
@@ -405,12 +406,12 @@ best = min(row["eval_loss"] for row in history.rows)
 assert model.evaluate(eval_data, verbose=0)["loss"] == best
 
 # %% [markdown]
-# ### A training that breaks off
+# ### Resume a training that was interrupted
 #
 # Now the real test. The plan: train for 4 epochs without a break, and remember the result. Then
 # train again, cut it off in the middle of epoch 3, go on, and compare **every bit**.
 #
-# To make it hard, chance has a part in it (shuffling and dropout), and so has a schedule.
+# To make it hard, it uses random numbers (for shuffling and dropout) and a schedule.
 
 
 # %%
@@ -461,9 +462,9 @@ print(sorted(path.name for path in Path("run").iterdir()))
 # in case that the very first epoch breaks off.) After a real power cut the files would be the same:
 # nothing is written at the moment when it breaks off. Lesson 11 kills a process to show that.
 #
-# Now begin anew, as a fresh Python process would: new network, new optimizer, new schedule. To make
-# sure that nothing is equal by accident, we overwrite its weights with noise. What will `fit` do?
-# These are the lines about it in the loop.
+# Now begin again, as a fresh Python process would: new network, new optimizer, new schedule. To
+# make sure that nothing is equal by accident, we overwrite its weights with noise. What will `fit`
+# do? These are the lines about it in the loop.
 
 # %%
 del model, callbacks
@@ -478,8 +479,8 @@ for line in program.source.splitlines():
         print(line)
 
 # %% [markdown]
-# The newest checkpoint is loaded: weights, optimizer, schedule, callbacks and chance. And the loop
-# over the epochs begins at 2.
+# The newest checkpoint is loaded: weights, optimizer, schedule, callbacks and random state. And the
+# loop over the epochs begins at 2.
 
 # %%
 resumed_history = resumed.fit(
@@ -502,8 +503,8 @@ print(f"{len(resumed_history.step_losses)} losses and {numbers:,} weights: equal
 # Equal, although the power failed, half an epoch was lost, and the weights began as noise. A
 # training that was resumed *is* the training without a break. Three rules for it:
 #
-# - Give the same data, and the same callbacks in the same order. Their memory is in the file as
-#   well: an `EarlyStopping` goes on with the patience that it had left.
+# - Give the same data, and the same callbacks in the same order. Their state is in the file too: an
+#   `EarlyStopping` goes on with the patience that it had left.
 # - `epochs` counts the epochs that are done, too. To go on for longer, give a larger number.
 # - If a callback *of your own* must remember something, name it: `kept = ("best",)` in the class
 #   puts `self.best` into the checkpoint.
@@ -512,7 +513,7 @@ print(f"{len(resumed_history.step_losses)} losses and {numbers:,} weights: equal
 # returns the history so far, with `history.interrupted` set to `True`.
 
 # %% [markdown]
-# ### A log to read tomorrow
+# ### Log to a CSV file
 #
 # `CSVLogger` writes a table: a line for each epoch, with all that is reported. Any spreadsheet
 # opens it. The numbers stand there with all their digits.
@@ -526,7 +527,7 @@ print(header)
 assert [float(line.split(",")[1]) for line in lines] == [row["loss"] for row in history.rows]
 
 # %% [markdown]
-# At last, leave the folder and remove it.
+# At last, leave the directory and remove it.
 
 # %%
 os.chdir(here)
@@ -538,13 +539,13 @@ folder.cleanup()
 # - A callback is an object whose hooks the loop calls. `model.unroll(..., callbacks=...)` shows
 #   where.
 # - `logs` has the means so far; `self.model.stop_training = True` ends the training.
-# - A network that trains for too long overfits: the training loss falls, the evaluation loss rises.
+# - A network that trains for too long overfits: the training loss falls, the validation loss rises.
 #   `EarlyStopping` ends it, and gives the best weights back.
 # - A schedule changes the learning rate. `scheduler.step()` stands in the loop, after
 #   `optimizer.step()`: by step or by epoch.
-# - A checkpoint has all that a training needs: weights, optimizer, chance, schedule, callbacks.
-#   `save_dir=..., resume=True` makes a training that may be killed at any moment.
-# - Choose on the evaluation data. Measure on the test data, once.
+# - A checkpoint has all that a training needs: weights, optimizer, random state, schedule,
+#   callbacks. `save_dir=..., resume=True` makes a training that may be killed at any moment.
+# - Choose on the validation data. Measure on the test data, once.
 #
 # ### The callbacks
 #
@@ -556,14 +557,14 @@ folder.cleanup()
 # | `LRScheduler` | steps a schedule of PyTorch, by step or by epoch |
 # | `ReduceLROnPlateau` | lowers the learning rate when progress ends |
 # | `ModelCheckpoint` | saves the training: each epoch, or the best |
-# | `TerminateOnNaN` | ends a training whose loss is no number any more |
+# | `TerminateOnNaN` | ends a training whose loss is NaN or infinite |
 # | `CSVLogger`, `TensorBoard` | keep a log, as a table or as curves |
 # | `ProgressBar` | shows how far it is, in place of `verbose` and `log_freq` |
 #
 # ### To think about
 #
 # 1. Train with `EarlyStopping(monitor="acc", patience=3)` instead. Which epoch is the best now? Is
-#    the evaluation loss of that network lower or higher? Why?
+#    the validation loss of that network lower or higher? Why?
 # 2. In the training that breaks off, load `run/1.pt` with `model.load` and train for 2 more epochs,
 #    without `resume`. Are the weights equal to those of the straight training? If not, what is
 #    missing? (Think of the schedule.)
@@ -588,7 +589,7 @@ tl.set_device("cpu")
 # %% [markdown]
 # ### Exercise 1: when to stop
 #
-# Early stopping looks at the evaluation loss of each epoch. An epoch is *bad* if its loss is not
+# Early stopping looks at the validation loss of each epoch. An epoch is *bad* if its loss is not
 # lower than the best one so far. After `patience` bad epochs in a row, the training ends.
 #
 # Write a function that gets all losses that there would be, and `patience`. It returns two numbers,
@@ -651,8 +652,7 @@ tl.check("halve_rate", HalveRate)
 # ### Exercise 3: a checkpoint
 #
 # Write a class with two methods. `save` writes a training to a file. `load` brings it back, into a
-# network and an optimizer that were made anew: then the training goes on as if there had been no
-# break.
+# new network and a new optimizer: then the training goes on as if there had been no break.
 #
 # Put nothing into the file but names and numbers, so that `weights_only=True` can read it.
 

@@ -29,7 +29,8 @@
 # - explain why nobody trains on the accuracy;
 # - take a mean over samples, and see when a mean is wrong;
 # - write a metric and a loss of your own;
-# - measure a task with rare cases by precision, recall and AUC, and see through a high accuracy;
+# - measure a task with rare positives by precision, recall and AUC, and see through a high
+#   accuracy;
 # - train one network on two tasks at once.
 
 # %%
@@ -91,7 +92,7 @@ print(short(result))
 assert 0.88 < result["acc"] < 0.96
 
 # %% [markdown]
-# ## Part 1: what each is for
+# ## Part 1: loss and metric
 #
 # ### The loss is smooth, the accuracy is not
 #
@@ -165,8 +166,8 @@ samples = sum(len(batch) for batch in batches)
 print(f"sum / samples:         {loss_sum / samples:.4f}")
 
 # %% [markdown]
-# The mean of the two means is 1.1, more than twice the truth. The single sample of the last batch
-# counted as much as the other four together.
+# The mean of the two means is 1.1, more than twice the true mean. The single sample of the last
+# batch counted as much as the other four together.
 #
 # The cure is to give each batch its weight. A mean times the number of samples is a sum; sums can
 # be added; divide once, at the end. You know these lines from the loop of lesson 1:
@@ -196,9 +197,9 @@ assert correct / samples == accuracy.accumulate() == result["acc"]
 print(samples, "samples in", len(logits.split(64)), "batches: equal to evaluate")
 
 # %% [markdown]
-# ### topk: nearly right
+# ### Top-k accuracy
 #
-# Sometimes a few guesses are allowed: a search shows ten results, a keyboard suggests three words.
+# Sometimes a few answers are allowed: a search shows ten results, a keyboard suggests three words.
 # `topk=(1, 2, 3)` counts an answer as right if the label is among the best one, two or three.
 
 # %% tags=["nbval-ignore-output"]
@@ -240,8 +241,8 @@ class WorstDigit:
 
 # %% [markdown]
 # Here nobody could take a mean of batches: the worst digit of one batch is not the worst digit of
-# all. But counts can always be added. Give it to `prepare`, beside the accuracy. In the loop it
-# stands like any other metric.
+# all. But counts can always be added. Give it to `prepare`, with the accuracy. In the loop it looks
+# like any other metric.
 
 # %% tags=["nbval-ignore-output"]
 worst = WorstDigit()
@@ -255,12 +256,12 @@ for line in model.unroll("evaluate", eval_data).source.splitlines():
         print(line.strip())
 
 # %% [markdown]
-# ## Part 4: rare cases
+# ## Part 4: class imbalance
 #
-# ### The trap
+# ### A high accuracy for nothing
 #
 # A new question to the same images: *is it an 8?* The label is 1 for an 8, and 0 for any other
-# digit. Only one image in ten is an 8. The classes are *unbalanced*.
+# digit. Only one image in ten is an 8. The classes are *imbalanced*.
 
 # %%
 train_8 = TensorDataset(train_images, (train_digits == 8).long())
@@ -289,18 +290,18 @@ result_of_never = never.evaluate(eval_8, verbose=0)
 print(f"acc {result_of_never['acc']:.3f}")
 
 # %% [markdown]
-# An accuracy of 0.9, for knowing nothing! **With unbalanced classes the accuracy says little.**
-# Compare it with the share of the larger class before you are proud of it.
+# An accuracy of 0.9, for knowing nothing! **With imbalanced classes the accuracy says little.**
+# Compare it with the fraction of the larger class before you are proud of it.
 #
 # ### Precision and recall
 #
 # Ask two other questions:
 #
-# - **Recall**: of all 8s, how many did it find? `Never` finds none: 0.
-# - **Precision**: of all that it called an 8, how many are one?
+# - **Recall**: of all 8s (the *positives*), how many were found? `Never` finds none: 0.
+# - **Precision**: of all that were *predicted positive*, how many are an 8?
 #
-# Each is easy to make perfect alone. Call everything an 8, and the recall is 1. Call only the one
-# clearest image an 8, and the precision is 1. So you always need both.
+# Each is easy to make perfect alone. Predict 8 for everything, and the recall is 1. Predict 8 only
+# for the one clearest image, and the precision is 1. So you always need both.
 #
 # `tl.metrics` has both, and `Auc`, which comes later. They take **probabilities**, and our network
 # gives logits. So we need a metric that hands softmax on to another metric. It derives from
@@ -353,7 +354,7 @@ assert 0.6 < result["recall"] < 0.9 and 0.6 < result["precision"] < 0.95
 # %% [markdown]
 # The accuracies differ by a few percent. The recalls are worlds apart.
 #
-# By hand it is counting, again. There are four cases; each has a name.
+# By hand it is counting, again. There are four counts; they make up the **confusion matrix**.
 
 # %% tags=["nbval-ignore-output"]
 [logits] = plain.predict(eval_8, stack_outputs=True, verbose=0)
@@ -375,13 +376,13 @@ assert result["recall"] == true_positives / (true_positives + false_negatives)
 # %% [markdown]
 # ### The threshold
 #
-# We called an image an 8 from a probability of 0.5 on. Nobody says that it must be 0.5. A lower
-# **threshold** finds more 8s, and calls more other digits an 8. A higher one does the opposite.
+# We predicted 8 from a probability of 0.5 on. Nobody says that it must be 0.5. A lower
+# **threshold** finds more 8s, and predicts 8 for more other digits. A higher one does the opposite.
 
 
 # %%
 def at(threshold):
-    """Precision and recall, if an image is called an 8 from this probability on."""
+    """Precision and recall, if an 8 is predicted from this probability on."""
     called = probability >= threshold
     hits = (called & is_8).sum()
     return (hits / called.sum().clamp(min=1)).item(), (hits / is_8.sum()).item()
@@ -413,9 +414,9 @@ print(f"threshold {threshold:.2f}: precision {precision:.3f}, recall {recall:.3f
 assert threshold < 0.5 and recall >= 0.9
 
 # %% [markdown]
-# **AUC** judges all thresholds at once. It is the chance that a random 8 gets a higher probability
-# than a random other image: 1 is perfect, 0.5 is guessing. `Never` gives all images the same
-# probability, so its AUC is 0.5, whatever its accuracy.
+# **AUC**, the area under the ROC curve, judges all thresholds at once. It is the probability that a
+# random 8 scores higher than a random other image: 1 is perfect, 0.5 is random guessing. `Never`
+# gives all images the same score, so its AUC is 0.5, whatever its accuracy.
 #
 # (As with the number of epochs: if you choose a threshold, choose it on one part of the data and
 # report the result on another.)
@@ -459,7 +460,7 @@ for line in weighted.unroll("evaluate", eval_8).source.splitlines():
 # %% [markdown]
 # ## Part 5: more losses
 #
-# ### label_smoothing: never be too sure
+# ### Label smoothing
 #
 # Cross-entropy wants the probability of the right class to be 1. It is never quite reached, so the
 # loss always asks for larger scores. Some labels are wrong, though, and some images are not clear.
@@ -505,13 +506,13 @@ assert result["acc"] > 0.88 and 0 < result["loss"] < 2
 # A network that gives each digit the probability 0.1 has the Brier score 0.81 + 9 × 0.01 = 0.9.
 # Ours is far below. No mistake can cost more than 2; cross-entropy has no such limit.
 #
-# Why the mean, and not the sum? `fit` multiplies the loss by `len(x)` for its books. With a sum the
-# reported loss would be wrong, and the gradient would be longer for larger batches.
+# Why the mean, and not the sum? For its reports, `fit` multiplies the loss by `len(x)`. With a sum
+# the reported loss would be wrong, and the gradient would be longer for larger batches.
 
 # %% [markdown]
 # ## Part 6: several outputs and losses
 #
-# ### One network, two answers
+# ### One network, two outputs: multi-task learning
 #
 # A network can answer two questions about one image: which digit is it, and is it odd or even? The
 # first layers are shared. Each answer has a last layer of its own, a *head*. The network returns a
@@ -562,8 +563,8 @@ model.unroll("fit", train_both, epochs=2)
 
 # %% [markdown]
 # Read the part around `loss`. Each output has its own loss, and **the optimizer sees their sum**.
-# One backward pass goes through both heads; in the shared layers the gradients of both add up. The
-# books are kept for each loss, so you can see which task is learned, and how well.
+# One backward pass goes through both heads; in the shared layers the gradients of both add up. Each
+# loss is reported, so you can see which task is learned, and how well.
 
 # %% tags=["nbval-ignore-output"]
 history = model.fit(train_both, eval_both, epochs=2, verbose=0)
@@ -590,7 +591,7 @@ assert agree.float().mean() > 0.9
 # and put a factor before the loss that matters less. Lesson 6 writes such a function.
 
 # %% [markdown]
-# ## Part 7: when something does not fit
+# ## Part 7: shapes and labels that do not fit
 #
 # PyTorch refuses much that does not fit, but not everything. Here is a classic. Three predictions,
 # all right; the mean squared error should be 0.
@@ -601,11 +602,12 @@ y = torch.tensor([1.0, 0.0, 1.0])  # (3,)
 print(f"mean squared error: {((y_hat - y) ** 2).mean():.4f}, of {(y_hat - y).numel()} differences")
 
 # %% [markdown]
-# A column minus a row gives a table: every prediction was compared with every label. No error, just
-# a wrong number; the network would learn nonsense.
+# A column minus a row gives a table (*broadcasting*): every prediction was compared with every
+# label. No error, just a wrong number; the network would learn nonsense.
 #
-# `fit` and its sisters look at the first samples before they begin. What cannot be meant is
-# refused, and the message says what to do. We catch the errors here and print them.
+# Before they begin, `fit`, `evaluate` and `predict` try the first samples (a *dry run*). What
+# cannot be right raises an error, and the message says what to do. We catch the errors and print
+# them.
 
 
 # %%
@@ -646,8 +648,8 @@ refused(precision.compute)
 # - The loss is for the optimizer: smooth, with a gradient. A metric is for you: it may count.
 # - Means are over samples. Add sums and counts; divide once.
 # - A metric is `reset`, `update`, `compute`. A loss is a function that returns the mean of a batch.
-# - With rare cases the accuracy says little. Look at precision *and* recall; choose the threshold
-#   by what a mistake costs. AUC judges all thresholds.
+# - With imbalanced classes the accuracy says little. Look at precision *and* recall; choose the
+#   threshold by what a mistake costs. AUC judges all thresholds.
 # - Class weights trade precision for recall. They change the meaning of the loss, as
 #   `label_smoothing` does: compare losses only with losses of the same kind.
 # - Several outputs: one loss for each, and the optimizer gets the sum.
@@ -655,8 +657,8 @@ refused(precision.compute)
 # | question | answer |
 # |---|---|
 # | How many answers are right? | `Accuracy` |
-# | How many are right within k guesses? | `Accuracy(topk=k)` |
-# | How many of those called positive are? | `Precision` |
+# | How often is the label among the best k? | `Accuracy(topk=k)` |
+# | How many of those predicted positive are positive? | `Precision` |
 # | How many of the positives were found? | `Recall` |
 # | Do positives score above negatives? | `Auc` |
 # | Anything else | a class of your own, or one from torchmetrics |
@@ -690,9 +692,9 @@ torch.set_num_threads(1)
 #
 # The *F1 score* is 2 · precision · recall / (precision + recall). Write it as a metric.
 #
-# `update` gets two tensors of the same length: the answers and the labels of a batch, each 0 or 1.
-# The result must not depend on how the samples are put into batches. If nothing is positive and
-# nothing is taken for it, the score is 0.
+# `update` gets two tensors of the same length: the predictions and the labels of a batch, each 0 or
+# 1. The result must not depend on how the samples are put into batches. If nothing is positive and
+#    nothing is predicted positive, the score is 0.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "f1_score_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -753,7 +755,7 @@ tl.check("cross_entropy", cross_entropy)
 # %% [markdown]
 # ### Exercise 3: a threshold
 #
-# An image is called positive if its probability is at least the threshold. Find the highest
+# An image is predicted positive if its probability is at least the threshold. Find the highest
 # threshold at which the recall is at least `recall`. Only the probabilities themselves come into
 # question as thresholds.
 

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # The training loop, line by line
 #
-# `fit` is a short program. Its heart is five lines, and nearly all networks of this world were
-# trained by these five. If you understand what each of them needs and what it leaves behind, you
-# can find the mistake in any training loop.
+# `fit` is a short program. Its heart is five lines, and nearly all networks were trained by these
+# five: stochastic gradient descent, or a relative of it. If you understand what each of them needs
+# and what it leaves behind, you can find the mistake in any training loop.
 #
 # You learn a machine best by taking a part away and looking at what fails. So this lesson does two
 # things. First it runs the loop by hand, one line at a time, and looks at every tensor. Then it
@@ -59,8 +59,8 @@ tl.show(train_data, count=6)
 # The network is small and has dropout. The optimizer is `SGD`, the simplest of all: it has no
 # memory, so we can check its steps with one line of arithmetic.
 #
-# Every experiment of this lesson begins with the same weights and the same chance. So the model
-# comes from a function that sets the seed.
+# Every experiment of this lesson begins with the same weights and the same random state. So the
+# model comes from a function that sets the seed.
 
 
 # %%
@@ -90,11 +90,11 @@ program = model.unroll("fit", train_data, epochs=3, log_freq=16)
 program
 
 # %% [markdown]
-# Now we are the computer. We do what the text says, one line after the other, for the first batch
+# Now we are the computer. We do what the code says, one line after the other, for the first batch
 # of the first epoch. Between the lines we look around. Looking must not change anything: at the end
 # we compare our weights with those of a real `fit`.
 #
-# The names in the text are the parts of the model.
+# The names in the code are the parts of the model.
 
 # %%
 network, optimizer, loss_fn = model.network, model.optimizer, model.loss_fn
@@ -126,8 +126,8 @@ print({type(layer).__name__: layer.training for layer in network})
 # %% [markdown]
 # ### for step, (x, y) in enumerate(train_loader)
 #
-# The loop asks the loader for a batch: 64 images and their 64 labels. At this moment chance decides
-# the order of the epoch.
+# The loop asks the loader for a batch: 64 images and their 64 labels. At this moment the random
+# order of the epoch is drawn.
 #
 # In a program, the loop does this 16 times an epoch. We ask for the first batch only.
 
@@ -149,8 +149,8 @@ for layer in network:
 
 # %% [markdown]
 # 64 rows, one for each image, and ten columns, one for each digit. Later the weights must be told
-# what to do better. For that, PyTorch has taken notes: `grad_fn` is the last operation that made
-# this tensor, and it knows the operations before it.
+# what to do better. For that, PyTorch's *autograd* has recorded the operations: `grad_fn` is the
+# last one that made this tensor, and it knows those before it. This record is the *graph*.
 
 # %%
 print("x knows its past:    ", x.grad_fn is not None)
@@ -173,9 +173,9 @@ print(f"loss {loss:.3f}, by hand {by_hand:.3f}")
 # %% [markdown]
 # ### loss.backward()
 #
-# The *backward* pass. It goes back through the notes and computes a number for every weight of the
-# network: how fast would the loss grow if this weight grew? That number is the *gradient*. It is
-# stored beside the weight, in `weight.grad`. Before, nothing is there.
+# The *backward* pass (backpropagation). It goes back through the graph and computes a number for
+# every weight of the network: how fast would the loss grow if this weight grew? That number is the
+# *gradient*. It is stored with the weight, in `weight.grad`. Before, nothing is there.
 
 # %%
 print("before:", [weight.grad for weight in network.parameters()])
@@ -184,8 +184,8 @@ print("after: ", [tuple(weight.grad.shape) for weight in network.parameters()])
 
 # %% [markdown]
 # Every weight has a gradient, in the shape of the weight. Nothing else has changed: the weights are
-# what they were. How large are the gradients, compared with the weights? The length of a tensor is
-# the root of the sum of its squares.
+# what they were. How large are the gradients, compared with the weights? The length of a tensor,
+# its *norm*, is the root of the sum of its squares.
 
 # %% tags=["nbval-ignore-output"]
 print("name       weights   length   length of the gradient")
@@ -239,10 +239,10 @@ optimizer.zero_grad()
 print([weight.grad for weight in network.parameters()])
 
 # %% [markdown]
-# ### The rest keeps the books
+# ### The rest is bookkeeping
 #
-# `loss.item()` makes a plain Python number of the loss. `loss` itself still holds all the notes of
-# its forward pass, so a list of 1,000 such tensors would fill the memory; a number has no past.
+# `loss.item()` makes a plain Python number of the loss. `loss` itself still holds the graph of its
+# forward pass, so a list of 1,000 such tensors would fill the memory; a number holds no graph.
 #
 # A batch's loss is a mean. Multiplied by the number of samples it is a sum. Sums can be added over
 # batches of different sizes. Lesson 3 explains why.
@@ -271,27 +271,27 @@ print("one loss and 50,890 weights: equal")
 # %% [markdown]
 # ### Who reads, who writes
 #
-# The five lines talk to each other only through three places: the notes, the gradients and the
+# The five lines talk to each other only through three places: the graph, the gradients and the
 # weights. This table is the whole mechanism.
 #
 # | line | reads | writes |
 # |---|---|---|
-# | `y_hat = network(x)` | the weights | the notes |
-# | `loss = loss_fn(y_hat, y)` | | the notes |
-# | `loss.backward()` | the notes | adds to the gradients |
+# | `y_hat = network(x)` | the weights | the graph |
+# | `loss = loss_fn(y_hat, y)` | | the graph |
+# | `loss.backward()` | the graph | adds to the gradients |
 # | `optimizer.step()` | the gradients | the weights |
 # | `optimizer.zero_grad()` | | removes the gradients |
 #
 # Notice who does *not* talk to whom. The optimizer never sees the loss. It only sees gradients that
-# it finds beside the weights. So it cannot complain if they are missing or old. That is why a wrong
+# it finds in `weight.grad`. So it cannot complain if they are missing or old. That is why a wrong
 # loop seldom stops with an error.
 
 # %% [markdown]
 # ## Part 2: take a line away
 #
-# Now break it. Each experiment takes the text of the program, replaces one call by `pass`, which is
-# Python for "do nothing", and hands the text to `fit`. All begin with the same weights and the same
-# chance. So the first difference from the right run is the work of the missing line.
+# Now break it. Each experiment takes the source of the program, replaces one call by `pass`, which
+# is Python for "do nothing", and hands it to `fit`. All begin with the same weights and the same
+# random state. So the first difference from the right run is the work of the missing line.
 #
 # First, the right run. The loop prints its epochs; we have the numbers in the history, so we send
 # the printed lines to nowhere.
@@ -305,7 +305,7 @@ def run(source, model, **data):
 
 
 def without(source, *replacements):
-    """The loop with some pieces of text replaced; each must be there exactly once."""
+    """The loop with some pieces of code replaced; each must be there exactly once."""
     for old, new in replacements:
         assert source.count(old) == 1, f"{old} is there {source.count(old)} times"
         source = source.replace(old, new)
@@ -400,8 +400,9 @@ for name, history in (("right", right), ("no zero_grad", broken["no zero_grad"])
 assert sum(early) < sum(right.step_losses[3:8]) and sum(late) > sum(right.step_losses[-8:])
 
 # %% [markdown]
-# Adding is not a mistake in PyTorch. It is a tool: two small batches can be added to a large one.
-# `fit(..., accumulate_grad_batches=2)` uses it. Exercise 2 does so by hand.
+# Adding is not a mistake in PyTorch. It is a tool, *gradient accumulation*: two small batches can
+# be added to a large one. `fit(..., accumulate_grad_batches=2)` uses it. Exercise 2 does so by
+# hand.
 #
 # ### Without step, without backward
 
@@ -424,9 +425,9 @@ print("after 48 steps, every weight is what it was at the start")
 
 # %% [markdown]
 # From outside you see a loss that stays near ln 10 = 2.303, the loss of a network that knows
-# nothing. It still jumps a little, because batches and dropout differ. Do not take that for
-# learning. To find out which of the two lines is missing, look at a gradient after `backward`
-# should have run: is it `None`?
+# nothing. It still jumps a little, because batches and dropout differ. That is not learning. To
+# find out which of the two lines is missing, look at a gradient after `backward` should have run:
+# is it `None`?
 
 # %% tags=["nbval-ignore-output"]
 last = broken["no step"].rows[-1]["loss"]
@@ -566,7 +567,7 @@ for name, model in {"right": right_model, **broken_models}.items():
 #
 # | what you see | where to look |
 # |---|---|
-# | the loss stays at that of guessing | is there a `backward`, and a `step`? |
+# | the loss stays at that of random guessing | is there a `backward`, and a `step`? |
 # | the loss falls, then rises and jumps | is the gradient cleared? (or `lr` is too large) |
 # | the loss shoots up and down in every epoch | is the data shuffled? |
 # | training is much better than evaluation, although there is dropout | `network.train()` |
@@ -609,9 +610,9 @@ assert length["decay"] < length["right"]
 print("two lines in the loop, or an option: the same weights, and shorter than without")
 
 # %% [markdown]
-# Last, let the library prove your own loop. `unroll` takes the changed text too. `verify` writes it
-# to a file that never imports this library, runs that in a new Python process, and compares every
-# loss and every weight with a `fit` here.
+# Last, let the library prove your own loop. `unroll` takes the changed source too. `verify` writes
+# it to a file that never imports this library, runs that in a new Python process, and compares
+# every loss and every weight with a `fit` here.
 
 # %%
 with redirect_stdout(None):
@@ -622,8 +623,8 @@ proof
 # %% [markdown]
 # ## Summary
 #
-# - Forward and loss write notes. `backward` reads the notes and *adds* to the gradients. `step`
-#   reads the gradients and changes the weights. `zero_grad` removes the gradients.
+# - Forward and loss record a graph. `backward` reads it and *adds* to the gradients. `step` reads
+#   the gradients and changes the weights. `zero_grad` removes the gradients.
 # - Each line can be checked by hand: the loss by its formula, the gradient by a small push, the
 #   step by `weight - lr * gradient`.
 # - A loop with a missing line seldom fails. Compare it with a right one from the same state, and
@@ -730,8 +731,8 @@ tl.check("accumulated_step", accumulated_step)
 # is added; then the weight moves by `lr` times the velocity, downhill. So old gradients fade away.
 #
 # Write one step. `weights` and `velocities` are lists of tensors; the gradients are in
-# `weight.grad`. Change both *in place*, with `mul_`, `add_`, `sub_` or `-=`. (PyTorch would take
-# notes of what you do to a weight. Forbid that with `torch.no_grad()`.)
+# `weight.grad`. Change both *in place*, with `mul_`, `add_`, `sub_` or `-=`. (Autograd would record
+# what you do to a weight. Prevent that with `torch.no_grad()`.)
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "momentum_step_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -17,8 +17,8 @@
 # Training can go wrong, and you see it: the loss does not fall. An evaluation that goes wrong looks
 # like any other. It gives you a number, and you believe it.
 #
-# So this lesson takes the loops behind `evaluate` and `predict` apart. They are short. Each line is
-# there because without it the number would be wrong, or the memory full, or the network changed.
+# So this lesson goes through the loops behind `evaluate` and `predict`. They are short. Each line
+# is there because without it the number would be wrong, or the memory full, or the network changed.
 # For each line you will see which.
 #
 # **After this lesson you can**
@@ -84,7 +84,7 @@ program = model.unroll("evaluate", eval_data, batch_size=64)
 program
 
 # %% [markdown]
-# Much of it is known from training. What is different? Let Python compare the two texts, line by
+# Much of it is known from training. What is different? Let Python compare the two programs, line by
 # line, without their comments.
 
 
@@ -241,11 +241,11 @@ print("values in evaluation:", dropout(ones).unique().tolist())
 #
 # `BatchNorm1d` brings each of its 64 inputs to mean 0 and standard deviation 1. Mean and deviation
 # *of what*? In training: of this batch. In evaluation: of all that it saw in training; it has kept
-# running means.
+# running means, in its *buffers*.
 #
 # So in training mode the answer for an image depends on the *other images* in the batch. Give the
-# network the first image twice, with different company. Dropout is off here, to see batch norm
-# alone.
+# network the first image twice, with different images in the batch. Dropout is off here, to see
+# batch norm alone.
 
 # %%
 with_some, with_others = images[:64], torch.cat([images[:1], images[500:563]])
@@ -263,7 +263,7 @@ print("evaluation mode: equal answers?", torch.allclose(*first_answers(False), a
 
 # %% [markdown]
 # A patient's diagnosis would depend on who else is in the waiting room. And a patient who comes
-# alone gets none at all: of a single value there is no standard deviation.
+# alone gets none at all: a single value has no standard deviation.
 
 # %%
 twin = copy.deepcopy(network).train()
@@ -273,9 +273,9 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# It gets worse. In training mode batch norm *learns*: each batch moves the running means. It needs
-# no gradient for that, so `no_grad()` does not stop it. An evaluation in training mode changes the
-# network that it measures.
+# It gets worse. In training mode batch norm *updates its buffers*: each batch moves the running
+# means. It needs no gradient for that, so `no_grad()` does not stop it. An evaluation in training
+# mode changes the network that it measures.
 
 # %%
 twin = copy.deepcopy(network)
@@ -331,13 +331,13 @@ print("after evaluate, in training mode?", network.training)
 # %% [markdown]
 # ## Part 4: torch.no_grad()
 #
-# ### What PyTorch remembers
+# ### What autograd saves
 #
-# In a forward pass PyTorch takes notes for the backward pass. Many operations must keep their
+# In a forward pass PyTorch records a graph for the backward pass. Many operations must save their
 # inputs: the gradient of a product needs its factors. In an evaluation there will be no backward
-# pass, so the notes are of no use.
+# pass, so the graph is of no use.
 #
-# How much is it? PyTorch has a hook that is called for every tensor it keeps. We count them, each
+# How much is it? PyTorch has a hook that is called for every tensor it saves. We count them, each
 # piece of memory once. What belongs to the network does not count: it is there anyway.
 
 
@@ -380,10 +380,10 @@ print(len(kept), "tensors")
 # the number of layers. The weights do not: with `no_grad()`, a network can be evaluated with larger
 # batches than it can be trained with.
 #
-# ### A loss that holds on
+# ### A memory leak: adding up loss tensors
 #
-# Notes live as long as the tensor that they belong to. Here is a common mistake, an evaluation
-# without `no_grad()`: it adds up `loss` instead of `loss.item()`. The sum knows its past, with all
+# A graph lives as long as the tensor that it belongs to. Here is a common mistake, an evaluation
+# without `no_grad()`: it adds up `loss` instead of `loss.item()`. The sum holds the graphs of all
 # batches. We watch the memory that is held after each batch.
 #
 # (`WeakSet` is a set that does not keep its members alive. So it shows what somebody *else* keeps.)
@@ -392,7 +392,7 @@ print(len(kept), "tensors")
 # %%
 class Note:
     def __init__(self, tensor):
-        self.tensor = tensor.detach()  # without its past, else the note itself would hold on to it
+        self.tensor = tensor.detach()  # without its graph, which would hold on to this note itself
 
 
 def memory_after_each_batch(plain_number):
@@ -421,21 +421,21 @@ with torch.no_grad():
     print("no_grad():  ", memory_after_each_batch(plain_number=False), "KB")
 
 # %% [markdown]
-# The first line grows with each batch. On a graphics card this ends with "out of memory" in the
-# middle of an evaluation, and people buy a larger card. In the second line each batch frees what
-# the one before it held.
+# The first line grows with each batch. On a GPU this ends with "out of memory" in the middle of an
+# evaluation, and people buy a larger GPU. In the second line each batch frees what the one before
+# it held.
 #
 # In a *training* loop there is no `no_grad()`. So there the `.item()` matters even more: look at
 # `step_losses.append(loss.item())`.
 #
 # ### Both are needed
 #
-# `eval()` and `no_grad()` are often taken for one another. They have nothing to do with each other:
+# `eval()` and `no_grad()` are often confused. They have nothing to do with each other:
 #
 # | | changes | without it |
 # |---|---|---|
 # | `network.eval()` | what dropout and batch norm compute | wrong numbers, a changed network |
-# | `torch.no_grad()` | what PyTorch remembers | right numbers, wasted time and memory |
+# | `torch.no_grad()` | whether PyTorch records a graph | right numbers, wasted time and memory |
 
 # %%
 with torch.no_grad():
@@ -482,9 +482,9 @@ for shuffle in (False, True):
 assert acc < 0.2
 
 # %% [markdown]
-# An accuracy near 0.1, that of guessing among ten digits, from a good network: think of the order
-# first. `evaluate` on the same loader is right, because there each prediction meets its own label
-# inside the batch.
+# An accuracy near 0.1, that of random guessing among ten digits, from a good network: think of the
+# order first. `evaluate` on the same loader is right, because there each prediction meets its own
+# label inside the batch.
 
 # %%
 shuffled = model.evaluate(loader, verbose=0)
@@ -494,9 +494,9 @@ assert shuffled["acc"] == result["acc"]
 # ### From scores to answers
 #
 # The outputs are logits, ten scores for each image. `argmax` gives the digit. `softmax` gives
-# probabilities, and the largest one says how sure the network is. With predictions in the right
-# order you can pick out the samples that you want to see. Here are the mistakes that the network
-# was surest of.
+# probabilities, and the largest one says how sure the network is: its *confidence*. With
+# predictions in the right order you can pick out the samples that you want to see. Here are the
+# mistakes that the network was surest of.
 
 # %%
 probabilities = in_one.softmax(dim=1)
@@ -519,7 +519,8 @@ assert shares[0] < shares[1] <= shares[3]
 
 # %% [markdown]
 # So "I am not sure" is worth something: a post office would send the least sure quarter to a
-# person, and let the machine sort the rest.
+# person, and let the machine sort the rest. (Whether a confidence of 0.9 is right nine times in ten
+# is called *calibration*.)
 #
 # ### Without labels
 #
@@ -546,10 +547,10 @@ proof
 #
 # - Sums and counts can be added over batches; means cannot. Divide once, at the end. Then the
 #   result does not depend on the batch size.
-# - `network.eval()`: dropout is off, batch norm uses what it learned in training. Without it, the
-#   numbers are random, worse, depend on the company, and the network changes.
-# - `torch.no_grad()`: no notes. The numbers are the same; memory and time are saved.
-# - `loss.item()` is a number without a past. `loss` holds on to its batch.
+# - `network.eval()`: dropout is off, batch norm uses its running means. Without it, the numbers are
+#   random, worse, depend on the other samples of the batch, and the network changes.
+# - `torch.no_grad()`: no graph. The numbers are the same; memory and time are saved.
+# - `loss.item()` is a number without a graph. `loss` holds on to its batch.
 # - `predict` keeps the order of the data. A shuffled loader gives shuffled predictions.
 
 # %% [markdown]
@@ -577,7 +578,7 @@ tl.set_device("cpu")
 # ### Exercise 1: predict
 #
 # Write the loop that predicts. It gets a network and a loader of pairs `(x, y)`, and returns one
-# tensor with the class of each sample, as a whole number, in the order of the loader.
+# tensor with the class of each sample, as an integer, in the order of the loader.
 #
 # The network may come in training mode. The labels `y` must not be used.
 
@@ -607,10 +608,10 @@ assert torch.equal(mine, logits.argmax(dim=1))
 tl.check("predict_digits", predict_digits)
 
 # %% [markdown]
-# ### Exercise 2: put evaluations together
+# ### Exercise 2: combine evaluations
 #
 # Three computers have evaluated a network, each on a part of the data. Each sends a dict, such as
-# `{"loss": 0.5, "acc": 0.9, "samples": 600}`. Put a list of such dicts together to one dict with the
+# `{"loss": 0.5, "acc": 0.9, "samples": 600}`. Combine a list of such dicts into one dict with the
 # same three names, as if one computer had evaluated everything.
 
 
@@ -639,8 +640,8 @@ tl.check("combine_results", combine_results)
 # the rest. How good is it where it decides?
 #
 # Take the logits (N, C) and the labels (N,). Find the samples of which the network is surest, a
-# `share` of all: 0.5 is half of them. The network is sure when its largest *probability* is large.
-# Return the accuracy on these samples, a plain number from 0 to 1.
+# fraction `share` of all: 0.5 is half of them. The network is sure when its largest *probability*
+# is large. Return the accuracy on these samples, a plain number from 0 to 1.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "accuracy_of_surest_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -12,15 +12,15 @@
 # ---
 
 # %% [markdown]
-# # Mix both levels
+# # Mix both levels: custom networks, losses, metrics and loops
 #
 # The high level is short. The low level can do everything. With many libraries you must choose, and
 # the first unusual idea makes you write all of it by hand: the loop, the means, the progress, the
 # checkpoints.
 #
-# You need not choose. In this lesson every part becomes your own, one after the other: the network,
-# the loss, the metric, the choice of the batches, at last the loop. All that you do not replace
-# stays as it is. And after each step you can go back to `fit`, with the same model.
+# You need not choose. In this lesson every part becomes your own (*custom*), one after the other:
+# the network, the loss, the metric, the choice of the batches, at last the loop. All that you do
+# not replace stays as it is. And after each step you can go back to `fit`, with the same model.
 #
 # **After this lesson you can**
 #
@@ -28,7 +28,7 @@
 # - write a loss that compares the samples of a batch with each other, and make it safe;
 # - write a metric that is no mean;
 # - train with `train_batch` in a loop of your own;
-# - give `fit` a loop as a function or as text, know which to take, and go back to `fit`.
+# - give `fit` a loop as a function or as source code, know which to take, and go back to `fit`.
 #
 # It takes about 40 minutes. You should know lessons 1, 3 and 4.
 
@@ -52,13 +52,13 @@ tl.set_device("cpu")
 # ## The task
 #
 # How does a phone recognize its owner? Not by a class for every person on earth: nobody could train
-# that. The network learns something else, a *place* for every picture: some numbers, a point in
-# space. Two pictures of one person shall be near each other, pictures of two persons far apart. To
-# compare two pictures, measure the distance. This is the idea of FaceNet (Schroff and others,
-# 2015).
+# that. The network learns something else, an *embedding*: a place for every picture, some numbers,
+# a point in space. Two pictures of one person should be near each other, pictures of two persons
+# far apart. To compare two pictures, measure the distance. This is the idea of FaceNet (Schroff and
+# others, 2015).
 #
-# We do it with digits in place of faces, and with places in the plane, so that we can draw them. As
-# a second output the network also says which digit it is.
+# We do it with digits instead of faces, and with embeddings in the plane, so that we can draw them.
+# As a second output the network also predicts which digit it is.
 
 # %%
 mnist = tl.datasets.MNIST(mode="train", transform=Normalize(mean=[33.3], std=[78.6]))
@@ -67,7 +67,7 @@ eval_data = TensorDataset(*mnist[50_000:51_000])
 print(len(train_data), "to train on,", len(eval_data), "to measure")
 
 # %% [markdown]
-# ## Part 1: your own network
+# ## Part 1: a custom network
 #
 # The first layers are ready-made: `LeNet(num_classes=0)` from `tl.models` turns an image into 16
 # small maps of features. Behind it come two heads of our own. The network returns a dict.
@@ -95,10 +95,9 @@ for name, output in network(x).items():
     print(f"{name}: {tuple(output.shape)}")
 
 # %% [markdown]
-# ## Part 2: your own loss
+# ## Part 2: a custom loss
 #
-# The digit has a loss: cross-entropy. For the places there is none in PyTorch that says what we
-# want. So write it down:
+# The digit has a loss: cross-entropy. For the embeddings we write one, a *contrastive loss*:
 #
 # - **Pull.** Two images of the same digit should be near: their squared distance is a loss.
 # - **Push.** Two images of different digits should be at least `MARGIN` apart. If they are nearer,
@@ -140,7 +139,7 @@ for digits in ([3, 4, 5], [3, 3, 3]):
 
 # %% [markdown]
 # `nan`, "not a number": the mean of nothing. One such batch, and every weight that gets this
-# gradient is `nan` too, for ever. (`fit` tries a loss on two samples before it begins, and warns.)
+# gradient is `nan` too, for ever. (`fit` tries a loss on two samples in its dry run, and warns.)
 #
 # The cure is known from lesson 5: a sum, a count, one division. Where nothing is to be counted,
 # divide by 1.
@@ -165,9 +164,9 @@ for digits in ([3, 3, 5], [3, 4, 5], [3, 3, 3]):
     print(digits, f"{pull_and_push(places, torch.tensor(digits)):.4f}")
 
 # %% [markdown]
-# (That the last two are equal is chance.) One check is left: does the gradient point where we think?
-# Minus the gradient is the way that an optimizer goes. The two threes should go towards each other,
-# and the five away from them.
+# (That the last two are equal is a coincidence.) One check is left: does the gradient point where
+# we think? Minus the gradient is the way that an optimizer goes. The two threes should go towards
+# each other, and the five away from them.
 
 # %%
 moving = places.clone().requires_grad_()
@@ -179,8 +178,8 @@ for digit, place, gradient in zip((3, 3, 5), places, moving.grad, strict=True):
 # The three in the middle is pulled to the left by the other three, and pushed to the left by the
 # five. The first three feels a pull to the right and a push to the left. Here the pull is stronger.
 #
-# Put both losses together. A loss function gets all outputs of the network, then the labels. It
-# returns a dict, so that each part is reported under its name.
+# Combine both losses. A loss function gets all outputs of the network, then the labels. It returns
+# a dict, so that each part is reported under its name.
 
 
 # %%
@@ -189,10 +188,10 @@ def loss_fn(digit_hat, place, y):
 
 
 # %% [markdown]
-# ## Part 3: your own metric
+# ## Part 3: a custom metric
 #
-# Is a place good? Ask the neighbours: *does the nearest other image show the same digit?* The share
-# of images for which it does is our metric.
+# Is an embedding good? Ask the neighbours: *does the nearest other image show the same digit?* The
+# fraction of images for which it does is our metric, the accuracy of the *nearest neighbour*.
 #
 # It cannot be computed batch by batch. The nearest of 64 images is not the nearest of 1,000. So
 # `update` only collects; the work is done in `compute`.
@@ -200,13 +199,13 @@ def loss_fn(digit_hat, place, y):
 
 # %%
 class Neighbour:
-    """The share of images whose nearest other image shows the same digit."""
+    """The fraction of images whose nearest other image shows the same digit."""
 
     def reset(self):
         self.places, self.labels = [], []
 
     def update(self, place, y):
-        self.places.append(place.detach())  # detach: keep the numbers, not their past
+        self.places.append(place.detach())  # detach: keep the numbers, not their graph
         self.labels.append(y)
 
     def compute(self):
@@ -218,9 +217,9 @@ class Neighbour:
 
 
 # %% [markdown]
-# Test it by hand as well. Four points on a line, at 0, 1, 5 and 7, with the labels 3, 3, 3 and 8.
-# The nearest of 0 is 1, and of 1 is 0: right. The nearest of 5 is 7, and of 7 is 5: wrong. So it is
-# one half, in one batch or in two.
+# Test it by hand, too. Four points on a line, at 0, 1, 5 and 7, with the labels 3, 3, 3 and 8. The
+# nearest of 0 is 1, and of 1 is 0: right. The nearest of 5 is 7, and of 7 is 5: wrong. So it is one
+# half, in one batch or in two.
 
 # %%
 neighbour = Neighbour()
@@ -304,7 +303,7 @@ plt.show()
 # Nobody told it where to put which digit. We only said "together" and "apart".
 
 # %% [markdown]
-# ## Part 5: your own choice of batches
+# ## Part 5: a custom choice of batches: hard examples
 #
 # `fit` goes through all samples, one time each. Say you do not want that: a sample that is answered
 # well teaches little. Each time you want to look at 256 images, and train on the 64 that are worst.
@@ -372,15 +371,15 @@ for other in (by_batch, by_hand):
 print("fit, train_batch and plain PyTorch: equal weights")
 
 # %% [markdown]
-# ## Part 6: your own loop, handed to fit
+# ## Part 6: a custom loop, handed to fit
 #
-# ### As text
+# ### As source code
 #
 # A new idea: the network should learn the digits first, and the places count more and more. So the
 # loss needs a factor that grows with the epoch. But a loss function does not know the epoch. The
 # loop does.
 #
-# Take the text of the loop and change one line.
+# Take the source of the loop and change one line.
 
 # %%
 line = 'loss = losses["digit"] + losses["place"]'
@@ -389,13 +388,13 @@ assert program.source.count(line) == 1
 changed = program.source.replace(line, mine)
 
 patient = new_model()
-with redirect_stdout(None):  # the text prints; we look at the history
+with redirect_stdout(None):  # the loop prints; we look at the history
     history_patient = patient.fit(train_data, loop=changed)
 print(len(history_patient.rows), "epochs,", len(history_patient.step_losses), "steps")
 
 # %% [markdown]
-# Four epochs: the text says so, since it was unrolled with `epochs=4`. The books were kept by the
-# text, so the history has all its rows. In epoch 1 the factor was 0: the loss was that of the digit
+# Four epochs: the source says so, since it was unrolled with `epochs=4`. It does the bookkeeping
+# too, so the history has all its rows. In epoch 1 the factor was 0: the loss was that of the digit
 # alone, and the head of the places stood still.
 
 # %% tags=["nbval-ignore-output"]
@@ -407,7 +406,7 @@ assert abs(first["loss"] - first["digit"]) < 1e-6
 assert first["neighbour_place"] < history.rows[0]["neighbour_place"]
 
 # %% [markdown]
-# A text can be proved, like any program.
+# A changed source can be proved, like any program.
 
 # %%
 with redirect_stdout(None):
@@ -447,8 +446,8 @@ history_hard = model.fit(train_data, loop=hardest_half)
 print(len(history_hard.step_losses), "steps,", len(history_hard.rows), "rows")
 
 # %% [markdown]
-# No rows: the function kept no books of epochs. That is the price. A name that the program does not
-# have is refused, and the message lists those it has.
+# No rows: the function does not report epochs. That is the price. A name that the program does not
+# have raises an error, which lists those it has.
 
 
 # %%
@@ -463,11 +462,11 @@ except TypeError as error:
 # %% [markdown]
 # Which one to take?
 #
-# | | as text | as a function |
+# | | as source code | as a function |
 # |---|---|---|
 # | good for | a changed line | a new idea |
-# | means, metrics, printing | are in the text | yours to write |
-# | options of `fit`, such as `epochs` | are in the text already | yours to write |
+# | means, metrics, printing | are in the source | yours to write |
+# | options of `fit`, such as `epochs` | are in the source already | yours to write |
 # | may use things from your notebook | no, only the names of the program | yes |
 # | `verify`, `save` | yes | no |
 #
@@ -492,8 +491,8 @@ assert history.rows[0]["eval_acc_digit"] > 0.85
 #   the extreme cases, and look where its gradient points. The mean of nothing is `nan`.
 # - A metric that is no mean collects in `update` and works in `compute`.
 # - To choose the batches, write the outer loop and call `train_batch`.
-# - To change what a step is, hand `fit` a loop: as text for a changed line, as a function for a new
-#   idea.
+# - To change what a step is, hand `fit` a loop: as source code for a changed line, as a function
+#   for a new idea.
 # - All of them work on the same network and the same optimizer. So you can mix them, and go back.
 
 # %% [markdown]
@@ -517,11 +516,12 @@ torch.set_num_threads(1)
 tl.set_device("cpu")
 
 # %% [markdown]
-# ### Exercise 1: the loss of FaceNet
+# ### Exercise 1: the triplet loss of FaceNet
 #
-# FaceNet was trained with *triplets*: an image `a`, another image `b` of the same person, and an
-# image `c` of somebody else. A triplet costs `distance(a, b) - distance(a, c) + margin`, or 0 if that
-# is less than 0. So it costs nothing when `c` is farther away than `b` by at least the margin.
+# FaceNet was trained with *triplets*: an image `a` (the *anchor*), another image `b` of the same
+# person (the *positive*), and an image `c` of somebody else (the *negative*). A triplet costs
+# `distance(a, b) - distance(a, c) + margin`, or 0 if that is less than 0. So it costs nothing when
+# `c` is farther away than `b` by at least the margin.
 #
 # Write the loss of a batch: the mean cost of *all* its triplets, also those that cost 0. `place` is
 # (B, D), the labels `y` are (B,). An image forms no triplet with itself (`a` is not `b`). If the
@@ -592,11 +592,11 @@ assert len(values) == 1 and 0 < values.pop() < 0.2
 tl.check("most_confused", MostConfused)
 
 # %% [markdown]
-# ### Exercise 3: train the head only
+# ### Exercise 3: fine-tune the head only
 #
-# A network has two parts, `network.backbone` and `network.head`. The backbone was trained before
-# and shall stay as it is. Write a loop for `fit`, as a function, that trains only the head: one
-# epoch, in batches of 32. `loss_fn` takes `y_hat` and `y`.
+# A network has two parts, `network.backbone` and `network.head`. The backbone is *pretrained* and
+# must stay as it is (*frozen*). Write a loop for `fit`, as a function, that trains only the head:
+# one epoch, in batches of 32. `loss_fn` takes `y_hat` and `y`.
 #
 # Return the losses of the steps, as plain numbers. Afterwards another `fit` must be able to train
 # the whole network again.

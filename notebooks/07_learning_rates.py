@@ -14,8 +14,9 @@
 # %% [markdown]
 # # Learning rates and schedules
 #
-# If you may choose only one number of a training, choose the learning rate. With a bad one, the
-# best network learns nothing. With a good one, a simple network learns well in a few seconds.
+# If you may choose only one number of a training (one *hyperparameter*), choose the learning rate.
+# With a bad one, the best network learns nothing. With a good one, a simple network learns well in
+# a few seconds.
 #
 # The learning rate says how long a step is. This lesson shows what happens when it is too small or
 # too large, and why. Then you let the data tell you which rate is good, in a single epoch. Last,
@@ -24,9 +25,9 @@
 # **After this lesson you can**
 #
 # - tell from the losses if a learning rate is too small, right or too large;
-# - find a good rate with a range test, a loop with one more line;
+# - find a good rate with a range test (an LR finder), a loop with one more line;
 # - say why Adam and SGD need different rates;
-# - draw a schedule before you train with it: stairs, cosine, warm-up;
+# - draw a schedule before you train with it: step decay, cosine, warm-up;
 # - put `scheduler.step()` in the right place, or write the schedule by hand.
 #
 # It takes about 40 minutes. You should know lessons 2 and 4.
@@ -53,7 +54,7 @@ tl.set_device("cpu")
 # %% [markdown]
 # ## Part 1: too small, right, too large
 #
-# ### In a valley
+# ### Gradient descent in a valley
 #
 # Begin with a network of one weight, `w`, and the loss `w * w / 2`. The best weight is 0. The
 # gradient is `w` itself. So a step of SGD, `w = w - lr * gradient`, is here `w = (1 - lr) * w`:
@@ -96,7 +97,7 @@ plt.show()
 # The limit is where `1 - lr` is -1: a rate of 2. Below the limit SGD arrives; above it SGD leaves
 # the valley. So a rate that is a little too large is not a little worse. It ruins everything.
 #
-# ### In a long valley
+# ### Curvature: in a long valley
 #
 # A steeper valley has a lower limit. For the loss `c * w * w / 2` the gradient is `c * w`, and the
 # limit is `2 / c`. The number `c` is the *curvature*. A real network has many weights, and each
@@ -183,12 +184,12 @@ plt.show()
 # - 0.001: the loss falls, slowly and evenly. Nothing is wrong, but you would need many epochs.
 # - 0.01: the same, faster.
 # - 0.1: falls fast, then becomes restless. The restlessness is a good sign: the steps are long.
-# - 1 and 10: the loss jumps far above its start, in the first steps. Then it comes back, to the
-#   loss of guessing, ln 10 = 2.303, and stays there.
+# - 1 and 10: the loss *diverges*: it jumps far above its start, in the first steps. Then it comes
+#   back, to the loss of random guessing, ln 10 = 2.303, and stays there.
 #
 # Why does it stay? A hidden unit gives `relu(...)`, which is 0 for a negative sum. The wild first
-# steps moved many units so far that their sum is negative for *every* image. Such a unit gives
-# always 0 and its gradient is always 0. So it can never come back. It is *dead*.
+# steps moved many units so far that their sum is negative for *every* image. The output of such a
+# unit is always 0, and so is its gradient. So it can never come back. It is a *dead ReLU*.
 
 # %% tags=["nbval-ignore-output"]
 images, _ = eval_data.tensors
@@ -201,19 +202,20 @@ for lr, model in models.items():
 assert dead[0.1] < 8 and dead[10] > 48
 
 # %% [markdown]
-# Remember this picture. A loss that stays at that of guessing does not always mean that the rate is
-# too small. Look at its highest value: did it explode before?
+# Remember this picture. A loss that stays at that of random guessing does not always mean that the
+# rate is too small. Look at its highest value: did it explode before?
 
 # %% [markdown]
-# ## Part 2: let the data choose
+# ## Part 2: the LR range test
 #
-# ### A range test
+# ### How it works
 #
 # To try ten rates takes ten trainings. There is a trick to see them all in *one* epoch: begin with
 # a rate that is surely too small, and make it larger after every step. The loss then tells at which
-# rate it begins to fall, and at which one it explodes. This is called a *range test*.
+# rate it begins to fall, and at which one it explodes. This is called a *learning rate range test*
+# (Smith, 2015), or an LR finder.
 #
-# The loop for it is the usual one, with one more line. Take the text, and put the line in.
+# The loop for it is the usual one, with one more line. Take the source, and put the line in.
 
 
 # %%
@@ -360,9 +362,9 @@ for name, loss in lasts.items():
 assert chosen["SGD"] > 5 * chosen["Adam"]
 
 # %% [markdown]
-# The curves on the right look like a bathtub. On the left side the network learns too little, on
-# the right side it falls apart. Between them lies a flat bottom, a factor of ten wide or more: you
-# need not find the best rate, only the bottom. One epoch with a rising rate found it, for both.
+# The curves on the right look like a bathtub. On the left the network learns too little, on the
+# right side it falls apart. Between them lies a flat bottom, a factor of ten wide or more: you need
+# not find the best rate, only the bottom. One epoch with a rising rate found it, for both.
 #
 # The bottom of Adam lies far to the left of the one of SGD. **Compare two optimizers only after
 # each has got a rate of its own.** With 0.1 for both, SGD would win; with 0.001 for both, Adam.
@@ -415,12 +417,13 @@ def rates_of(make_schedule, steps=STEPS):
 # %% [markdown]
 # Three schedules are used more than all others.
 #
-# - **Stairs**: `StepLR` multiplies the rate by `gamma` after every `step_size` calls.
+# - **Step decay** (the stairs): `StepLR` multiplies the rate by `gamma` after every `step_size`
+#   calls.
 # - **Cosine**: `CosineAnnealingLR` goes down along half a wave, to 0 after `T_max` calls. First
 #   slowly, then faster, and slowly again at the end.
 # - **Warm-up**: `LinearLR` goes *up*, for a short time at the start. Why? A new network is easily
 #   ruined: with a large rate, the losses exploded in the very first steps. After the warm-up comes
-#   another schedule; `SequentialLR` puts the two together.
+#   another schedule; `SequentialLR` chains the two.
 
 # %%
 schedules = torch.optim.lr_scheduler
@@ -486,7 +489,7 @@ print(f"step_size counts epochs, called by step: after an epoch the rate is {eve
 # ### First the step, then the next rate
 #
 # In both places `scheduler.step()` comes after `optimizer.step()`. It chooses the *next* rate. What
-# if the two lines change places?
+# if the two lines are swapped?
 
 
 # %%
@@ -574,7 +577,7 @@ assert highest["warm-up, cosine"] < 2.6 < highest["cosine"]
 # it, the loss only falls. This small network recovers from the jump. Large ones often do not, so
 # most of them are trained with a warm-up.
 #
-# ### If you do not know how long it takes
+# ### ReduceLROnPlateau: if you do not know how long it takes
 #
 # All these schedules must know the number of steps beforehand. `ReduceLROnPlateau` need not. It
 # looks at each evaluation; if `patience` of them in a row were no better than the best one, it
@@ -609,7 +612,7 @@ assert history.rows[-1]["loss"] < 0.5 * constant["loss"]
 print(f"after the training: {rate:.4f}, as in the optimizer")
 
 # %% [markdown]
-# Look at the epoch after the first lower rate: the evaluation loss falls at once. The network had
+# Look at the epoch after the first lower rate: the validation loss falls at once. The network had
 # not stopped learning; its steps were too long.
 
 # %% [markdown]
@@ -674,7 +677,8 @@ print("a line in the loop, or a scheduler: equal, bit for bit")
 # ## Summary
 #
 # - Too small: the loss falls slowly and evenly. Too large: it jumps above its start, and may end at
-#   the loss of guessing, with dead units. The limit is sharp, so a good rate keeps a distance.
+#   the loss of random guessing, with dead units. The limit is sharp, so a good rate keeps a
+#   distance.
 # - A range test raises the rate at every step. Take about a third of the rate with the lowest loss,
 #   and train a *fresh* network.
 # - For SGD the rate is a factor of the gradient, for Adam about the length of a step. Each needs a
@@ -687,7 +691,7 @@ print("a line in the loop, or a scheduler: equal, bit for bit")
 # | schedule | good for |
 # |---|---|
 # | none | a first try |
-# | stairs (`StepLR`) | you know when progress ends |
+# | step decay (`StepLR`) | you know when progress ends |
 # | cosine (`CosineAnnealingLR`) | you know the number of steps; a good first choice |
 # | warm-up before it (`LinearLR`, `SequentialLR`) | the first steps explode; large networks |
 # | `ReduceLROnPlateau` | you do not know how long it takes |
@@ -771,7 +775,7 @@ tl.check("warm_up_factor", warm_up_factor)
 # ### Exercise 3: a range test of your own
 #
 # Write a range test as a function. Train for one pass through `train_loader`; after each step,
-# multiply the learning rate by `factor`. (The optimizer may have several groups of weights.) End
+# multiply the learning rate by `factor`. (The optimizer may have several parameter groups.) End
 # early, *after* the first loss that is more than four times the lowest loss so far.
 #
 # Return two lists of plain numbers: the rate that each step was made with (of the first group), and

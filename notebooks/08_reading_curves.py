@@ -12,11 +12,11 @@
 # ---
 
 # %% [markdown]
-# # Reading curves: underfitting, overfitting, regularisation
+# # Reading curves: underfitting, overfitting, regularization
 #
-# A training leaves two curves behind: one for the data that it learned from, one for data that it
-# has never seen. Their shapes tell what to do next. A larger network, or a smaller one? More
-# epochs, or fewer? More data?
+# A training leaves two *learning curves* behind: one for the data that it learned from, one for
+# data that it has never seen. Their shapes tell what to do next. A larger network, or a smaller
+# one? More epochs, or fewer? More data?
 #
 # This lesson teaches you to read them. They do not always mean what they seem to mean, so first you
 # learn what they measure. Then you try five remedies against overfitting, one at a time, and keep a
@@ -27,8 +27,8 @@
 # - tell underfitting from overfitting by two curves;
 # - say what the training loss of `fit` measures, and measure it in a fairer way;
 # - explain how the loss can rise while the accuracy stays;
-# - use early stopping, weight decay, dropout, more data and shifted images, and show their lines in
-#   the loop;
+# - use early stopping, weight decay, dropout, more data and data augmentation, and show their lines
+#   in the loop;
 # - compare remedies one at a time, and report a result that you can trust.
 #
 # It takes about 40 minutes. You should know lessons 2, 4 and 5.
@@ -89,12 +89,12 @@ EPOCHS = 16
 
 def train(model, data=train_data, epochs=EPOCHS, **options):
     """Train, and evaluate after each epoch; the History."""
-    with redirect_stdout(None):  # a loop as text prints its epochs
+    with redirect_stdout(None):  # a loop as source code prints its epochs
         return model.fit(data, eval_data, epochs=epochs, verbose=0, **options)
 
 
 # %% [markdown]
-# ## Part 1: two ways to fail
+# ## Part 1: underfitting and overfitting
 #
 # Take a network with 3 units in each hidden layer, and one with 128. Train both for 16 epochs.
 
@@ -107,7 +107,7 @@ large_history = train(large)
 
 # %%
 def draw(histories, name, ylim):
-    """The curves of several trainings, beside each other."""
+    """The curves of several trainings, side by side."""
     _, axes = plt.subplots(
         1, len(histories), figsize=(4 * len(histories), 2.8), sharey=True, layout="constrained"
     )
@@ -133,7 +133,7 @@ for name, model in (("3 units", small), ("128 units", large)):
     print(
         f"{name:9}  training data: loss {on_train['loss']:.3f}, acc {on_train['acc']:.3f}", end=""
     )
-    print(f"   evaluation data: loss {on_eval['loss']:.3f}, acc {on_eval['acc']:.3f}")
+    print(f"   validation data: loss {on_eval['loss']:.3f}, acc {on_eval['acc']:.3f}")
     if name == "3 units":
         assert on_train["acc"] < 0.75 and on_eval["acc"] < 0.75
     else:
@@ -141,24 +141,24 @@ for name, model in (("3 units", small), ("128 units", large)):
         assert on_eval["loss"] > 50 * on_train["loss"]
 
 # %% [markdown]
-# - The small network **underfits**. It is bad on the evaluation data *and* on the data that it
+# - The small network **underfits**. It is bad on the validation data *and* on the data that it
 #   learned from. Both curves are high and near each other. More data would not help: it has not
 #   even learned what there is. Give it more units, more epochs or a better learning rate.
-# - The large network **overfits**. It knows all 1,000 training images by heart: the accuracy there
-#   is 1. On other images it makes a mistake in about one of ten. Between the curves is a **gap**.
-#   More epochs do not help, and more units hardly. You need more data, or a *regularisation*:
-#   anything that makes it harder to learn by heart.
+# - The large network **overfits**. It has memorized all 1,000 training images: the accuracy there
+#   is 1. On other images it makes a mistake in about one of ten. Between the curves is a **gap**,
+#   the *generalization gap*. More epochs do not help, and more units hardly help. You need more
+#   data, or *regularization*: anything that makes it harder to memorize.
 #
 # So look at the *training* curve first. If it is bad, the network underfits, whatever the other one
 # does. Only when it is good, look at the gap.
 #
 # A good habit follows from this: first make a network that overfits. Then you know that it is large
-# enough and that the training works. Then regularise.
+# enough and that the training works. Then regularize.
 
 # %% [markdown]
 # ## Part 2: what the training loss measures
 #
-# ### A strange picture
+# ### A training loss above the validation loss
 #
 # Look at the curves of this network, which has dropout.
 
@@ -186,7 +186,7 @@ for _ in range(8):
 _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 epochs = range(1, 9)
 ax.plot(epochs, reported, "o-", label="training loss, as fit reports it")
-ax.plot(epochs, unseen, "s--", label="evaluation loss")
+ax.plot(epochs, unseen, "s--", label="validation loss")
 ax.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(alpha=0.3)
@@ -217,7 +217,7 @@ for line in program.source.splitlines():
 # evaluation mode, which is simply `model.evaluate(train_data)`.
 
 # %% tags=["nbval-ignore-output"]
-print("epoch   reported   after it   and in eval mode   evaluation data")
+print("epoch   reported   after it   and in eval mode   validation data")
 columns = zip(reported, after_it, in_eval_mode, unseen, strict=True)
 for epoch, (a, b, c, d) in enumerate(columns, start=1):
     print(f"{epoch:5}   {a:8.3f}   {b:8.3f}   {c:16.3f}   {d:15.3f}")
@@ -229,14 +229,14 @@ assert reported[0] > 1.2 * unseen[0] and all(
 # %% [markdown]
 # From the first to the second column, the lag is gone. In the first epoch it is large, because the
 # network changes fast. From the second to the third, dropout is gone. The third column is the fair
-# one: same weights, same mode as for the evaluation data. And it *is* lower, as you would expect.
+# one: same weights, same mode as for the validation data. And it *is* lower, as you would expect.
 
 # %%
 _, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.plot(epochs, reported, "o-", label="reported")
 ax.plot(epochs, after_it, "^-", label="after the epoch")
 ax.plot(epochs, in_eval_mode, "D-", label="after it, in evaluation mode")
-ax.plot(epochs, unseen, "s--", label="evaluation data")
+ax.plot(epochs, unseen, "s--", label="validation data")
 ax.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(alpha=0.3)
@@ -252,7 +252,7 @@ plt.show()
 # %% [markdown]
 # ## Part 3: the loss rises, the accuracy stays
 #
-# Back to the network with 128 units. Look at its evaluation curves again, closely.
+# Back to the network with 128 units. Look at its validation curves again, closely.
 
 # %%
 figure = large_history.plot()
@@ -261,7 +261,7 @@ figure.axes[1].set(ylim=(0.8, 1.005))
 figure
 
 # %% [markdown]
-# After some epochs the evaluation loss rises, and goes on rising. But the accuracy does not fall.
+# After some epochs the validation loss rises, and goes on rising. But the accuracy does not fall.
 # Does the network become worse or not?
 #
 # To see it, we need the network of the best epoch, too. `EarlyStopping` (lesson 2) watches the
@@ -283,8 +283,8 @@ assert result["loss"] > 1.1 * min(row["eval_loss"] for row in large_history.rows
 
 # %% [markdown]
 # Until it was stopped, this was the same training, number for number; that is asserted too. So we
-# have one network at two ages. Divide the evaluation images into those that it answers rightly and
-# those that it does not. What is the mean loss of each part?
+# have one network at two ages. Divide the validation images into those that it classifies correctly
+# and those that it does not. What is the mean loss of each part?
 
 # %% tags=["nbval-ignore-output"]
 labels = eval_data.tensors[1]
@@ -311,10 +311,10 @@ ax.legend(frameon=False, loc="upper left")
 plt.show()
 
 # %% [markdown]
-# The number of mistakes is about the same. But the old network is *surer* of its mistakes. Cross-
-# entropy makes you pay for that, the accuracy does not. The reason: all training images are
-# answered rightly long ago. The only way to make the training loss still smaller is to make all
-# scores larger.
+# The number of mistakes is about the same. But the old network is *surer* of its mistakes: it is
+# *overconfident*. Cross-entropy makes you pay for that, the accuracy does not. The reason: all
+# training images are classified correctly long ago. The only way to make the training loss still
+# smaller is to make all scores larger.
 #
 # Is that bad? It depends on what you do with the answer. If only the digit counts, no harm is done.
 # If somebody relies on "the network is 99 % sure", it is bad.
@@ -376,7 +376,7 @@ print("the same epochs, and the same weights, bit for bit")
 # that the next steps change.
 
 # %% [markdown]
-# ## Part 4: five remedies, one at a time
+# ## Part 4: five kinds of regularization, one at a time
 #
 # ### The rule
 #
@@ -417,7 +417,7 @@ print("weight_decay * weight:   ", [round(value, 4) for value in (0.5 * weights)
 # %% [markdown]
 # So nobody needs to compute the term. The optimizer adds `weight_decay * weight` to the gradient,
 # as you did by hand in lesson 4. For SGD this is the whole story: with a gradient of 0, each step
-# multiplies each weight by `1 - lr * weight_decay`.
+# multiplies each weight by `1 - lr * weight_decay`. (There it is the same as *L2 regularization*.)
 #
 # Adam is another story. It divides the gradient by its usual size, and now the pull is a part of
 # the gradient. So it is divided, too. Look at a step where the loss has no gradient, and only the
@@ -471,9 +471,9 @@ assert length["with"] < 0.8 * length["without"]
 # %% [markdown]
 # ### Dropout
 #
-# In training, dropout sets random units to 0. So no unit can rely on a certain other one, and what
-# one image needs cannot be stored in a single place. There is no line for it in the loop: it is a
-# layer of the network. What the loop needs is `network.train()` and `network.eval()` (lesson 5).
+# In training, dropout sets random units to 0. So no unit can rely on a certain other one, and one
+# image cannot be memorized by a single unit. There is no line for it in the loop: it is a layer of
+# the network. What the loop needs is `network.train()` and `network.eval()` (lesson 5).
 
 # %%
 dropped = new_model(dropout=0.5)
@@ -498,11 +498,11 @@ note("4 times the data", more)
 # (For this network, the training loss in the table is that of the first 1,000 images, a quarter of
 # what it learned from.)
 #
-# ### More data, out of nothing
+# ### Data augmentation
 #
 # If there is no more data, make some. A digit stays the same digit if you shift it by a pixel or
 # two. To a network of linear layers it is a new image: all inputs are different. To change the
-# training images by chance in ways that keep their labels is called *augmentation*.
+# training images at random in ways that keep their labels is called *data augmentation*.
 #
 # One line in the loop is enough. `torch.roll` shifts a tensor. Each batch is shifted by up to 2
 # pixels, left or right, up or down; in each epoch by another amount.
@@ -553,7 +553,7 @@ _, ax = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
 names = [name for name, _ in rows]
 ax.hlines(names, [row["train"] for _, row in rows], [row["eval"] for _, row in rows], color="0.7")
 ax.plot([row["train"] for _, row in rows], names, "o", label="training data")
-ax.plot([row["eval"] for _, row in rows], names, "s", label="evaluation data")
+ax.plot([row["eval"] for _, row in rows], names, "s", label="validation data")
 ax.set(xlabel="loss", xlim=(-0.02, None))
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(alpha=0.3, axis="x")
@@ -565,27 +565,26 @@ plt.show()
 # network of Part 1 has one, too. The aim is a low loss on new data, the square as far left as
 # possible. Read the figure like this:
 #
-# - Early stopping, weight decay and dropout lower the evaluation loss. The accuracy changes little:
+# - Early stopping, weight decay and dropout lower the validation loss. The accuracy changes little:
 #   most of what they do is to keep the network from being too sure.
-# - Real and made data help more, and the accuracy rises as well. They do not only forbid to learn
-#   by heart; they teach something new.
-# - All of them make the *training* loss higher. That is what they are for. Do not take it for a
-#   fault.
+# - Real and augmented data help more, and the accuracy rises, too. They do not only prevent
+#   memorizing; they teach something new.
+# - All of them make the *training* loss higher. That is what they are for. It is no fault.
 #
-# A difference of a percent of the accuracy is 20 of the 2,000 images. Chance alone can do that.
+# A difference of a percent of the accuracy is 20 of the 2,000 images. Noise alone can do that.
 # Before you believe such a difference, train with another seed.
 
 # %% [markdown]
-# ## Part 5: data that is used once
+# ## Part 5: test data is used once
 #
-# ### Choosing is learning
+# ### Overfitting the validation data: choosing is learning
 #
 # We looked at `eval_data` many times. We stopped at its best epoch, and we are about to choose the
 # best of six networks by it. No weight was trained on it, and still it is no longer new: each
 # choice fits it a little.
 #
-# How much can choosing do? Take the extreme case: 500 "networks" that only guess. On new data each
-# of them has the accuracy 0.1. Measure them all on 100 evaluation images, and choose the best.
+# How much can choosing do? Take the extreme case: 500 "networks" that guess at random. On new data
+# each of them has the accuracy 0.1. Measure them all on 100 validation images, and choose the best.
 
 # %%
 tl.seed(0)
@@ -601,14 +600,14 @@ print(f"the same one on 1,900 others:  {hits[winner, 100:].float().mean():.3f}")
 # choices, the worse. With 2,000 images and six networks the effect is small, but it is there, and
 # it always points in the same direction: **the number by which you chose is too good.**
 #
-# So there is a third set, the test data. Choose all you like, with the evaluation data. When you
+# So there is a third set, the test data. Choose all you like, with the validation data. When you
 # have decided, measure on the test data, *once*, and report that. If you then go back and change
-# something because of it, it is evaluation data from then on.
+# something because of it, it is validation data from then on.
 #
 # ### The choice
 #
-# One change at a time has shown what helps. Now put together what helped most: more data, shifted
-# images and weight decay, for ten epochs at most. Early stopping keeps the best of them.
+# One change at a time has shown what helps. Now combine what helped most: more data, shifted images
+# and weight decay, for ten epochs at most. Early stopping keeps the best of them.
 
 
 # %%
@@ -626,7 +625,7 @@ note("all together", final)
 # %% tags=["nbval-ignore-output"]
 print(f"best epoch: {stop.best_epoch} of {len(final_history.rows)}")
 row = table["all together"]
-print(f"evaluation data: loss {row['eval']:.3f}, acc {row['eval acc']:.3f}")
+print(f"validation data: loss {row['eval']:.3f}, acc {row['eval acc']:.3f}")
 assert row["eval"] < min(other["eval"] for name, other in table.items() if name != "all together")
 
 # %% [markdown]
@@ -645,21 +644,21 @@ assert 0.93 < tested["acc"] < 0.98 and math.isclose(tested["acc"], row["eval acc
 # ## Summary
 #
 # - Look at the training curve first. If it is bad, the network underfits. If it is good and the
-#   evaluation is worse, the network overfits; the difference is the gap.
+#   validation curve is worse, the network overfits; the difference is the gap.
 # - The training loss of `fit` is a mean over the epoch, in training mode. To measure the gap, use
 #   `model.evaluate(train_data)`.
-# - If the evaluation loss rises while the accuracy stays, the network becomes surer of its
+# - If the validation loss rises while the accuracy stays, the network becomes surer of its
 #   mistakes.
 # - Change one thing at a time, from the same start, and keep a table.
-# - Choose on the evaluation data. Measure on the test data, once.
+# - Choose on the validation data. Measure on the test data, once.
 #
 # | remedy | its line | what it does |
 # |---|---|---|
-# | early stopping | `model.stop_training`, best weights back | ends before it learns by heart |
+# | early stopping | `model.stop_training`, best weights back | ends before it memorizes |
 # | weight decay | `weight *= 1 - lr * weight_decay` (AdamW) | keeps the weights small |
-# | dropout | a layer; `network.train()` | no unit may rely on another |
+# | dropout | a layer; `network.train()` | no unit can rely on another |
 # | more data | the data | teaches more |
-# | augmentation | `x = torch.roll(x, ...)` | makes data out of data |
+# | data augmentation | `x = torch.roll(x, ...)` | makes data out of data |
 
 # %% [markdown]
 # ## Exercises

@@ -12,11 +12,11 @@
 # ---
 
 # %% [markdown]
-# # Accumulate, clip, compute in short numbers
+# # Gradient accumulation, gradient clipping, mixed precision
 #
 # Large networks are trained with three tricks that small ones seem not to need. A batch is too
 # large for the memory: *accumulate* several small ones. A bad batch throws the training off its
-# way: *clip* the gradient. Numbers of 32 bits are too large and too slow: compute in 16.
+# way: *clip* the gradient. Numbers of 32 bits are too large and too slow: compute in 16 bits.
 #
 # In `fit` each of them is one argument. Behind it are a few lines in the loop. This lesson reads
 # these lines, does them by hand, and looks at the mistakes that are easily made with them. All
@@ -27,7 +27,7 @@
 #
 # - make one update of several small batches, and prove that it equals that of a large one;
 # - say where this fails, and by how much;
-# - choose a limit for the length of a gradient, and clip to it by hand;
+# - choose a limit for the norm of a gradient, and clip to it by hand;
 # - say what 16 bits can hold, what `autocast` computes in them, and why the loss is scaled.
 #
 # It takes about 40 minutes. You should know lesson 4.
@@ -91,18 +91,18 @@ def show_new_lines(model, before, **options):
 plain = new_model().unroll("fit", train_data, epochs=3).source
 
 # %% [markdown]
-# ## Part 1: accumulate
+# ## Part 1: gradient accumulation
 #
 # ### Why
 #
-# A forward pass keeps notes for the backward pass, and they grow with the batch (lesson 5 counted
+# A forward pass saves tensors for the backward pass, and they grow with the batch (lesson 5 counted
 # them). With a large network, a batch of 200 images may not fit into the memory, while one of 64
-# does. How much is kept here?
+# does. How much is saved here?
 
 
 # %%
 def kept_for_backward(network, x, y):
-    """The bytes that a forward pass keeps, the weights not counted."""
+    """The bytes that a forward pass saves, the weights not counted."""
     weights = {weight.data_ptr() for weight in network.parameters()}
     kept = {}
 
@@ -121,7 +121,7 @@ for size in (200, 64):
     print(f"{size:3} images: {kept_for_backward(new_network(), x[:size], y[:size]) / 1024:.0f} KB")
 
 # %% [markdown]
-# The notes of a small batch are gone when its backward pass is done. So four batches, one after the
+# What a small batch saved is freed when its backward pass is done. So four batches, one after the
 # other, need no more memory than one. And `backward` *adds* to the gradients. That is all we need.
 #
 # ### What must be added
@@ -142,7 +142,7 @@ def gradient_of(network, parts, factor):
 
 
 def off_by(gradient, right):
-    """How far two gradients are apart, as a share of the right one's length."""
+    """How far two gradients are apart, as a fraction of the right one's norm."""
     return ((gradient - right).norm() / right.norm()).item()
 
 
@@ -167,8 +167,8 @@ assert sums > 2 and means > 0.2 and by_samples < 1e-5
 assert results["1, the sum of the means"].norm() > 4 * large.norm()
 
 # %% [markdown]
-# **The sum of the means** is more than four times too long. The optimizer takes it for a steep
-# slope, and makes a step that is too long.
+# **The sum of the means** is more than four times too long. So the optimizer makes a step that is
+# too long.
 #
 # **The mean of the means** is right if all parts have one size. Here the last part has 8 images,
 # and it counts as much as the 64 of another part. So each of the 8 counts as much as 8 of the
@@ -259,7 +259,7 @@ print("by hand and by the option: equal, bit for bit")
 # division. Then the gradient of a full group is three times too long. For SGD that is the same as a
 # learning rate three times as large. To see only this, take 960 images, which are five full groups.
 #
-# We break the text of the loop on purpose, as in lesson 4.
+# We break the source of the loop on purpose, as in lesson 4.
 
 
 # %%
@@ -347,13 +347,13 @@ for name, norm in (
 # Training mostly works all the same. But it is the training with the *small* batch in batch norm.
 # If its batches become tiny, take layer norm or group norm.
 #
-# (Dropout is a weaker exception. The masks are drawn anew for each batch, so the numbers differ, as
-# they do from one seed to another.)
+# (Dropout is a weaker exception. New masks are drawn for each batch, so the numbers differ, as they
+# do from one seed to another.)
 
 # %% [markdown]
-# ## Part 2: clip
+# ## Part 2: gradient clipping
 #
-# ### How long is a gradient?
+# ### The global norm
 #
 # Put the gradients of all weights in one row. The length of this row is the root of the sum of its
 # squares: the *global norm*. If it is longer than a limit, the whole row is multiplied by
@@ -388,7 +388,7 @@ print(f"clipped by value: cosine {cosine(before, by_value, dim=0):.4f}")
 assert cosine(before, after, dim=0) > 0.9999 and cosine(before, by_value, dim=0) < 0.99
 
 # %% [markdown]
-# ### A bad batch
+# ### Exploding gradients: a bad batch
 #
 # Real data has broken parts. Say a scanner was set wrong for 64 images: they are 50 times too
 # bright. Nobody noticed. They are batch 6 of each epoch.
@@ -491,16 +491,16 @@ print(weight.grad)
 
 # %% [markdown]
 # Against this there is the callback `TerminateOnNaN`: it ends the training at the first loss that
-# is not a number. And for a loop of your own, `clip_grad_norm_(..., error_if_nonfinite=True)`.
+# is not finite. And for a loop of your own, `clip_grad_norm_(..., error_if_nonfinite=True)`.
 
 # %% [markdown]
-# ## Part 3: short numbers
+# ## Part 3: mixed precision
 #
-# ### What 16 bits can hold
+# ### float16 and bfloat16: what 16 bits can hold
 #
-# PyTorch computes in `float32`: each number has 32 bits. There are two kinds with 16. Both need
-# half the memory. They divide their bits differently: `float16` spends more on digits, `bfloat16`
-# more on size.
+# PyTorch computes in `float32` (*single precision*): each number has 32 bits. There are two types
+# with 16 (*half precision*). Both need half the memory. They divide their bits differently:
+# `float16` spends more on digits, `bfloat16` more on range.
 
 # %%
 kinds = (torch.float32, torch.float16, torch.bfloat16)
@@ -513,8 +513,8 @@ for kind in kinds:
 # `bfloat16` reaches as far as `float32`, but has only two to three decimal digits. `float16` has
 # three to four, but ends at 65,504, and below 0.00006 its digits fade.
 #
-# The picture shows what happens to a number when it is stored in 16 bits: how large the error is,
-# as a share of the number.
+# The picture shows what happens to a number when it is stored in 16 bits: how large the relative
+# error is.
 
 # %%
 numbers = torch.logspace(-12, 7, 2000, dtype=torch.float64)
@@ -529,8 +529,9 @@ plt.show()
 
 # %% [markdown]
 # The line of `bfloat16` is flat: about 0.4 % everywhere. That of `float16` is lower where it is
-# flat, but it has two ends. On the left, small numbers lose their digits until they become 0: an
-# error of 1, which is all. On the right they become infinite. Four numbers as examples:
+# flat, but it has two ends. On the left, small numbers *underflow*: they lose their digits until
+# they become 0, an error of 1. On the right they *overflow* and become infinite. Four numbers as
+# examples:
 
 # %%
 for number in (1.001, 3e-6, 1e-8, 70_000.0):
@@ -560,8 +561,8 @@ for kind in kinds:
     print(f"{kind!s:14}  1 + 0.001 = {moved.item():.4f}")
 
 # %% [markdown]
-# So training cannot simply be done in 16 bits. Hence *mixed* precision: the large products in 16
-# bits, the weights and the sums in 32.
+# So training cannot simply be done in 16 bits. Hence *mixed precision*: the large products in 16
+# bits, the weights and the reductions (sums, means) in 32.
 #
 # ### What autocast casts
 #
@@ -570,7 +571,7 @@ for kind in kinds:
 
 # %%
 def kinds_of(network, x, y, kind):
-    """The kind of number after each layer, and of the loss, the weights and the gradients."""
+    """The dtype after each layer, and of the loss, the weights and the gradients."""
     seen, hooks = {}, []
     for layer in network:
         name = type(layer).__name__
@@ -594,11 +595,11 @@ for name, kind in kinds_of(new_network(), x, y, torch.bfloat16).items():
 # %% [markdown]
 # The matrix products of the linear layers are computed in `bfloat16`; they are most of the work.
 # `ReLU` takes what comes. Cross-entropy, with its logarithm and its sum, is computed in `float32`.
-# The weights stay in `float32`; a short copy of them is made for the product. The gradient of a
-# weight arrives in `float32`, and the optimizer sees no short number at all.
+# The weights stay in `float32`; a copy of them in 16 bits is made for the product. The gradient of
+# a weight arrives in `float32`, and the optimizer sees no 16-bit number at all.
 #
 # Some other operations, inside the same block: a product of matrices is cast, an element by element
-# product is not, and a mixture of both kinds becomes the longer one.
+# product is not, and a mixture of both types becomes `float32`.
 
 # %%
 a = torch.ones(2, 2)
@@ -619,7 +620,7 @@ show_new_lines(new_model(precision="bf16-mixed"), plain)
 
 # %% [markdown]
 # One `with`, around the forward pass and the loss. `backward` stays outside: each operation goes
-# back in the kind of number in which it went forward.
+# back in the type in which it went forward.
 #
 # By hand, and compared with `fit` bit for bit:
 
@@ -641,7 +642,7 @@ for one, other in zip(by_hand.parameters(), by_option.parameters(), strict=True)
 print("by hand and by the option: equal, bit for bit")
 
 # %% [markdown]
-# What does the coarse computing cost? Here, nothing that one could see.
+# What does the lower precision cost? Here, nothing that one could see.
 
 # %% tags=["nbval-ignore-output"]
 accuracies = []
@@ -653,9 +654,9 @@ for precision in ("32", "bf16-mixed", "16-mixed"):
 assert max(accuracies) - min(accuracies) < 0.03
 
 # %% [markdown]
-# What does it gain? Time, on a processor that has units for short numbers: graphics cards do, and
-# some CPUs. Whether yours has them, measure it, as lesson 10 does. And memory, because the notes of
-# the forward pass are shorter:
+# What does it gain? Time, on a processor that has units for 16-bit numbers: GPUs do, and some CPUs.
+# Whether yours has them, measure it, as lesson 10 does. And memory, because the tensors that the
+# forward pass saves are smaller:
 
 # %%
 x, y = train_data[:200]
@@ -665,7 +666,7 @@ with torch.autocast("cpu", torch.bfloat16):
     print(f"bfloat16: {kept_for_backward(network, x, y) / 1024:.0f} KB")
 
 # %% [markdown]
-# ### float16: why the loss is scaled
+# ### Loss scaling for float16: GradScaler
 #
 # With `float16`, `precision="16-mixed"`, the loop has more lines.
 
@@ -674,9 +675,9 @@ show_new_lines(new_model(precision="16-mixed"), plain)
 
 # %% [markdown]
 # There is a scaler. What for? Look at the left end of the picture again: what is smaller than about
-# 0.00000003 becomes 0. Are gradients that small? Take a network that has learned its data well, and
-# look at the gradients on their way back, in the layer after `ReLU`. How many of them are exactly
-# 0?
+# 0.00000003 underflows to 0. Are gradients that small? Take a network that has learned its data
+# well, and look at the gradients on their way back, in the layer after `ReLU`. How many of them are
+# exactly 0?
 
 # %%
 sure = new_model(momentum=0.9)
@@ -685,7 +686,7 @@ assert history.rows[-1]["loss"] < 0.1
 
 
 def share_lost(network, x, y, kind, scale=1.0):
-    """The share of the gradients behind ReLU that are exactly 0."""
+    """The fraction of the gradients behind ReLU that are exactly 0."""
     seen = []
     network.zero_grad()
     with torch.autocast("cpu", kind, enabled=kind != torch.float32):
@@ -795,10 +796,10 @@ proof
 # - SGD turns a sum into a larger learning rate. Adam hides it. Batch norm is an exception in
 #   principle: it looks at the batch.
 # - Clipping by the global norm shortens a gradient and keeps its direction. Choose the limit from
-#   the lengths of a healthy run. It saves a training from a bad batch, not from `nan`.
-# - `bfloat16`: as far as `float32`, few digits. `float16`: more digits, two ends.
-# - `autocast` shortens matrix products, and convolutions. Weights, loss and gradients of weights
-#   stay long.
+#   the norms of a healthy run. It saves a training from a bad batch, not from `nan`.
+# - `bfloat16`: the range of `float32`, few digits. `float16`: more digits, a smaller range.
+# - `autocast` computes matrix products and convolutions in 16 bits. Weights, loss and gradients of
+#   weights stay in `float32`.
 # - `float16` needs a scaled loss. The order is: scale, backward, divide, unscale, clip, step.
 
 # %% [markdown]
@@ -901,9 +902,9 @@ tl.check("clip_by_hand", clip_by_hand)
 # %% [markdown]
 # ### Exercise 3: where counting ends
 #
-# In `bfloat16`, adding 1 stops at 256. Write a function that gets a kind of number and finds where
-# counting stops: the first whole number `n`, from 0 on, for which `n + 1`, computed in this kind,
-# is not larger than `n`. Return a plain number.
+# In `bfloat16`, adding 1 stops at 256. Write a function that gets a dtype and finds where counting
+# stops: the first integer `n`, from 0 on, for which `n + 1`, computed in this dtype, is not larger
+# than `n`. Return a plain number.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "counts_to_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

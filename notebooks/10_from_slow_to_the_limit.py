@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # From slow to the limit
+# # Faster training: from slow to the limit
 #
 # Here is a training loop as it stands in many tutorials. It is correct, and several times slower
 # than it could be. In this lesson you make it fast: without a larger machine, and without changing
@@ -26,7 +26,7 @@
 #
 # - measure where the time of a training loop goes, and draw it;
 # - say with Amdahl's law what a change can gain at most, before you make it;
-# - load data, choose an optimizer and keep the books so that they cost little;
+# - load data, choose an optimizer and do the bookkeeping so that they cost little;
 # - prove that a faster loop gives the same weights, or say by how much they differ, and why;
 # - say which changes are free, and which one changes the result.
 #
@@ -88,9 +88,9 @@ print(len(digits), "images, each", tuple(image.shape), "with a label such as", l
 # %% [markdown]
 # ### The loop
 #
-# You know it: forward, backward, step, and the books. It prints its progress in each step. There is
-# one unusual thing in it: after each part it calls `lap`. That is a stopwatch: it is told which
-# part has just ended. Usually `lap` does nothing.
+# You know it: forward, backward, step, and the bookkeeping. It prints its progress in each step.
+# There is one unusual thing in it: after each part it calls `lap`. That is a stopwatch: it is told
+# which part has just ended. Usually `lap` does nothing.
 
 
 # %%
@@ -136,15 +136,15 @@ def textbook(lap=no_lap):
 
 # %% [markdown]
 # Every version of the loop will be a function like `textbook`: it begins with the same weights and
-# the same chance, trains for one epoch, and returns the network. So versions can be compared, in
-# their time and in their weights.
+# the same random state, trains for one epoch, and returns the network. So versions can be compared,
+# in their time and in their weights.
 #
-# ### The stopwatch
+# ### Profile: a stopwatch for each part
 #
 # `time.perf_counter` is the clock on the wall. It also counts the time in which other programs had
-# the processor. `time.process_time` counts only the time in which this program was computing. For a
-# program that does not wait, on one thread, that is what we want. (If it waits, for a disk or for a
-# graphics card, take the clock on the wall.)
+# the processor. `time.process_time` is CPU time: only that in which this program was computing. For
+# a program that does not wait, on one thread, that is what we want. (If it waits, for a disk or for
+# a GPU, take the clock on the wall.)
 
 
 # %%
@@ -195,8 +195,8 @@ assert shares(before)["data"] > 0.5 and shares(before)["books"] < 0.05
 #
 # ### Amdahl's law
 #
-# What can be gained? Say a part has the share `p` of the time, and you make it `s` times as fast.
-# The rest stays. The new time is `(1 - p) + p / s` of the old one. Even if the part became
+# What can be gained? Say a part takes the fraction `p` of the time, and you make it `s` times as
+# fast. The rest stays. The new time is `(1 - p) + p / s` of the old one. Even if the part became
 # infinitely fast, `1 - p` would be left.
 
 
@@ -255,7 +255,7 @@ print("the slow loop, run twice:", len(right), "equal weights")
 #
 # ## Part 2: free of charge
 #
-# ### Step 1: transform once
+# ### Step 1: transform once, in advance
 #
 # The transform gives the same numbers for the same image each time. So do it once, before the
 # training, and keep the tensors. A `TensorDataset` holds them.
@@ -338,9 +338,9 @@ for part, share in shares(after).items():
 
 # %% [markdown]
 # Again bit for bit: the sampler draws the same order, and a batch has the same numbers in it,
-# however it was put together.
+# however it was fetched.
 #
-# ### Step 3: the optimizer in one piece
+# ### Step 3: a fused optimizer
 #
 # Look at the profile: now the optimizer is a large part. Why? Adam's formula has about ten
 # operations. By default each of them is one call that goes through all weights in memory, and
@@ -497,7 +497,7 @@ print(f"step 4: the optimizer is {kept / flushed:.2f} times as fast")
 # It is one line, `torch.set_flush_denormal(True)`. It is a setting of the whole program, or rather
 # of the calling thread, so put it where one can see it.
 #
-# ### Step 5: keep the books quietly?
+# ### Step 5: without .item()?
 #
 # In each step the loop asks two tensors for their value. How often?
 
@@ -510,9 +510,9 @@ print(counter.calls["_local_scalar_dense"], "values read in", len(whole_batches(
 
 # %% [markdown]
 # (`_local_scalar_dense` is the inner name of `.item()`.) Two in each step, and two more at the
-# start, when sampler and loader draw a seed. Why do people warn of it? A graphics card works
-# through a queue. The program runs ahead and puts operations into it. `.item()` needs a number, so
-# the program must wait until the queue is empty, in each step. On a CPU there is no queue and
+# start, when sampler and loader draw a seed. Why do people warn of it? A GPU works through a queue.
+# The program runs ahead and puts operations into it. `.item()` needs a number, so the program must
+# wait until the queue is empty (*synchronize*), in each step. On a CPU there is no queue and
 # nothing to wait for. Write the version without `.item()` and without `print`, and measure.
 
 
@@ -530,7 +530,7 @@ def train_quietly(network, optimizer, train_loader, lap):
         optimizer.step()
         optimizer.zero_grad()
         lap("optimizer")
-        loss_sum += loss.detach() * len(x)  # a sum that stays a tensor; detach: without its past
+        loss_sum += loss.detach() * len(x)  # a sum that stays a tensor; detach: without its graph
         correct += (y_hat.argmax(dim=1) == y).sum()
         samples += len(x)
         lap("books")
@@ -555,9 +555,9 @@ print(f"step 5: {slow / fast:.2f} times as fast as step 3")
 assert 0.6 < slow / fast < 1.6
 
 # %% [markdown]
-# About 1, give or take the noise. That is a result too: on a CPU the books are innocent. Keep the
-# version that is easier to read. (`fit` decides by the device: on a CPU it writes `loss.item()`, on
-# a graphics card `loss.detach()`.)
+# About 1, give or take the noise. That is a result too: on a CPU the bookkeeping is innocent. Keep
+# the version that is easier to read. (`fit` decides by the device: on a CPU it writes
+# `loss.item()`, on a GPU `loss.detach()`.)
 #
 # ## Part 3: the limit
 #
@@ -667,7 +667,7 @@ assert losses["256"] > losses["64"]
 # - Transform once; fetch a whole batch by one index: equal bit for bit.
 # - A fused optimizer: the same formula, rounded otherwise; show that it is only rounding.
 # - Flush denormals: they come late, cost time on some processors, and change no weight.
-# - `.item()` in each step: free on a CPU; on a graphics card it waits.
+# - `.item()` in each step: free on a CPU; on a GPU it waits.
 # - The batch size changes the result. It is not a free change.
 # - `fit` runs this loop already, and `unroll` lets you check it.
 #
@@ -727,8 +727,8 @@ tl.check("faster_in_all", faster_in_all)
 #
 # `data` is a dataset in the style of torchvision: `len(data)`, and `data[i]` gives a pair of an
 # image tensor and a label, a plain number. Each fetch is expensive. Return a `TensorDataset` with
-# the same samples in the same order, and fetch each of them once. The labels shall be whole numbers
-# in one tensor of shape `(N,)`.
+# the same samples in the same order, and fetch each of them once. The labels must be integers in
+# one tensor of shape `(N,)`.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "kept_as_tensors_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -782,8 +782,8 @@ tl.check("shuffled_batches", shuffled_batches)
 # ### Exercise 4: measure without waiting
 #
 # Evaluate a network: return a dict with the mean loss over all samples, `"loss"`, and the accuracy,
-# `"acc"`, as plain numbers. On a graphics card each `.item()` (and each `float(tensor)`, and each
-# `if` on a tensor) waits. So read values only after the loop, two at most.
+# `"acc"`, as plain numbers. On a GPU each `.item()` (and each `float(tensor)`, and each `if` on a
+# tensor) waits. So read values only after the loop, two at most.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "evaluate_without_waiting_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}

@@ -27,8 +27,8 @@
 # - say what is in a checkpoint, and why it is opened with `weights_only=True`;
 # - kill a training at any moment, go on, and prove that nothing was lost;
 # - export a network, and run it in a process that has neither its code nor this library;
-# - name the three things that must travel with a network: its preparation of the data, its mode,
-#   the names of its classes;
+# - name the three things that must travel with a network: its preprocessing, its mode, the names of
+#   its classes;
 # - serve predictions over HTTP, and refuse input that makes no sense.
 #
 # It takes about 40 minutes. You should know lessons 1 and 2.
@@ -62,7 +62,7 @@ torch.set_num_threads(1)
 tl.set_device("cpu")
 
 # %% [markdown]
-# All files of this lesson go into a folder that is removed at the end.
+# All files of this lesson go into a directory that is removed at the end.
 
 # %%
 here = Path.cwd()
@@ -70,7 +70,7 @@ folder = tempfile.TemporaryDirectory()
 os.chdir(folder.name)
 
 # %% [markdown]
-# ## Part 1: what is in the file
+# ## Part 1: what is in a checkpoint
 #
 # First a network that has learned something. It has batch norm and dropout, because both behave
 # differently in training and in use.
@@ -118,12 +118,12 @@ for name, tensor in state["network"].items():
     print(f"  {name:22} {tuple(tensor.shape)}")
 
 # %% [markdown]
-# The part `network` has names and numbers: the weights, and what batch norm has learned about the
-# data (`running_mean`, `running_var`). It has no code. Nothing in the file says that layer 0 is a
+# The part `network` has names and numbers: the weights, and the buffers of batch norm
+# (`running_mean`, `running_var`). It has no code. Nothing in the file says that layer 0 is a
 # convolution, or what happens between the layers.
 #
-# The part `optimizer` is what Adam remembers: two numbers for each weight. So a file to go on from
-# is about three times as large as the weights.
+# The part `optimizer` is Adam's state: two numbers for each weight. So a file to go on from is
+# about three times as large as the weights.
 
 # %%
 weights = sum(weight.numel() for weight in model.parameters())
@@ -163,8 +163,8 @@ loaded = torch.load("from_a_friend.pt", weights_only=False)
 
 # %% [markdown]
 # Loading it has run a function that the file has chosen. Here it was `print`; it could have been
-# one that deletes your files. With `weights_only=True`, PyTorch builds tensors, numbers, texts and
-# the like, and nothing else.
+# one that deletes your files. With `weights_only=True`, PyTorch builds tensors, numbers, strings
+# and the like, and nothing else.
 
 # %%
 try:
@@ -178,7 +178,7 @@ except pickle.UnpicklingError as error:
 #
 # ### With or without the optimizer
 #
-# Go on from the file in two ways: with Adam's memory, and with the weights alone. Which one equals
+# Go on from the file in two ways: with Adam's state, and with the weights alone. Which one equals
 # the training that simply goes on? All three get the same data in the same order.
 
 
@@ -202,7 +202,7 @@ for name, loaded in (("with the optimizer", with_memory), ("weights alone", alon
 # optimizer makes another step. To *use* a network, the weights are enough. To *train on*, they are
 # not.
 #
-# ## Part 2: kill it
+# ## Part 2: kill it, and resume
 #
 # A training of days will be interrupted: by a power cut, or because somebody needs the computer.
 # Lesson 2 broke one off with an error. Now we do it for real. The training is a program of its own,
@@ -267,8 +267,8 @@ print("files:", ", ".join(sorted(path.name for path in Path("run").iterdir())))
 
 # %% [markdown]
 # Two epochs were saved (0.pt and 1.pt), and eight steps are lost. Now start the same program again,
-# in another process: this one. Nothing but the folder connects the two. And once more in an empty
-# folder, without a power cut.
+# in another process: this one. Nothing but the directory connects the two. And once more in an
+# empty directory, without a power cut.
 
 # %%
 train = runpy.run_path("train.py")["train"]
@@ -283,18 +283,18 @@ print(len(resumed_history.step_losses), "losses and", len(theirs), "tensors: equ
 # %% [markdown]
 # All 80 steps have the same losses, also the 32 from before the power cut, which are in the
 # checkpoint too. It works because *everything* that the training depends on is in the file:
-# weights, optimizer, the books, and chance, which decides on order and dropout. What is not in the
-# file must be the same when you start again: the code, the data, the callbacks.
+# weights, optimizer, history, and the random state, which decides on order and dropout. What is not
+# in the file must be the same when you start again: the code, the data, the callbacks.
 #
 # And what if the power is cut while a file is being written? `fit` writes to another name first and
-# renames the file when it is complete. Renaming is a single act. So there is always a whole file.
+# renames the file when it is complete. Renaming is *atomic*. So there is always a whole file.
 # Exercise 1 does this.
 #
 # ## Part 3: three things that must travel
 #
 # Now to the users of the network. They get the weights, and can still get nearly everything wrong.
 #
-# ### The preparation of the data
+# ### Preprocessing
 #
 # Our network was trained on pixels from which 33.3 was subtracted, and which were then divided by
 # 78.6. The weights know nothing of this. Here are four users. All feed images of digits; only the
@@ -320,7 +320,7 @@ assert min(one["acc"] for one in wrong) < right["acc"] - 0.3
 # %% [markdown]
 # No error, no warning: just worse answers. Where the accuracy falls only a little, look at the
 # loss: the probabilities are wrong, too. The cure is not a note in a file that nobody reads. **Make
-# the preparation a part of the network.** Then it is in every file that the network is in.
+# the preprocessing a part of the network.** Then it is in every file that the network is in.
 
 
 # %%
@@ -346,11 +346,12 @@ assert abs(acc - right["acc"]) < 1e-6
 print("from raw pixels: the accuracy of the first user;", ", ".join(list(reader.state_dict())[:2]))
 
 # %% [markdown]
-# ### The mode
+# ### Evaluation mode
 #
-# Who loads weights gets a network in training mode. Dropout is on, and batch norm looks at the
-# batch. The answer to a picture then depends on chance, and on the other pictures that came with it
-# (lesson 5). It even changes the network: batch norm goes on learning. So we show it with a copy.
+# When you load weights, the network is in training mode. Dropout is on, and batch norm looks at the
+# batch. The answer to a picture is then random, and depends on the other pictures that came with it
+# (lesson 5). It even changes the network: batch norm updates its buffers. So we show it with a
+# copy.
 
 # %% tags=["nbval-ignore-output"]
 tl.seed(0)
@@ -367,15 +368,15 @@ assert len(set(answers)) > 1
 # ### The names of the classes
 #
 # The network gives numbers from 0 to 9, and here class 3 is the digit 3. In general, a class is
-# only a place in a list, and the list is somewhere else. Many programs make it by sorting the names
-# of folders. Sorted as texts, with twelve classes:
+# only an index into a list, and the list is somewhere else. Many programs make it by sorting the
+# names of directories. Sorted as strings, with twelve classes:
 
 # %%
 print(sorted(str(number) for number in range(12)))
 
 # %% [markdown]
-# Class 2 is the "10". So write the list into a file beside the network, and read it there. Do not
-# make it anew.
+# Class 2 is the "10". So write the list into a file that travels with the network, and read it
+# there. Do not sort again.
 
 # %%
 CLASSES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -405,15 +406,15 @@ for call in calls:
 print("dropout: share, in training?", dropout.args[1:])
 
 # %% [markdown]
-# There is the whole network, as a dozen operations: the preparation, the convolution, batch norm,
+# There is the whole network, as a dozen operations: the preprocessing, the convolution, batch norm,
 # and so on up to `softmax`. Dropout is still listed, but its switch stands on "not in training",
 # for ever.
 #
 # ### The export that people can read
 #
-# A `.pt2` or `.onnx` is for machines. If a *person* shall go on with your work, there is a third
+# A `.pt2` or `.onnx` is for machines. If a *person* is to go on with your work, there is a third
 # way. Every call of the model is a program, and a program can be saved as a script: plain PyTorch,
-# with the network written out, and its weights in a file beside it.
+# with the network written out, and its weights in a file of their own.
 
 # %%
 images = TensorDataset(prepared["as in training"][:200])
@@ -490,7 +491,7 @@ else:
 # - `application/json`: `{"pixels": [[0, 0, ...], ...]}`, 28 rows of 28 numbers from 0 to 255;
 # - `application/octet-stream`: the 784 bytes as they are.
 #
-# ### Do not trust the input
+# ### Validate the input
 #
 # The network answers to *everything*. Noise, a cat, a picture upside down: it gives probabilities.
 # So what makes no sense must be refused before it gets there, in words that tell the sender what to
@@ -521,8 +522,8 @@ def pixels_from(body, kind):
 
 
 # %% [markdown]
-# (The last check is a guess at what the sender means. It catches the third of our four users. The
-# fourth, black on white, cannot be caught by a range.)
+# (The last check is a *heuristic*. It catches the third of our four users. The fourth, black on
+# white, cannot be caught by a range.)
 #
 # ### The server
 #
@@ -536,7 +537,7 @@ names = json.loads(Path("reader.json").read_text())["classes"]
 
 
 class Handler(BaseHTTPRequestHandler):
-    timeout = 5  # a sender who falls asleep is not waited for
+    timeout = 5  # do not wait longer for a client
 
     def do_POST(self):
         status, content = self.answer()
@@ -551,7 +552,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             length = int(self.headers.get("Content-Length", 0))
             if not 0 <= length <= 20_000:
-                # Let the sender end; only then does he read our answer.
+                # Read what the client sends; before that it does not read our answer.
                 self.rfile.read(min(max(length, 0), 10**6))
                 return 413, {"error": f"{length} bytes, but 20000 is the most"}
             pixels = pixels_from(self.rfile.read(length), self.headers.get("Content-Type"))
@@ -652,11 +653,12 @@ folder.cleanup()
 # %% [markdown]
 # ## Summary
 #
-# - A checkpoint holds names and numbers, not code: weights, the optimizer's memory (twice the
-#   weights, for Adam), chance. Open files with `weights_only=True`: a pickle is a program.
+# - A checkpoint holds names and numbers, not code: weights, the optimizer's state (twice the
+#   weights, for Adam), the random state. Open files with `weights_only=True`: a pickle is a
+#   program.
 # - `save_dir=..., resume=True`: kill it whenever you like, the result is the same bit for bit.
-# - The preparation of the data, the mode and the names of the classes must travel with the network.
-#   Put the preparation into the network.
+# - The preprocessing, the mode and the names of the classes must travel with the network. Put the
+#   preprocessing into the network.
 # - `save(path, training=False)` writes `.pt2` and `.onnx`, which need neither the code nor the
 #   library. Compare their answers with yours.
 # - A server is little more than a check of the input around a prediction.
@@ -693,14 +695,14 @@ torch.set_num_threads(1)
 tl.set_device("cpu")
 
 # %% [markdown]
-# ### Exercise 1: a file is whole, or it is not there
+# ### Exercise 1: write a file atomically
 #
 # `torch.save(state, path)` may break off in the middle: the disk is full, or something in the state
 # cannot be saved. Then the file at `path` is damaged, also if a good one was there before.
 #
 # Write a function that saves to `path`, which is a `Path`, in one piece. Write to another file *in
-# the same folder* first, then put it in the place of the old one: `os.replace(new, old)` does so in
-# a single act. If saving fails, let the error pass on, but leave the old file as it was, and no
+# the same directory* first, then put it in the place of the old one: `os.replace(new, old)` does so
+# in a single act. If saving fails, let the error pass on, but leave the old file as it was, and no
 # other file behind.
 
 
@@ -729,7 +731,7 @@ with tempfile.TemporaryDirectory() as name:
 tl.check("save_whole", save_whole)
 
 # %% [markdown]
-# ### Exercise 2: the preparation travels
+# ### Exercise 2: preprocessing in the network
 #
 # Write a network around a network. `Portable(network, mean, std, classes)` takes bytes `(N, 28,
 # 28)` from 0 to 255. It makes numbers of them, subtracts `mean`, divides by `std`, adds the axis of
@@ -779,12 +781,12 @@ assert torch.allclose(other(pixels), network(x).softmax(dim=1), atol=1e-5)
 tl.check("portable", Portable)
 
 # %% [markdown]
-# ### Exercise 3: do not trust the input
+# ### Exercise 3: validate the input
 #
 # A client sends a picture as nested lists, which came from JSON. Return it as a tensor of bytes
 # (`torch.uint8`) of shape `(1, 28, 28)`. If it is not a list of 28 lists of 28 numbers, or a number
-# is not a whole one from 0 to 255, raise a `ValueError`: never another error, and never let it
-# pass. The message of a number out of range must contain this number.
+# is not an integer from 0 to 255, raise a `ValueError`: never another error, and never let it pass.
+# The message of a number out of range must contain this number.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "checked_pixels_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -796,7 +798,7 @@ def checked_pixels(rows):
     for row in rows:
         for pixel in row:
             if type(pixel) is not int or not 0 <= pixel <= 255:
-                raise ValueError(f"a pixel is {pixel!r}; whole numbers from 0 to 255 are expected")
+                raise ValueError(f"a pixel is {pixel!r}; integers from 0 to 255 are expected")
     return torch.tensor(rows, dtype=torch.uint8)[None]
     ### END SOLUTION
 

@@ -12,12 +12,12 @@
 # ---
 
 # %% [markdown]
-# # Two processes
+# # Data parallel training in two processes
 #
-# A large training does not fit one machine, or it takes too long there. Then several processes train
-# together: on the GPUs of one machine, or on many machines. The most common way is *data parallel*
-# training. Each process has the whole network and works on a part of every batch. Then they take the
-# mean of their gradients, and all make the same step.
+# A large training does not fit on one machine, or it takes too long there. Then several processes
+# train together: on the GPUs of one machine, or on many machines. The most common way is *data
+# parallel* training. Each process has the whole network and works on a part of every batch. Then
+# they take the mean of their gradients, and all make the same step.
 #
 # That is all. In this lesson you do it with real processes on this computer, line by line, and check
 # that two processes compute what one computes alone.
@@ -46,8 +46,8 @@ torch.set_num_threads(1)
 tl.set_device("cpu")
 
 # %% [markdown]
-# We take 1,000 pictures, and numbers with 64 bits. So rounding is small enough to see that two
-# results are equal.
+# We take 1,000 pictures, and numbers with 64 bits (*double precision*). So rounding is small enough
+# to see that two results are equal.
 
 # %%
 full = tl.datasets.MNIST("train")
@@ -85,8 +85,8 @@ mean = (halves[0] + halves[1]) / 2
 print("equal but for rounding:", torch.allclose(mean, whole, rtol=0, atol=1e-12))
 
 # %% [markdown]
-# `x[rank::2]` takes every second sample: process 0 has the samples 0, 2, 4, ..., process 1 has 1, 3,
-# 5, ... The number of a process is called its **rank**.
+# `x[rank::2]` takes every second sample: process 0 has the samples 0, 2, 4, ..., process 1 has 1,
+# 3, 5, ... The number of a process is called its **rank**; how many there are, the **world size**.
 #
 # The last batch of an epoch is often short. Let it have 5 samples: one process gets 3, the other 2.
 
@@ -110,8 +110,8 @@ print("weighted mean:", torch.allclose(weighted, whole, rtol=0, atol=1e-12))
 # they know all that is defined here. What they change is theirs alone. `launch` gives back what the
 # function has returned in each of them.
 #
-# In a process, `torch.distributed` knows the others. Its most important call is `all_reduce`: each
-# process brings a tensor, and afterwards all have the sum.
+# In a process, `torch.distributed` knows the others. Its most important call is `all_reduce`, a
+# *collective*: each process brings a tensor, and afterwards all have the sum.
 
 
 # %%
@@ -129,8 +129,8 @@ for rank, brought, summed in tl.launch(add_up, processes=3):
 
 # %% [markdown]
 # Nobody is the boss: each process runs the same function and gets the same sum. If one of them did
-# not call `all_reduce`, the others would wait for it. This is the usual mistake with several
-# processes: they do not all do the same.
+# not call `all_reduce`, the others would wait for it (a *deadlock*). This is the usual mistake with
+# several processes: they do not all do the same.
 
 # %% [markdown]
 # ## By hand
@@ -183,7 +183,7 @@ print("the farthest weight is nearer than 0.000000000001:", farthest < 1e-12)
 # ## With fit
 #
 # `fit` does this by itself where several processes run. There `batch_size` is for each process: 32
-# and 32 make 64. The data is shared out, so that each process loads only its part.
+# and 32 make 64. Each batch is split across the ranks, so that each process loads only its part.
 
 
 # %%
@@ -206,9 +206,9 @@ for row in (alone.rows[-1], first.rows[-1]):
 assert abs(alone.rows[-1]["acc"] - first.rows[-1]["acc"]) < 1e-9
 
 # %% [markdown]
-# 1,000 samples are 15 batches of 64 and a short one of 40. The losses agree there as well. Shuffling
-# is the same, too: before each epoch the first process sends its random state to the others, so that
-# all draw the same order.
+# 1,000 samples are 15 batches of 64 and a short one of 40. The losses agree there, too. Shuffling
+# is also the same: before each epoch rank 0 sends its random state to the others, so that all draw
+# the same order.
 
 # %% [markdown]
 # ## The lines of several processes
@@ -236,14 +236,14 @@ for line in difflib.ndiff(in_one, in_two):
 #
 # - `Batches` is told which process this is. All processes draw the same order and cut it into batches
 #   of 64; of each, this process fetches its part: `batch[rank::processes]`, as in our loop by hand.
-# - `DistributedDataParallel` is PyTorch's wrapper around the network. It takes the mean of the
-#   gradients while `backward` still runs: the last layers' gradients travel while the first layers'
-#   are computed. That is what our loop by hand did afterwards.
-# - `broadcast` sends the random state of process 0 to all.
+# - `DistributedDataParallel` (DDP) is PyTorch's wrapper around the network. It takes the mean of
+#   the gradients while `backward` still runs: the last layers' gradients travel while the first
+#   layers' are computed. That is what our loop by hand did afterwards.
+# - `broadcast` sends the random state of rank 0 to all.
 # - `all_reduce(sums)` adds the losses of the samples and their number. With it, the line `loss =
 #   loss * len(x) * processes / sums[1]` makes each part count by its number of samples: the trap of
 #   the short batch.
-# - What is printed, process 0 prints.
+# - Only rank 0 prints.
 #
 # If a line is clear to you, you can now change it and give the loop back, as in lesson 6.
 
@@ -332,8 +332,8 @@ for processes in (2, 4, 8):
 #
 # If a process dies, the others end, too: without it, no step is complete. With `fit(...,
 # save_dir="checkpoints", resume=True)` and `torchrun --max-restarts=3`, all start again and go on
-# from the last checkpoint. A network that is too large for one GPU can be cut up: with `Model(network,
-# shard=True)`, each process keeps only a part of every weight.
+# from the last checkpoint. A network that is too large for one GPU can be *sharded*: with
+# `Model(network, shard=True)`, each rank keeps only a part of every weight (FSDP).
 
 # %% [markdown]
 # ## Summary
@@ -341,7 +341,7 @@ for processes in (2, 4, 8):
 # - Data parallel: each process has the whole network and a part of every batch; the gradients' mean
 #   makes all steps equal, so the weights stay equal without being sent.
 # - Parts of different sizes must count by their samples: gradients, losses and metrics.
-# - All processes must make the same calls; one that does not lets the others wait.
+# - All processes must make the same calls; if one does not, the others wait for ever.
 # - Two processes with batches of 32 train like one with 64: the same but for rounding.
 # - It costs as many numbers as there are weights, in each step.
 #
@@ -362,12 +362,12 @@ import tutorial as tl
 torch.set_num_threads(1)
 
 # %% [markdown]
-# ### Exercise 1: a fair share
+# ### Exercise 1: split the samples
 #
-# For an evaluation, the processes share out the samples, and the order must be kept. Give the process
-# `rank` a run of neighbouring samples: process 0 the first ones, process 1 the next ones, and so on.
-# Together they have all the numbers from 0 to `samples - 1`, each one once. No process has more than
-# one sample more than another.
+# For an evaluation, the samples are split across the ranks, and the order must be kept. Give the
+# process `rank` a contiguous run of samples: process 0 the first ones, process 1 the next, and so
+# on. Together they have all the numbers from 0 to `samples - 1`, each one once. No process has more
+# than one sample more than another.
 #
 # Return a list of this process's numbers. There may be fewer samples than processes.
 
@@ -409,7 +409,7 @@ assert gradient_of_all([torch.tensor([4.0]), torch.tensor([0.0])], [1, 3]).item(
 tl.check("gradient_of_all", gradient_of_all)
 
 # %% [markdown]
-# ### Exercise 3: what it sends
+# ### Exercise 3: ring all-reduce
 #
 # How can many processes add up their gradients without one that must talk to all? They stand in a
 # *ring*, and each sends only to its neighbour. The gradient is cut into as many pieces as there are
