@@ -603,6 +603,8 @@ def test_it_reads_as_one_would_write_it() -> None:
     )
     assert written(loss_fn=loss) == "loss_fn = loss"
     assert written(network=Stars(8, 3, bias=False)) == "network = Stars(8, 3, bias=False)"
+    by_number = nn.ModuleDict({"0": Lin(8, 3)})
+    assert written(network=by_number) == 'network = nn.ModuleDict({"0": nn.Linear(8, 3)})'
 
 
 def test_what_two_share_is_written_once() -> None:

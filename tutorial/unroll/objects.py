@@ -1,16 +1,20 @@
-"""What an object is made of, how it is made anew, and whether two objects are alike."""
+"""Any object as code: inspect it, rebuild it, compare it with what the code builds."""
 
-import itertools
 import types
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from inspect import Parameter, signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
+
+from tutorial.unroll.source import bracketed, is_installed
+
+if TYPE_CHECKING:
+    from tutorial.unroll.script import Script
 
 MISSING = object()
 PLAIN = (list, tuple, dict, torch.Size)  # collections that are written as they are
@@ -27,15 +31,70 @@ def no_code(value: Any, name: str) -> CannotWriteError:
     )
 
 
+def object_code(script: "Script", value: Any, name: str) -> str:
+    """A call of its class, if its arguments can be found; else an object with its attributes.
+
+    Raises:
+        CannotWriteError: neither builds an object like this one.
+    """
+    cls = type(value)
+    if not hasattr(value, "__dict__") or isinstance(value, list | tuple | dict | set):
+        raise no_code(value, name)
+    reference = script.reference(cls)
+    try:
+        arguments, keywords, sure = constructor_arguments(value)
+        code = script.call(reference, arguments, keywords, name)
+        if sure and (is_installed(cls) or cls.__module__.startswith("tutorial.")):
+            return code
+        if builds(script, code, value):
+            return code
+    except CannotWriteError:
+        pass
+    if isinstance(value, nn.Module):
+        items = members(script, value, name)
+        code = bracketed(f"{script.reference(rebuilt_module)}({reference}, {{", items, "})")
+    else:
+        code = f"{script.reference(rebuilt)}({reference}, {script.code(vars(value), name)})"
+    if not builds(script, code, value):
+        raise CannotWriteError(
+            f"neither its arguments nor its attributes make a {cls.__name__} again"
+        )
+    return code
+
+
+def members(script: "Script", module: nn.Module, name: str) -> list[str]:
+    """The items of a dict with all that a module holds: attributes, weights, buffers, modules."""
+    script.tool("nn", nn)
+    passing = module._non_persistent_buffers_set
+    items = {key: script.code(part, f"{name}_{key}") for key, part in attributes(module).items()}
+    for key, buffer in module._buffers.items():
+        if buffer is not None:
+            saved = script.save(buffer.detach(), f"{name}_{key}")
+            items[key] = f"nn.Buffer({saved}, persistent={key not in passing})"
+    items |= {key: script.code(part, f"{name}_{key}") for key, part in module._modules.items()}
+    return [f'"{key}": {code}' for key, code in items.items()]
+
+
+def builds(script: "Script", code: str, value: Any) -> bool:
+    """Whether the expression builds an object like this one."""
+    try:
+        return same(script.build(code), value)
+    except Exception:  # of the user's class, or of comparing what it holds
+        return False
+
+
 # ---- what an object is made of
 
 
-def remembered_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
+def constructor_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
     """The arguments of __init__ that the object keeps under their own names (or with a _ before).
 
     Returns:
         Positional arguments, keywords, and whether every argument was found; where one was not, its
-        default stands in for it, and may be wrong.
+        default takes its place, which may be wrong.
+
+    Raises:
+        CannotWriteError: an argument without a default was not found.
     """
     arguments: list[Any] = []
     keywords: dict[str, Any] = {}
@@ -79,14 +138,6 @@ def attributes(module: nn.Module) -> dict[str, Any]:
     empty = vars(nn.Module())
     own = {k: v for k, v in vars(module).items() if k not in empty}
     return own | module._parameters
-
-
-def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Its weights and buffers, each under all its names."""
-    yield from itertools.chain(
-        module.named_parameters(remove_duplicate=False),
-        module.named_buffers(remove_duplicate=False),
-    )
 
 
 def stateful(names: Mapping[str, Any]) -> list[str]:
@@ -151,26 +202,20 @@ def comparable(module: nn.Module) -> dict[str, Any]:
     }
 
 
-# ---- small functions that a script may need, and then holds
+# ---- a script holds a copy of these functions where it needs one
 
 
-def remade(cls: Any, attributes: dict[str, Any]) -> Any:
+def rebuilt(cls: Any, attributes: dict[str, Any]) -> Any:
     """An object of the class with these attributes, made without calling its __init__."""
     made = cls.__new__(cls)
     vars(made).update(attributes)
     return made
 
 
-def remade_module(cls: Any, members: dict[str, Any]) -> Any:
+def rebuilt_module(cls: Any, members: dict[str, Any]) -> Any:
     """A module of the class with these members, made without calling its __init__."""
     made = cls.__new__(cls)
     nn.Module.__init__(made)
     for name, value in members.items():
         setattr(made, name, value)
     return made
-
-
-def restored(module: Any, state: dict[str, Any]) -> Any:
-    """The module with these weights."""
-    module.load_state_dict(state)
-    return module

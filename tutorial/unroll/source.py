@@ -1,4 +1,4 @@
-"""The source of a class or function, and the names that it needs from outside."""
+"""Source text: of a class or function, the names that it needs, and how new text is laid out."""
 
 import ast
 import builtins
@@ -10,12 +10,14 @@ import sys
 import sysconfig
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 INSTALLED = tuple(
     {sysconfig.get_path(key) for key in ("stdlib", "platstdlib", "purelib", "platlib")}
 )
+
+WIDTH = 88  # columns; a call that is wider is broken into a line for each argument
 
 
 def is_installed(thing: Any) -> bool:
@@ -175,3 +177,29 @@ def _read(table: symtable.SymbolTable) -> set[str]:
         if symbol.is_referenced() and (not symbol.is_assigned() if top else symbol.is_global())
     }
     return here.union(*(_read(child) for child in table.get_children()))
+
+
+# ---- layout
+
+
+def merged(imports: Collection[str]) -> list[str]:
+    """The lines in order, with one line for all that comes from one module."""
+    whole = sorted({line for line in imports if line.startswith("import ")})
+    parts: dict[str, set[str]] = {}
+    for line in imports:
+        if line.startswith("from "):
+            module, _, name = line.removeprefix("from ").partition(" import ")
+            parts.setdefault(module, set()).add(name)
+    return [
+        *whole,
+        *(f"from {module} import {', '.join(sorted(parts[module]))}" for module in sorted(parts)),
+    ]
+
+
+def bracketed(start: str, items: Iterable[str], end: str) -> str:
+    """A call or a list, on one line if that is short, else on a line for each item."""
+    items = list(items)
+    line = start + ", ".join(items) + end
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    return f"{start}\n" + "".join(textwrap.indent(item, "    ") + ",\n" for item in items) + end

@@ -25,8 +25,8 @@ from tutorial.metrics import Mean
 from tutorial.notebook.cell.lookahead import Call
 from tutorial.notebook.cell.parts import Argument, names_in
 from tutorial.unroll.program import RESULTS, TOOLS, flushes
-from tutorial.unroll.script import Script, bracketed
-from tutorial.unroll.source import names_assigned
+from tutorial.unroll.script import Script
+from tutorial.unroll.source import bracketed, names_assigned
 from tutorial.unroll.specialize import Spelled, respelled, unroll
 
 # Which argument of a call an option of its loop comes from.

@@ -10,8 +10,7 @@ from tutorial.model import METHODS, Model
 from tutorial.notebook.cell.lookahead import Call, look_ahead
 from tutorial.notebook.cell.naming import Bound, Writer, Written, own_name
 from tutorial.notebook.cell.parts import Cell, CellError, Part, Site, names_in
-from tutorial.unroll.script import merged
-from tutorial.unroll.source import names_assigned
+from tutorial.unroll.source import merged, names_assigned
 
 WIDTH = 88
 RECORD = "_record_"

@@ -1,0 +1,135 @@
+"""Networks as code: layers as one writes them, and what their constructors do not say."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from tutorial.unroll.objects import CannotWriteError, object_code
+from tutorial.unroll.source import bracketed
+
+if TYPE_CHECKING:
+    from tutorial.unroll.script import Script
+
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]:
+    """An expression for the network, all but its weights' values; and the lines that mend it.
+
+    Raises:
+        CannotWriteError: what the expression builds differs from the network.
+    """
+    own = dict(network.named_parameters())
+    script.weights = {id(weight): name for name, weight in own.items()}
+    script.loads_state = True  # of the whole network, afterwards
+    try:
+        code = script.code(network, "network")
+    finally:
+        script.loads_state = False
+    dtypes = {weight.dtype for weight in own.values()}
+    if len(dtypes) == 1 and dtypes != {torch.float32}:
+        code += f".to({dtypes.pop()})"
+    built = script.build(code)
+    if list(built.state_dict()) != list(network.state_dict()):
+        raise CannotWriteError("its weights have another order")
+    there = dict(built.named_parameters())
+    lines = [
+        for_each(
+            [name for name, weight in own.items() if weight.dtype == dtype != there[name].dtype],
+            f"weight.data = weight.data.to({dtype})",
+        )
+        for dtype in dict.fromkeys(weight.dtype for weight in own.values())
+    ]
+    if buffer_dtypes(built) != buffer_dtypes(network):
+        raise CannotWriteError("its buffers have another type")
+    if (device := next(chain(own.values(), [torch.empty(0)])).device).type != "cpu":
+        code += f'.to("{device}")'
+    lines += tied(built, network)
+    for trainable in (False, True):
+        names = [
+            name
+            for name, weight in own.items()
+            if weight.requires_grad == trainable != there[name].requires_grad
+        ]
+        lines.append(for_each(names, f"weight.requires_grad_({trainable})"))
+    return code, list(filter(None, lines))
+
+
+def module_code(script: "Script", module: nn.Module, name: str) -> str:
+    """A module inside a network, whose state is loaded with it; or one with a state of its own."""
+    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+        raise CannotWriteError(f"{type(module).__name__} has hooks, which have no plain code")
+    write = container_code if type(module) in CONTAINERS else object_code
+    if script.loads_state or not list(module.parameters()):
+        return write(script, module, name)
+    script.loads_state = True
+    try:
+        code = write(script, module, name) + ("" if module.training else ".eval()")
+    finally:
+        script.loads_state = False
+    state = script.code(dict(module.state_dict()), f"{name}_state")
+    return f"{script.reference(restored)}({code}, {state})"
+
+
+def container_code(script: "Script", module: Any, name: str) -> str:
+    """A container of layers, as one writes it."""
+    layers: dict[str, nn.Module] = module._modules
+    cls, kind = script.reference(type(module)), type(module)
+    numbered = kind is not nn.ModuleDict and list(layers) == [str(i) for i in range(len(layers))]
+    if numbered and kind is nn.Sequential:
+        return script.call(cls, layers.values(), {}, name)
+    code = script.collection(list(layers.values()) if numbered else dict(layers), name)
+    if kind is nn.Sequential:
+        code = f"{script.reference(OrderedDict)}({code})"
+    return f"{cls}({code})"
+
+
+def restored(module: Any, state: dict[str, Any]) -> Any:
+    """The module with these weights. A script holds a copy of this function where it needs one."""
+    module.load_state_dict(state)
+    return module
+
+
+# ---- what a constructor does not say
+
+
+def buffer_dtypes(module: nn.Module) -> dict[str, torch.dtype]:
+    """The type of each buffer in its state."""
+    weights = dict(module.named_parameters(remove_duplicate=False))
+    return {name: t.dtype for name, t in module.state_dict().items() if name not in weights}
+
+
+def tied(built: nn.Module, network: nn.Module) -> Iterator[str]:
+    """The lines that tie weights (and buffers) of which the network has one under two names."""
+    first: dict[int, str] = {}
+    there = dict(tensors(built))
+    for name, tensor in tensors(network):
+        known = first.setdefault(id(tensor), name)
+        if there[name] is not there[known]:
+            yield f"{member(name)} = {member(known)}"
+
+
+def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Its weights and buffers, each under all its names."""
+    yield from module.named_parameters(remove_duplicate=False)
+    yield from module.named_buffers(remove_duplicate=False)
+
+
+def member(name: str) -> str:
+    """An expression for a tensor of the network: network.get_submodule("0").weight."""
+    layer, _, last = name.rpartition(".")
+    return f'network.get_submodule("{layer}").{last}' if layer else f"network.{last}"
+
+
+def weights_named(names: list[str]) -> str:
+    """A list of these weights of the network."""
+    return bracketed("[", [f'network.get_parameter("{name}")' for name in names], "]")
+
+
+def for_each(names: list[str], line: str) -> str:
+    """A loop over these weights of the network; nothing where there are none."""
+    return f"for weight in {weights_named(names)}:\n    {line}" if names else ""
