@@ -14,24 +14,29 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lab labextension bench book constraints clean
+.PHONY: help demo test test-all lint format lab labextension bench book constraints clean
 
 help:  ## Print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY)  ## Train on MNIST, and show the loop that ran
 	$(PY) -m tutorial
 
 # One thread for each process, so that the workers, each on its own core, don't wait for each other.
-# A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel. And
-# files keep their order, the longest first: see LONGEST in tests/conftest.py.
+# A file's tests stay together on one worker (loadfile): the cells of a notebook share a kernel, as
+# other files' tests share a browser or a built book, which cost more than another schedule would
+# gain. And files keep their order, the longest first: see LONGEST in tests/conftest.py.
+PYTEST = OMP_NUM_THREADS=1 $(PY) -m pytest --doctest-modules \
+	-n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	-p nbval.plugin --nbval --nbval-sanitize-with tests/sanitize.cfg
+
+test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks: ten minutes
+	$(PYTEST) -m "not slow" tutorial tests $(wildcard notebooks/*.ipynb)
+
 # Where Node is, the extension's own tests run, too.
-test: $(if $(shell command -v npm),$(MODULES))
-test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks
-	OMP_NUM_THREADS=1 $(PY) -m pytest --doctest-modules \
-		-n $(WORKERS) --dist loadfile --no-loadscope-reorder \
-		-p nbval.plugin --nbval --nbval-sanitize-with tests/sanitize.cfg \
-		tutorial tests $(wildcard notebooks/*.ipynb)
+test-all: $(if $(shell command -v npm),$(MODULES))
+test-all: $(READY)  ## Run the slow tests as well: half an hour
+	$(PYTEST) tutorial tests $(wildcard notebooks/*.ipynb)
 
 lint: $(READY)  ## Check style, format and types
 	$(PY) -m ruff check

@@ -297,6 +297,7 @@ def test_search_finds(page, address) -> None:
 # ---- Jupyter Book 2
 
 
+@pytest.mark.slow
 def test_jupyter_book_2_reads_the_pages_too(book, tmp_path) -> None:
     """Its themes are downloaded, so it is only asked whether it understands the pages."""
     missing = pytest.fail if os.environ.get("CI") else pytest.skip

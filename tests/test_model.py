@@ -194,8 +194,9 @@ class Plain:
 @pytest.mark.parametrize(
     ("form", "fetch"),
     [
-        ("tensors", "per_batch"), ("subset", "per_batch"), ("plain", "per_sample"), ("stream", "per_sample"),
-        ("loader", "as_is"), ("list", "as_is"), ("generator", "as_is"), ("workers", "per_sample"),
+        ("tensors", "per_batch"), ("subset", "per_batch"), ("plain", "per_sample"),
+        ("stream", "per_sample"), ("loader", "as_is"), ("list", "as_is"), ("generator", "as_is"),
+        ("workers", "per_sample"),
     ],
 )  # fmt: skip
 def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:

@@ -107,6 +107,7 @@ def npm(source: Path, script: str) -> str:
     return run("npm", "run", script, cwd=source, env={**os.environ, "PATH": path})
 
 
+@pytest.mark.slow
 def test_what_was_built_is_what_the_source_gives(source) -> None:
     npm(source, "build")
     files = [
@@ -117,6 +118,7 @@ def test_what_was_built_is_what_the_source_gives(source) -> None:
     assert files[0] == files[1], "run: make labextension"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["lint", "test"])
 def test_the_extensions_own_checks_pass(source, script: str) -> None:
     said = npm(source, script)

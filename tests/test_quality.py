@@ -9,6 +9,8 @@ from torchvision.transforms import Normalize
 
 import tutorial as tl
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def mnist() -> tuple[tl.datasets.MNIST, tl.datasets.MNIST]:
