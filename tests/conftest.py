@@ -225,7 +225,7 @@ def server(tmp_path_factory) -> Iterator[Any]:
     server.stop()
 
 
-@pytest.fixture(params=["lab", "notebook"])
+@pytest.fixture(params=["lab", pytest.param("notebook", marks=pytest.mark.slow)])
 def open_notebook(request, chromium, server) -> Iterator[Any]:
     """Opens a notebook with the given cells after the setup cell."""
     from browser import SETUP, Notebook

@@ -49,6 +49,7 @@ def message(notebook: Notebook) -> Any:
 # ---- Unroll
 
 
+@pytest.mark.parametrize("open_notebook", ["lab", "notebook"], indirect=True)
 def test_unroll_puts_the_loop_below_and_one_undo_takes_it_away(open_notebook) -> None:
     notebook = open_notebook(CELL, "x = 3")
     run_first(notebook)
@@ -190,7 +191,7 @@ def test_side_by_side_lights_up_what_belongs_together(open_notebook, theme: str)
 # ---- Lessons
 
 
-@pytest.fixture(params=["lab", "notebook"])
+@pytest.fixture(params=["lab", pytest.param("notebook", marks=pytest.mark.slow)])
 def home(request, chromium, server) -> Iterator[Any]:
     """The page on which one begins: JupyterLab's launcher, or Notebook 7's list of files."""
     context = chromium.new_context(viewport={"width": 1100, "height": 900})

@@ -67,6 +67,7 @@ def sources(notebook: Notebook) -> list[str]:
     return [source_of(cell).strip() for cell in notebook["cells"]]
 
 
+@pytest.mark.slow
 def test_nbgrader_makes_the_same_notebook_and_gives_the_same_points(
     tmp_path: Path, nbgrader: Callable[..., Any]
 ) -> None:
