@@ -52,7 +52,7 @@ nitpick_ignore_regex = [
     ("py:class", r"(torch|numpy|pathlib|collections|matplotlib|t)\..*|Figure"),
     (
         "py:class",
-        r"tutorial\.(wiring\.Wiring|display\.report\.Report|exercises\.verdict\.(Right|Wrong))",
+        r"tutorial\.(unroll\.hooks\.\w+|display\.report\.Report|course\.exercises\.verdict\.\w+)",
     ),
 ]
 

@@ -63,7 +63,7 @@ def test_a_students_work_is_never_overwritten(
     ("arguments", "said"),
     [
         (["student", "99"], "There is no lesson '99'. There are: 01_train"),
-        (["grade", "nowhere"], "nowhere is no folder"),
+        (["grade", "nowhere"], "nowhere is not a directory"),
         (["grade", ".", "--seconds", "0"], "'0' is not a number of at least 1"),
         (["grade", ".", "--jobs", "many"], "'many' is not a number of at least 1"),
         (["grade", ".", "--memory", "inf"], "'inf' is not a number of at least 0.1"),
@@ -95,8 +95,8 @@ def test_what_is_no_notebook_is_refused() -> None:
     for text, said in (
         ("{}", "no list of cells"),
         ('{"cells": [1]}', "one of its cells"),
-        ('{"cells": [{"source": 1}]}', "something else than text"),
-        ('{"cells": [{"source": [1]}]}', "something else than text"),
+        ('{"cells": [{"source": 1}]}', "source is not a string"),
+        ('{"cells": [{"source": [1]}]}', "source is not a string"),
         ("\xff", "decode"),
     ):
         with pytest.raises(ValueError, match=said):

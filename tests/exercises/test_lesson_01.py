@@ -196,13 +196,13 @@ def evaluate(
 
 EVALUATE: list[tuple[dict[str, Any], str]] = [
     ({"mode": True}, "evaluation, step 1: dropout is still on: network.eval()?"),
-    ({"notes": True}, "evaluation, step 1: PyTorch takes notes"),
+    ({"notes": True}, "evaluation, step 1: PyTorch records a graph"),
     ({"learn": True}, "evaluation, step 1: the weights moved"),
     ({"loss_of": "batches"}, "it counts every batch alike, but the last one is smaller"),
     ({"loss_of": "whole"}, "the short last batch is left out"),
     ({"loss_of": "mixed"}, "divided by the number of batches"),
     ({"acc_of": "batches"}, "the mean accuracy is 0.2396, not 0.2222: it counts every batch alike"),
-    ({"acc_of": "percent"}, "a share is expected"),
+    ({"acc_of": "percent"}, "a fraction is expected"),
     ({"acc_of": "count"}, "the sum over the samples"),
 ]
 

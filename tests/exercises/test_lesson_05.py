@@ -27,7 +27,7 @@ def predict(
 
 PREDICT: list[tuple[dict[str, Any], str]] = [
     ({"mode": True}, "prediction, step 1: dropout is still on"),
-    ({"notes": True}, "prediction, step 1: PyTorch takes notes"),
+    ({"notes": True}, "prediction, step 1: PyTorch records a graph"),
     ({"join": list}, "it returns 4 pieces"),
     ({"join": lambda parts: None}, "it returns None"),
     ({"join": lambda parts: parts[-1]}, "the shape is (6,), not (54,): that is the last batch"),
@@ -35,7 +35,7 @@ PREDICT: list[tuple[dict[str, Any], str]] = [
     ({"join": lambda parts: torch.cat(parts[::-1])}, "the right classes in another order"),
     ({"give": lambda y_hat: y_hat}, "these are scores, three for each sample"),
     ({"give": lambda y_hat: y_hat.argmax(dim=0)}, "the shape is (12,), not (54,): argmax over"),
-    ({"give": lambda y_hat: y_hat.amax(dim=1)}, "class numbers are whole"),
+    ({"give": lambda y_hat: y_hat.amax(dim=1)}, "class numbers are integers"),
     ({"give": lambda y_hat: y_hat.argmin(dim=1)}, "sample 1: class 2, not 0"),
 ]
 

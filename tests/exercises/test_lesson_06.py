@@ -46,7 +46,7 @@ TRIPLETS: list[tuple[dict[str, Any], str]] = [
     ({"distance": lambda a, b: torch.cdist(a, b).square()}, "not its square"),
     ({"distance": by_root}, "the root of 0, the distance of an image to itself, has none"),
     ({"distance": lambda a, b: torch.cdist(a, b.detach())}, "its gradient is not: a detach()?"),
-    ({"mean": lambda costs: costs.mean().detach()}, "the loss has no past"),
+    ({"mean": lambda costs: costs.mean().detach()}, "the loss has no graph"),
     ({"mean": lambda costs: 0.0}, "a tensor of shape () is expected"),
     ({"mean": lambda costs: costs}, "a tensor of shape () is expected"),
 ]
@@ -141,8 +141,8 @@ class NoCompute:
 CONFUSED: list[tuple[type, str]] = [
     (CountsTheRight, "one batch: 0.3333, not 0.25: are the right answers counted?"),
     (Number, "one batch: 3, not 0.25: that is a number of images"),
-    (OfMistakes, "a share of the mistakes, not of all"),
-    (OfTheDigit, "a share of the images of this digit"),
+    (OfMistakes, "a fraction of the mistakes, not of all"),
+    (OfTheDigit, "a fraction of the images of this digit"),
     (BothWays, "are two kinds of mistake"),
     (LastBatch, "batches of 8 and 4: 0.75, not 0.25: that is the last batch alone"),
     (MeanOfBatches, "batches of 8 and 4: 0.5, not 0.25: the mean of the batches"),

@@ -37,7 +37,7 @@ DECAYS: list[tuple[Callable[..., Any], str]] = [
     (lambda n, wd: wd * sum((w**3).sum() for w in n.parameters()), "is not weight_decay times"),
     (lambda n, wd: wd / 2 * squares(n, lambda w: w.ndim == 2), "0.bias has no gradient"),
     (lambda n, wd: (wd / 2 * squares(n)).item(), "but a tensor of shape () is expected"),
-    (lambda n, wd: (wd / 2 * squares(n)).detach(), "the term has no past"),
+    (lambda n, wd: (wd / 2 * squares(n)).detach(), "the term has no graph"),
     (shrink, "the weights have changed"),
 ]
 
@@ -98,12 +98,12 @@ DROPS: list[tuple[Callable[..., Any], str]] = [
     ),
     (lambda *given: drop(*given, evaluate=lambda x, p: None), "in evaluation: it returns None"),
     (lambda x, p, training: None if training else x, "p 0.25: it returns None"),
-    (lambda *given: drop(*given, keep=lambda chance, p: chance < p), "the probability to be kept?"),
+    (lambda *given: drop(*given, keep=lambda chance, p: chance < p), "the probability to stay?"),
     (lambda *given: drop(*given, keep=lambda c, p: c >= 0), "0% of the numbers are 0: each number"),
     (lambda *given: drop(*given, keep=lambda c, p: c >= p / 2), "12% of the numbers are 0"),
     (lambda *given: drop(*given, draw=lambda x: torch.rand(len(x), 1)), "whole rows or columns"),
     (lambda *given: drop(*given, scale=lambda p: 1), "what makes up for the zeros?"),
-    (lambda *given: drop(*given, scale=lambda p: 1 / p), "which share is left?"),
+    (lambda *given: drop(*given, scale=lambda p: 1 / p), "which fraction is left?"),
     (lambda *given: drop(*given, scale=lambda p: 1 - p), "is it made larger or smaller?"),
     (lambda *given: drop(*given, scale=lambda p: 1 + p), "does p make up for what is lost?"),
     (lambda *given: drop(*given, scale=lambda p: 5), "what is left is multiplied by 5"),

@@ -163,7 +163,7 @@ def test_a_weight_without_a_gradient_is_told_by_python() -> None:
     assert tl.check("clip_by_hand", clip)
 
 
-# ---- short numbers
+# ---- 16-bit numbers
 
 
 def count(dtype: torch.dtype) -> float:

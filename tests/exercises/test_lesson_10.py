@@ -22,7 +22,7 @@ def faster(times: dict[str, float], factors: dict[str, float]) -> float:
 
 FASTER: list[tuple[Callable[..., Any], str]] = [
     (new_time, "one part of three: 5.5, not 1.818: that is the new time"),
-    (lambda t, f: 1 / faster(t, f), "0.55, not 1.818: that is the new time as a share"),
+    (lambda t, f: 1 / faster(t, f), "0.55, not 1.818: that is the new time as a fraction"),
     (lambda t, f: 1 / new_time(t, f), "they do not sum to 1"),
     (
         lambda t, f: sum(s * f.get(p, 1) for p, s in t.items()) / sum(t.values()),

@@ -60,7 +60,7 @@ SAVED: list[tuple[Callable[..., Any], str]] = [
     (away_with_the_old, "saving fails in the middle: the good file of before is lost"),
     (in_memory_first, "a second save: the old file itself is written to"),
     (never_again, "a second save: torch.load(path) does not give what was saved last"),
-    (lambda state, path: save(state, path, tidy=False), "model.part is left in the folder"),
+    (lambda state, path: save(state, path, tidy=False), "model.part is left in the directory"),
     (lambda state, path: save(state, path, pass_on=False), "nobody is told"),
     (lambda state, path: save(state, path, put=copied), "the old file itself is written to"),
     (lambda state, path: save(state, path, put=lambda *_: None), "a new file: torch.load(path)"),
@@ -204,7 +204,7 @@ def checked(
     shape: Callable[[Any], bool] = lambda rows: [len(row) for row in rows] == [28] * 28,
     low: float = 0,
     high: float = 255,
-    message: str = "{0!r}: whole numbers from 0 to 255 are expected",
+    message: str = "{0!r}: integers from 0 to 255 are expected",
     give: Callable[[torch.Tensor], Any] = lambda pixels: pixels.to(torch.uint8)[None],
 ) -> Any:
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
@@ -250,7 +250,7 @@ def test_wrong_checks(fault: dict[str, Any], told: str) -> None:
 
 def test_errors_of_another_kind_are_no_refusal() -> None:
     assert (
-        "a text: TypeError, but a ValueError is expected"
+        "a string: TypeError, but a ValueError is expected"
         in tl.check("checked_pixels", unguarded).fault
     )
     assert tl.check("checked_pixels", checked)

@@ -24,7 +24,7 @@ SHARES: list[tuple[Callable[..., Any], str]] = [
     (lambda n, rank, p: list(range(n))[rank * (n // p) : (rank + 1) * (n // p)], "nobody has samp"),
     (lambda n, rank, p: list(range(rank, n, p)), "8 samples, 2 processes: process 0 has [0, 2, 4,"),
     (lambda n, rank, p: list(range(n)), "sample 0 is there 2 times"),
-    (rest_to_the_last, "10 samples, 4 processes: they have [2, 2, 2, 4]. Can the rest"),
+    (rest_to_the_last, "10 samples, 4 processes: they have [2, 2, 2, 4]. Can the remainder"),
     (lambda n, rank, p: [i + n * (i == -1) for i in share(n + 1, rank, p)], "8 is too large"),
     (
         lambda n, rank, p: range(n),

@@ -291,5 +291,5 @@ def test_what_students_do_to_notebooks(tmp_path: Path, lessons: Path) -> None:
 def test_a_folder_without_notebooks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no notebook"):
         grade(tmp_path)
-    with pytest.raises(ValueError, match="is no folder"):
+    with pytest.raises(ValueError, match="is not a directory"):
         grade(tmp_path / "nowhere")

@@ -48,24 +48,24 @@ def parser() -> argparse.ArgumentParser:
         "lessons", nargs="*", metavar="LESSON", help="number or name, such as 1; default: all"
     )
     student.add_argument(
-        "--to", type=Path, default=Path(), metavar="FOLDER", help="where to; default: this folder"
+        "--to", type=Path, default=Path(), metavar="DIRECTORY", help="where to; default: here"
     )
     student.set_defaults(run=write_for_students)
     grade = commands.add_parser(
         "grade",
         help="give points for what students hand in",
-        description="Run every notebook below a folder, each in a process of its own with limits "
-        "and, where Linux allows it, without a network and with all files read-only. Write the "
-        "points to grades.csv and grades.html.",
-        epilog="The folder has one folder for each student, or one file for each. "
+        description="Run every notebook below a directory, each in a process of its own with "
+        "limits and, where Linux allows it, without a network and with all files read-only. Write "
+        "the points to grades.csv and grades.html.",
+        epilog="It has one directory for each student, or one file for each. "
         "Example: tutorial grade handed_in --seconds 60",
     )
-    grade.add_argument("folder", type=Path, metavar="FOLDER", help="the submissions")
+    grade.add_argument("directory", type=Path, metavar="DIRECTORY", help="the submissions")
     grade.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where the report goes; default: beside them"
+        "--to", type=Path, metavar="DIRECTORY", help="where the report goes; default: there, too"
     )
     grade.add_argument(
-        "--lessons", type=Path, metavar="FOLDER", help="lessons with solutions of your own"
+        "--lessons", type=Path, metavar="DIRECTORY", help="lessons with solutions of your own"
     )
     least = {"seconds": 1.0, "memory": 0.1, "jobs": 1}
     for name, default, text in (
@@ -80,12 +80,12 @@ def parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"{text}; default: {default:g}",
         )
-    grade.set_defaults(run=grade_folder)
+    grade.set_defaults(run=grade_directory)
     return main_parser
 
 
 def number(kind: type[float], least: float) -> Callable[[str], float]:
-    """What turns a text into a number that is large enough, or says what is wrong with it."""
+    """What turns a string into a number that is large enough, or says what is wrong with it."""
 
     def convert(text: str) -> float:
         try:
@@ -114,18 +114,18 @@ def write_for_students(options: argparse.Namespace) -> int:
             left = 1
             print(f"{path}: is there already, and was left as it is", file=sys.stderr)
     if left:
-        print("Choose another folder with --to, or move these files away.", file=sys.stderr)
+        print("Choose another directory with --to, or move these files away.", file=sys.stderr)
     return left
 
 
-def grade_folder(options: argparse.Namespace) -> int:
-    """`tutorial grade`: the points of a folder."""
+def grade_directory(options: argparse.Namespace) -> int:
+    """`tutorial grade`: the points of a directory."""
     limits = Limits(seconds=options.seconds, memory=int(options.memory * GB))
     isolated = can_isolate(limits)
     if not isolated:
         print(UNSHIELDED, file=sys.stderr)
-    results = grade(options.folder, options.lessons, limits, options.jobs, isolated, tell)
-    to = options.to or options.folder
+    results = grade(options.directory, options.lessons, limits, options.jobs, isolated, tell)
+    to = options.to or options.directory
     to.mkdir(parents=True, exist_ok=True)
     for name, text in (
         ("grades.csv", as_csv(results)),

@@ -40,11 +40,11 @@ class Lesson:
         return for_students(read(self.path))
 
 
-def lessons(folder: Path | None = None) -> list[Lesson]:
+def lessons(directory: Path | None = None) -> list[Lesson]:
     """The lessons in their order.
 
     Args:
-        folder: where the notebooks are; None stands for those that come with the library.
+        directory: where the notebooks are; None stands for those that come with the library.
 
     Returns:
         A Lesson for each notebook.
@@ -56,7 +56,7 @@ def lessons(folder: Path | None = None) -> list[Lesson]:
         >>> [lesson.title for lesson in lessons()]
         ['Train, evaluate, predict', ...]
     """
-    return [described(path) for path in find_lessons([], folder)]
+    return [described(path) for path in find_lessons([], directory)]
 
 
 def described(path: Path) -> Lesson:

@@ -15,10 +15,10 @@ How to write an exercise
            ...
            yield Right("the mean of three numbers")
 
-   A text names the place in the student's terms, and asks a question rather than give the solution
-   away. What it says is measured, by running the answer; nobody reads the student's source.
+   A message names the place in the student's terms, and asks a question rather than give the
+   solution away. What it says is measured, by running the answer; the student's source is not read.
 
-2. A loop is run beside the right one, from the same state: `record` notes what it does,
+2. A loop and the right one are run from the same state: `record` notes what it does,
    `training_fault` or `evaluation_fault` say where the two first part, and `mean_fault` explains a
    wrong mean. lesson_01.py has both.
 
@@ -57,7 +57,7 @@ The files
 registry.py   which exercises there are
 verdict.py    what a check found
 record.py     what a loop does, measured: each forward pass, loss, gradient and step
-compare.py    two loops beside each other: where the first one differs from the second
+compare.py    two loops side by side: where the first one differs from the second
 lesson_01.py  ... lesson_12.py: the checks of each lesson
 '''
 
@@ -75,7 +75,7 @@ from tutorial.device import unchanged_randomness
 def check(name: str, answer: Any) -> Verdict:
     """Check an answer to an exercise. A wrong answer is no error.
 
-    Chance and PyTorch's settings stay as they were.
+    The random state and PyTorch's settings stay as they were.
 
     Args:
         name: the exercise's, as the lesson gives it.

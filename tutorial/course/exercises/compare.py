@@ -1,4 +1,4 @@
-"""Two loops beside each other: the first thing in which one differs from the other, in words.
+"""Two loops side by side: the first thing in which one differs from the other, in words.
 
 Each function below looks at one thing, and returns what is wrong with it, or nothing.
 """
@@ -141,11 +141,11 @@ def _mode(step: Step, expected: Step, *_: Any) -> str:
     return ""
 
 
-def _notes(step: Step, expected: Step, *_: Any) -> str:
+def _grad_mode(step: Step, expected: Step, *_: Any) -> str:
     if expected.gradients_on and not step.gradients_on:
         return "gradients are off, so nothing can be learned: what stands in torch.no_grad()?"
     if step.gradients_on and not expected.gradients_on:
-        return "PyTorch takes notes for a backward pass that never comes: torch.no_grad()?"
+        return "PyTorch records a graph for a backward pass that never comes: torch.no_grad()?"
     return ""
 
 
@@ -221,5 +221,5 @@ def _unchanged(step: Step, *_: Any) -> str:
     return ""
 
 
-TRAINING = (_mode, _notes, _batch, _loss, _gradient, _weights)
-EVALUATION = (_mode, _unchanged, _batch, _loss, _notes)
+TRAINING = (_mode, _grad_mode, _batch, _loss, _gradient, _weights)
+EVALUATION = (_mode, _unchanged, _batch, _loss, _grad_mode)

@@ -75,7 +75,7 @@ def evaluate_by_hand(answer: Any) -> Findings:
     ]
     acc = yours.returned["acc"]
     if isinstance(acc, float) and near(acc, 100 * right.returned["acc"]):
-        yield Wrong(f"the accuracy is {acc:.4g}: a share is expected, from 0 to 1, not percent")
+        yield Wrong(f"the accuracy is {acc:.4g}: a fraction is expected, from 0 to 1, not percent")
     fault = mean_fault("accuracy", acc, shares, right.sizes)
     if fault:
         yield Wrong(fault)

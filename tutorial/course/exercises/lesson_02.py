@@ -107,10 +107,10 @@ def halve_rate(answer: Any) -> Findings:
     yield Right("epochs 2 and 3: 0.4, then 0.2")
     if not near(second[4], 0.02):
         yield Wrong(
-            f"an optimizer may have several groups of weights: the rate of a second one is "
+            f"an optimizer may have several parameter groups: the rate of a second one is "
             f"{second[4]:g} in epoch 3, not 0.02"
         )
-    yield Right("each group of weights has its rate halved")
+    yield Right("the rate of each parameter group is halved")
 
 
 def rates_with(callback: Callback) -> tuple[list[float], list[float]]:
@@ -145,8 +145,8 @@ def checkpoint(answer: Any) -> Findings:
     network, optimizer = begun(seed=1)
     steps(network, optimizer, 3)
     other, its_optimizer = begun(seed=2)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "training.pt"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "training.pt"
         answer().save(path, network, optimizer)
         if not path.exists():
             yield Wrong("save() has written no file at the path that it was given")

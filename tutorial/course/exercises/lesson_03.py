@@ -18,18 +18,18 @@ from tutorial.course.exercises.verdict import Right, Wrong
 def f1_score(answer: Any) -> Findings:
     """The F1 score, as a metric."""
     predicted = torch.tensor([1, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0])
-    truth = torch.tensor([1, 1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1])
+    labels = torch.tensor([1, 1, 0, 1, 1, 0, 0, 1, 1, 0, 0, 1])
     metric = answer()
     missing = [verb for verb in ("reset", "update", "compute") if not hasattr(metric, verb)]
     if missing:
         yield Wrong(f"a metric has reset, update and compute; here is no {missing[0]}")
     metric.reset()
-    metric.update(predicted, truth)
-    fault = f1_fault(metric.compute(), [(predicted, truth)])
+    metric.update(predicted, labels)
+    fault = f1_fault(metric.compute(), [(predicted, labels)])
     if fault:
         yield Wrong(f"12 samples in one batch: {fault}")
     yield Right("12 samples in one batch")
-    batches = list(zip(torch.split(predicted, 5), torch.split(truth, 5), strict=True))
+    batches = list(zip(torch.split(predicted, 5), torch.split(labels, 5), strict=True))
     metric.reset()
     for batch in batches:
         metric.update(*batch)
@@ -44,7 +44,7 @@ def f1_score(answer: Any) -> Findings:
             f"after reset() and one batch it is {float(metric.compute()):.4g}, not "
             f"{f1_of(*batches[0]):.4g}: does anything stay from before?"
         )
-    yield Right("reset() begins anew")
+    yield Right("reset() starts again")
     metric.reset()
     nothing = torch.zeros(3, dtype=torch.int64)
     metric.update(nothing, nothing)
@@ -54,21 +54,21 @@ def f1_score(answer: Any) -> Findings:
         value = math.nan
     if value != 0:
         yield Wrong(
-            f"nothing is positive, and nothing is taken for it: 0 is expected, not {value:g}. "
-            "What is divided by 0?"
+            "nothing is positive, and nothing is predicted positive: 0 is expected, not "
+            f"{value:g}. What is divided by 0?"
         )
     yield Right("without anything positive it is 0")
 
 
-def counts_of(predicted: Tensor, truth: Tensor) -> tuple[int, int, int]:
+def counts_of(predicted: Tensor, labels: Tensor) -> tuple[int, int, int]:
     """Positives that were found, false alarms, and positives that were missed."""
-    found = int(((predicted == 1) & (truth == 1)).sum())
-    return found, int((predicted == 1).sum()) - found, int((truth == 1).sum()) - found
+    found = int(((predicted == 1) & (labels == 1)).sum())
+    return found, int((predicted == 1).sum()) - found, int((labels == 1).sum()) - found
 
 
-def f1_of(predicted: Tensor, truth: Tensor) -> float:
+def f1_of(predicted: Tensor, labels: Tensor) -> float:
     """The F1 score of all samples."""
-    found, alarms, missed = counts_of(predicted, truth)
+    found, alarms, missed = counts_of(predicted, labels)
     return 2 * found / (2 * found + alarms + missed)
 
 
@@ -76,9 +76,9 @@ def f1_fault(value: Any, batches: list[tuple[Tensor, Tensor]]) -> str:
     """What is wrong with an F1 score."""
     if not isinstance(value, int | float | Tensor):
         return f"compute() returns {value!r:.60}, but a number is expected"
-    predicted, truth = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    found, alarms, missed = counts_of(predicted, truth)
-    expected = f1_of(predicted, truth)
+    predicted, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    found, alarms, missed = counts_of(predicted, labels)
+    expected = f1_of(predicted, labels)
     if near(float(value), expected):
         return ""
     precision, recall = found / (found + alarms), found / (found + missed)
@@ -86,7 +86,7 @@ def f1_fault(value: Any, batches: list[tuple[Tensor, Tensor]]) -> str:
         precision: "that is the precision",
         recall: "that is the recall",
         (precision + recall) / 2: "that is the plain mean of precision and recall",
-        float((predicted == truth).float().mean()): "that is the accuracy",
+        float((predicted == labels).float().mean()): "that is the accuracy",
         f1_of(*batches[-1]): "that is the last batch alone",
         sum(f1_of(*batch) for batch in batches) / len(batches): (
             "that is the mean of the batches; which numbers can be added up instead?"
@@ -157,31 +157,31 @@ def cross_entropy(answer: Any) -> Findings:
 def highest_threshold(answer: Any) -> Findings:
     """The highest threshold at which enough of the positives are found."""
     probabilities = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.6, 0.55, 0.4, 0.3, 0.2, 0.1])
-    truth = torch.tensor([1, 0, 1, 1, 0, 1, 0, 1, 0, 0])
+    labels = torch.tensor([1, 0, 1, 1, 0, 1, 0, 1, 0, 0])
     order = torch.tensor([3, 8, 0, 5, 9, 1, 7, 2, 6, 4])  # in no order, as data comes
     for wanted in (0.6, 0.8, 1.0):
-        given = answer(probabilities[order], truth[order], wanted)
+        given = answer(probabilities[order], labels[order], wanted)
         if not isinstance(given, int | float | Tensor) or isinstance(given, bool):
             yield Wrong(f"it returns {given!r:.60}, but a number is expected")
         value = float(given)
-        fits = [t for t in probabilities.tolist() if recall_at(t, probabilities, truth) >= wanted]
+        fits = [t for t in probabilities.tolist() if recall_at(t, probabilities, labels) >= wanted]
         if not near(value, max(fits)):
             yield Wrong(
-                f"recall {wanted}: {why_threshold(value, max(fits), wanted, probabilities, truth)}"
+                f"recall {wanted}: {why_threshold(value, max(fits), wanted, probabilities, labels)}"
             )
         yield Right(f"recall {wanted}: {max(fits):.2f}")
 
 
-def recall_at(threshold: float, probabilities: Tensor, truth: Tensor) -> float:
-    """The share of the positives that have at least this probability."""
-    return float((probabilities[truth == 1] >= threshold - 1e-6).float().mean())
+def recall_at(threshold: float, probabilities: Tensor, labels: Tensor) -> float:
+    """The fraction of the positives that have at least this probability."""
+    return float((probabilities[labels == 1] >= threshold - 1e-6).float().mean())
 
 
 def why_threshold(
-    value: float, expected: float, wanted: float, probabilities: Tensor, truth: Tensor
+    value: float, expected: float, wanted: float, probabilities: Tensor, labels: Tensor
 ) -> str:
     """What is wrong with a threshold."""
-    recall = recall_at(value, probabilities, truth)
+    recall = recall_at(value, probabilities, labels)
     if recall < wanted - 1e-6:
         return (
             f"at the threshold {value:.2f} only {recall:.1f} of the positives are found: is it "

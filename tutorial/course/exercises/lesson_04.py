@@ -84,7 +84,7 @@ def accumulated_step(answer: Any) -> Findings:
 
 @exercise("momentum_step")
 def momentum_step(answer: Any) -> Findings:
-    """SGD with momentum, by hand, beside PyTorch's own."""
+    """SGD with momentum, by hand, against PyTorch's own."""
     lr, momentum = 0.1, 0.9
     start, gradients = torch.randn(5), torch.randn(4, 5)
     weight, right = nn.Parameter(start.clone()), nn.Parameter(start.clone())

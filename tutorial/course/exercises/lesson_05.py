@@ -36,7 +36,7 @@ def predict_digits(answer: Any) -> Findings:
         hint = causes.get(tuple(said.shape), "")
         yield Wrong(f"the shape is {tuple(said.shape)}, not {tuple(expected.shape)}{hint}")
     if said.is_floating_point():
-        yield Wrong(f"the type is {said.dtype}; class numbers are whole: argmax gives them")
+        yield Wrong(f"the type is {said.dtype}; class numbers are integers: argmax gives them")
     if not torch.equal(said, expected):
         first = int((said != expected).nonzero()[0])
         backwards = torch.equal(said.sort().values, expected.sort().values)
@@ -102,7 +102,7 @@ def accuracy_of_surest(answer: Any) -> Findings:
                 ),
                 "that is the accuracy on all": float(hits.float().mean()),
                 "are these simply the first ones?": acc(torch.arange(len(y))),
-                "a share is expected, from 0 to 1, not percent": 100 * expected,
+                "a fraction is expected, from 0 to 1, not percent": 100 * expected,
                 "divide by the number of those that you look at": expected * count / len(y),
             }
             cause = next((text for text, other in causes.items() if near(yours, other)), "")

@@ -1,4 +1,4 @@
-"""The exercises of lesson 6: mix both levels."""
+"""The exercises of lesson 6: custom networks, losses, metrics and loops."""
 
 import math
 from itertools import product
@@ -58,7 +58,7 @@ def triplet_loss(answer: Any) -> Findings:
                 f"{said}: {value:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
             )
         if expected > 0 and not yours.requires_grad:
-            yield Wrong(f"{said}: the loss has no past, so nothing can be learned from it")
+            yield Wrong(f"{said}: the loss has no graph, so nothing can be learned from it")
         if expected > 0:
             slope = gradient(yours, points)
             if slope.isnan().any():
@@ -81,12 +81,12 @@ def most_confused(answer: Any) -> Findings:
     for name in ("reset", "update", "compute"):
         if not callable(getattr(metric, name, None)):
             yield Wrong(f"a metric has three methods, but {name} is missing")
-    expected = 3 / 12  # three times a 2 is taken for a 1
+    expected = 3 / 12  # three times a 2 is predicted as a 1
     in_one = {
         "are the right answers counted? Only mistakes confuse": 4 / 12,
-        "that is a number of images; a share of all is wanted": 3.0,
-        "that is a share of the mistakes, not of all images": 3 / 6,
-        "that is a share of the images of this digit, not of all": 3 / 4,
+        "that is a number of images; a fraction of all is wanted": 3.0,
+        "that is a fraction of the mistakes, not of all images": 3 / 6,
+        "that is a fraction of the images of this digit, not of all": 3 / 4,
         "1 read as 2, and 2 read as 1, are two kinds of mistake": 5 / 12,
     }
     in_two = {
@@ -131,7 +131,7 @@ def train_head(answer: Any) -> Findings:
     if not slopes:
         yield Wrong("no step was made: is optimizer.step() called?")
     if alike(flat(network.head), moving):
-        yield Wrong("the head did not move: is it frozen as well?")
+        yield Wrong("the head did not move: is it frozen, too?")
     yield Right("the head is trained")
     if not alike(flat(network.backbone), frozen):
         hint = (

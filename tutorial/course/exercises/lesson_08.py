@@ -23,8 +23,8 @@ def decay_term(answer: Any) -> Findings:
             yield Wrong(f"{case}: it returns {term!r:.60}, but a tensor of shape () is expected")
         if not term.requires_grad:
             yield Wrong(
-                f"{case}: the term has no past, so it pulls at nothing: a detach(), a no_grad() or "
-                "an item() on the way?"
+                f"{case}: the term has no graph, so it pulls at nothing: a detach(), a no_grad() "
+                "or an item() on the way?"
             )
         named = dict(network.named_parameters())
         gradients = torch.autograd.grad(term, list(named.values()), allow_unused=True)
@@ -82,7 +82,7 @@ def dropout(answer: Any) -> Findings:
             yield Wrong("x itself is changed; make a new tensor")
         yield from dropped(y, given, p)
         if torch.equal(y == 0, answer(x, p, True) == 0):
-            yield Wrong("in training: two calls drop the same places; chance must choose anew")
+            yield Wrong("in training: two calls drop the same places; each call must draw again")
     yield Right("each call makes a new choice, and x stays as it is")
 
 
@@ -92,18 +92,18 @@ def dropped(y: Any, x: torch.Tensor, p: float) -> Findings:
     if not isinstance(y, torch.Tensor) or y.shape != x.shape:
         yield Wrong(f"{case}: it returns {y!r:.60}, but a tensor of the shape of x is expected")
     zeros = y == 0
-    share = zeros.float().mean().item()
-    if abs(share - p) > 0.05:
+    fraction = zeros.float().mean().item()
+    if abs(fraction - p) > 0.05:
         hint = ""
-        if abs(share - (1 - p)) < 0.05:
-            hint = ": is p the probability to be kept?"
-        elif share in (0, 1):
-            hint = ": each number has its own chance"
-        yield Wrong(f"{case}: {share:.0%} of the numbers are 0{hint}")
+        if abs(fraction - (1 - p)) < 0.05:
+            hint = ": is p the probability to stay?"
+        elif fraction in (0, 1):
+            hint = ": each number is dropped independently"
+        yield Wrong(f"{case}: {fraction:.0%} of the numbers are 0{hint}")
     rows, columns = zeros.float().mean(dim=1), zeros.float().mean(dim=0)
     if rows.std() > 0.2 or columns.std() > 0.2:
         yield Wrong(
-            f"{case}: whole rows or columns become 0 together; each number has its own chance"
+            f"{case}: whole rows or columns become 0 together; each number is dropped independently"
         )
     yield Right(f"{case}: about {p:.0%} of the numbers are 0")
     factors = (y / x)[~zeros]
@@ -113,7 +113,7 @@ def dropped(y: Any, x: torch.Tensor, p: float) -> Findings:
     if not near(factor, expected):
         causes = {
             "so the mean becomes smaller: what makes up for the zeros?": 1.0,
-            "which share is left?": 1 / p,
+            "which fraction is left?": 1 / p,
             "is it made larger or smaller?": 1 - p,
             "does p make up for what is lost?": 1 + p,
         }

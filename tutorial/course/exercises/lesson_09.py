@@ -1,4 +1,4 @@
-"""The exercises of lesson 9: accumulate, clip, compute in short numbers."""
+"""The exercises of lesson 9: accumulation, clipping, mixed precision."""
 
 from typing import Any
 
@@ -155,7 +155,7 @@ def clip_by_hand(answer: Any) -> Findings:
         yield Right(f"{said}: length 7, limit {limit:g}")
 
 
-# ---- short numbers
+# ---- 16-bit numbers
 
 
 @exercise("counts_to")

@@ -22,7 +22,7 @@ def faster_in_all(answer: Any) -> Findings:
     cases: tuple[tuple[str, dict[str, float], dict[str, float]], ...] = (
         ("one part of three", three, {"data": 4.0}),
         ("two parts", three, {"data": 3.0, "forward": 2.0}),
-        ("times as shares", {"data": 0.5, "forward": 0.5}, {"data": 10.0}),
+        ("times as fractions", {"data": 0.5, "forward": 0.5}, {"data": 10.0}),
         ("nothing", {"data": 0.5, "forward": 1.5}, {}),
     )
     for said, times, factors in cases:
@@ -36,8 +36,8 @@ def faster_in_all(answer: Any) -> Findings:
         if not near(faster, expected):
             causes = {
                 "that is the new time; how many times as fast is it?": whole / expected,
-                "that is the new time as a share of the old one; turn it over": 1 / expected,
-                "the times are not shares here: they do not sum to 1": 1 / (whole / expected),
+                "that is the new time as a fraction of the old one; invert it": 1 / expected,
+                "the times are not fractions here: they do not sum to 1": 1 / (whole / expected),
                 "factors cannot be averaged, but times can be added": (
                     rest + sum(times[part] * factor for part, factor in factors.items())
                 )
@@ -68,7 +68,7 @@ def kept_as_tensors(answer: Any) -> Findings:
                 f"the {what} have the shape {tuple(seen.shape)}, not {tuple(expected.shape)}"
             )
         if what == "labels" and seen.is_floating_point():
-            yield Wrong(f"the type of the labels is {seen.dtype}; they are whole numbers")
+            yield Wrong(f"the type of the labels is {seen.dtype}; they are integers")
         if not torch.equal(seen, expected):
             yield Wrong(f"the {what} are not those of the data, or in another order")
         yield Right(f"the {what}: {tuple(expected.shape)}")

@@ -20,14 +20,14 @@ from tutorial.course.exercises.verdict import Right, Wrong
 def save_whole(answer: Any) -> Findings:
     """Replace a file in a single act, or leave it as it was."""
     old, new = ({"weight": torch.randn(1000)} for _ in range(2))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.pt"
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "model.pt"
         answer(old, path)
         if not holds(path, old):
             yield Wrong("a new file: torch.load(path) does not give what was saved")
-        left = [other.name for other in Path(folder).iterdir() if other != path]
+        left = [other.name for other in Path(directory).iterdir() if other != path]
         if left:
-            yield Wrong(f"a new file: {left[0]} is left in the folder")
+            yield Wrong(f"a new file: {left[0]} is left in the directory")
         yield Right("a new file: torch.load(path) gives what was saved")
         try:
             answer({"weight": torch.zeros(1000), "note": Unsaveable()}, path)
@@ -37,9 +37,9 @@ def save_whole(answer: Any) -> Findings:
             raised = False
         if not holds(path, old):
             yield Wrong("saving fails in the middle: the good file of before is lost or damaged")
-        left = [other.name for other in Path(folder).iterdir() if other != path]
+        left = [other.name for other in Path(directory).iterdir() if other != path]
         if left:
-            yield Wrong(f"saving fails in the middle: {left[0]} is left in the folder")
+            yield Wrong(f"saving fails in the middle: {left[0]} is left in the directory")
         if not raised:
             yield Wrong("saving fails in the middle, and nobody is told: the error must pass on")
         yield Right("saving fails in the middle: the file of before is whole, and all is tidy")
@@ -227,10 +227,10 @@ BAD: dict[str, dict[str, tuple[Callable[[Any], Any], str]]] = {
         "not a number": (spoilt(math.nan), "nan"),
     },
     "something else": {
-        "a text": (lambda rows: "a cat", ""),
+        "a string": (lambda rows: "a cat", ""),
         "null": (lambda rows: None, ""),
         "an object": (lambda rows: {"pixels": rows}, ""),
-        "a text among the pixels": (spoilt("7"), ""),
+        "a string among the pixels": (spoilt("7"), ""),
         "null among the pixels": (spoilt(None), ""),
         "a list among the pixels": (spoilt([0]), ""),
     },

@@ -1,4 +1,4 @@
-"""The exercises of lesson 12: two processes."""
+"""The exercises of lesson 12: data parallel training."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ def fair_share(answer: Any) -> Findings:
     """A run of samples for each process."""
     for samples, processes in ((8, 2), (10, 4), (2, 3)):
         said = f"{samples} samples, {processes} processes"
-        shares = [answer(samples, rank, processes) for rank in range(processes)]
-        for rank, share in enumerate(shares):
-            if not isinstance(share, list):
-                yield Wrong(f"{said}: process {rank} gets {share!r:.40}, but a list is expected")
-        given = [number for share in shares for number in share]
+        parts = [answer(samples, rank, processes) for rank in range(processes)]
+        for rank, part in enumerate(parts):
+            if not isinstance(part, list):
+                yield Wrong(f"{said}: process {rank} gets {part!r:.40}, but a list is expected")
+        given = [number for part in parts for number in part]
         missing = [number for number in range(samples) if number not in given]
         if missing:
-            yield Wrong(f"{said}: nobody has sample {missing[0]}. Is there a rest?")
+            yield Wrong(f"{said}: nobody has sample {missing[0]}. Is there a remainder?")
         twice = [number for number in given if given.count(number) > 1]
         if twice:
             yield Wrong(f"{said}: sample {twice[0]} is there {given.count(twice[0])} times")
@@ -29,12 +29,12 @@ def fair_share(answer: Any) -> Findings:
             yield Wrong(f"{said}: {max(given)} is too large: the samples count from 0")
         if given != sorted(given):
             yield Wrong(
-                f"{said}: process 0 has {shares[0]}, so the order is lost when the processes' "
+                f"{said}: process 0 has {parts[0]}, so the order is lost when the processes' "
                 "results are put one behind the other. Are these neighbours?"
             )
-        sizes = [len(share) for share in shares]
+        sizes = [len(part) for part in parts]
         if max(sizes) - min(sizes) > 1:
-            yield Wrong(f"{said}: they have {sizes}. Can the rest be spread more evenly?")
+            yield Wrong(f"{said}: they have {sizes}. Can the remainder be spread more evenly?")
         yield Right(f"{said}: {', '.join(map(str, sizes))} samples, in order")
 
 

@@ -36,7 +36,7 @@ class Step:
     x: torch.Tensor
     training: bool  # is every layer in training mode?
     evaluating: bool  # is every layer in evaluation mode?
-    gradients_on: bool  # does PyTorch take notes for a backward pass?
+    gradients_on: bool  # does PyTorch record a graph?
     before: torch.Tensor  # all weights
     after: torch.Tensor  # the same, when the next forward pass begins
     y_hat: Any = None
@@ -91,7 +91,7 @@ def record(
 ) -> Recording:
     """Run a loop and note what it does.
 
-    Chance begins anew in each forward pass, so that two loops have the same dropout.
+    The seed is set again in each forward pass, so that two loops have the same dropout.
 
     Args:
         loop: called with a network, a loss function and an optimizer.

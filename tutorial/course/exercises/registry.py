@@ -48,7 +48,7 @@ def exercise(
 
 
 def exercises() -> dict[str, Exercise]:
-    """All of them, by name: those of every file lesson_NN.py beside this one."""
+    """All of them, by name: those of every file lesson_NN.py in this directory."""
     package = import_module("tutorial.course.exercises")
     for module in iter_modules(package.__path__):
         if module.name.startswith("lesson_"):

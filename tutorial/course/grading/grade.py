@@ -1,4 +1,4 @@
-"""Points for a folder of submissions, each run in a sandbox of its own."""
+"""Points for a directory of submissions, each run in a sandbox of its own."""
 
 import json
 import secrets
@@ -51,8 +51,8 @@ class Result:
     """What came out of one submission.
 
     Attributes:
-        student: who handed it in: the name of the folder in which it lies, or of the file.
-        file: its path in the folder that was graded.
+        student: who handed it in: the name of the directory in which it lies, or of the file.
+        file: its path in the directory that was graded.
         lesson: which one it is; nothing if that cannot be told.
         scores: one for each exercise.
         output: what it printed, cut off.
@@ -78,17 +78,17 @@ class Result:
 
 
 def grade(
-    folder: Path,
+    directory: Path,
     lessons: Path | None = None,
     limits: Limits | None = None,
     jobs: int = 1,
     isolated: bool | None = None,
     say: Callable[[Result], Any] = lambda result: None,
 ) -> list[Result]:
-    """Grade every notebook below a folder.
+    """Grade every notebook below a directory.
 
     Args:
-        folder: has a folder for each student, or a file for each student.
+        directory: has a directory for each student, or a file for each student.
         lessons: where the lessons with their solutions are; None: this package's.
         limits: what a submission may take.
         jobs: how many run at the same time.
@@ -99,17 +99,17 @@ def grade(
         A Result for each notebook, in the order of the files.
 
     Raises:
-        ValueError: there is no such folder, or there is no notebook in it.
+        ValueError: there is no such directory, or there is no notebook in it.
     """
     if sys.platform == "win32":
         raise ValueError("grade needs Linux or macOS; on Windows, run it in WSL.")
     limits = limits or Limits()
     sources = {path.stem: read(path) for path in find_lessons([], lessons)}
-    submissions = find_submissions(folder)  # all are read before the first one runs
+    submissions = find_submissions(directory)  # all are read before the first one runs
     isolated = can_isolate(limits) if isolated is None else isolated
 
     def graded_one(submission: Submission) -> Result:
-        result = grade_one(submission, folder, sources, limits, isolated)
+        result = grade_one(submission, directory, sources, limits, isolated)
         if restored(submissions):
             result.remark += " While it ran, submissions were changed or deleted; all are back."
         say(result)
@@ -126,36 +126,36 @@ def can_isolate(limits: Limits) -> bool:
     return b'"done": true' in run(INSIDE, job([], "", limits), limits, isolated=True).report
 
 
-def find_submissions(folder: Path) -> list[Submission]:
-    """All notebooks below a folder.
+def find_submissions(directory: Path) -> list[Submission]:
+    """All notebooks below a directory.
 
     Raises:
-        ValueError: there is no such folder, or there is no notebook in it.
+        ValueError: there is no such directory, or there is no notebook in it.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder; give the one with the submissions.")
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory; give the one with the submissions.")
     found = []
-    for path in sorted(folder.rglob("*.ipynb")):
-        inside = path.relative_to(folder)
+    for path in sorted(directory.rglob("*.ipynb")):
+        inside = path.relative_to(directory)
         hidden = any(part.startswith(".") for part in inside.parts)  # such as .ipynb_checkpoints
         if not hidden and path.is_file() and not path.is_symlink():
             student = inside.parts[0] if len(inside.parts) > 1 else path.stem
             large = path.stat().st_size > LARGEST
             found.append(Submission(student, path, b"" if large else path.read_bytes()))
     if not found:
-        raise ValueError(f"In {folder} there is no notebook (.ipynb).")
+        raise ValueError(f"In {directory} there is no notebook (.ipynb).")
     return found
 
 
 def grade_one(
     submission: Submission,
-    folder: Path,
+    directory: Path,
     sources: dict[str, Notebook],
     limits: Limits,
     isolated: bool,
 ) -> Result:
     """Run one submission, and give its points."""
-    result = Result(submission.student, str(submission.path.relative_to(folder)))
+    result = Result(submission.student, str(submission.path.relative_to(directory)))
     try:
         notebook = parsed(submission.data)
     except ValueError as error:

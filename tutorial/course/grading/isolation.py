@@ -1,7 +1,7 @@
 """Shuts this process in, with Linux's namespaces, before it runs somebody else's code.
 
 `unshare` starts a process that has processes, mounts and a network of its own. Here it then makes
-all files read-only but those of one small folder, and gives up the right to undo that.
+all files read-only but those of one small directory, and gives up the right to undo that.
 """
 
 import ctypes
@@ -23,11 +23,11 @@ def isolating(command: Sequence[str]) -> list[str]:
     return [*UNSHARE, "--kill-child", "--", *command]
 
 
-def shut_in(folder: Path, size: int) -> None:
-    """From now on this process, and all that it starts, can write into this folder only.
+def shut_in(directory: Path, size: int) -> None:
+    """From now on this process, and all that it starts, can write into this directory only.
 
     Args:
-        folder: gets empty, and lives in memory.
+        directory: gets empty, and lives in memory.
         size: bytes that fit into it.
 
     Raises:
@@ -37,15 +37,15 @@ def shut_in(folder: Path, size: int) -> None:
     _mount(b"none", "/", b"", RECURSIVE | PRIVATE)
     _all_read_only()
     _mount(b"tmpfs", "/run", b"tmpfs", NO_SUID | NO_DEVICES, b"size=1m")  # holds other's sockets
-    _mount(b"tmpfs", str(folder), b"tmpfs", NO_SUID | NO_DEVICES, options)
-    devices = folder / "dev"
+    _mount(b"tmpfs", str(directory), b"tmpfs", NO_SUID | NO_DEVICES, options)
+    devices = directory / "dev"
     (devices / "shm").mkdir(parents=True)  # what worker processes of a DataLoader share
     for name in DEVICES:
         (devices / name).touch()
         _mount(f"/dev/{name}".encode(), str(devices / name), b"", BIND)
     _mount(str(devices).encode(), "/dev", b"", BIND | RECURSIVE)
     _mount(b"proc", "/proc", b"proc", READ_ONLY | NO_SUID | NO_DEVICES)
-    os.chdir(folder)  # the one that was mounted, not the one that it hides
+    os.chdir(directory)  # the one that was mounted, not the one that it hides
     _give_up_privileges()
 
 

@@ -16,19 +16,19 @@ STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # the same as nbgrad
 START = "exercises"  # the tag of the cell from which on a notebook is graded
 
 
-def folder_of_lessons() -> Path:
-    """Where the lessons are: in the installed package, or beside it in a checkout."""
+def lessons_directory() -> Path:
+    """Where the lessons are: in the installed package, or in a checkout."""
     package = Path(__file__).parents[2]
     inside = package / "notebooks"
     return inside if inside.is_dir() else package.parent / "notebooks"
 
 
-def find_lessons(names: list[str], folder: Path | None = None) -> list[Path]:
+def find_lessons(names: list[str], directory: Path | None = None) -> list[Path]:
     """The notebooks of lessons, by number or by name; all of them if no name is given.
 
     Args:
         names: such as "1", "01" or "01_train_evaluate_predict".
-        folder: where the notebooks are; None: this package's.
+        directory: where the notebooks are; None: this package's.
 
     Raises:
         ValueError: there is no lesson of this name; the message lists what there is.
@@ -37,10 +37,10 @@ def find_lessons(names: list[str], folder: Path | None = None) -> list[Path]:
         >>> [path.stem for path in find_lessons(["1"])]
         ['01_train_evaluate_predict']
     """
-    folder = folder or folder_of_lessons()
-    there = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    directory = directory or lessons_directory()
+    there = sorted(directory.glob("[0-9][0-9]_*.ipynb"))
     if not there:
-        raise ValueError(f"In {folder} there is no lesson, such as 01_name.ipynb.")
+        raise ValueError(f"In {directory} there is no lesson, such as 01_name.ipynb.")
     found = []
     for name in names:
         number = name.zfill(2)
@@ -84,12 +84,12 @@ def parsed(data: bytes) -> Notebook:
         if not isinstance(source, str) and not (
             isinstance(source, list) and all(isinstance(line, str) for line in source)
         ):
-            raise ValueError("a cell holds something else than text")
+            raise ValueError("a cell's source is not a string")
     return notebook
 
 
 def source_of(cell: Cell) -> str:
-    """The text of a cell, which a file holds as one text or as lines."""
+    """The source of a cell, which a file holds as one string or as lines."""
     source = cell.get("source", "")
     return source if isinstance(source, str) else "".join(source)
 

@@ -69,7 +69,7 @@ class Kept:
 
 
 def run(command: Sequence[str], job: bytes, limits: Limits, isolated: bool) -> Outcome:
-    """Run a command in an empty folder of its own.
+    """Run a command in an empty directory of its own.
 
     It gets the job as its input, and behind its arguments: the number of a pipe for its report,
     the disk limit, and whether it is to shut itself in.
@@ -80,9 +80,9 @@ def run(command: Sequence[str], job: bytes, limits: Limits, isolated: bool) -> O
         limits: what it may take.
         isolated: in namespaces of its own?
     """
-    # Who it is for may delete this folder, or fill it with what cannot be deleted.
+    # Who it is for may delete this directory, or fill it with what cannot be deleted.
     with (
-        tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix="graded-", ignore_cleanup_errors=True) as directory,
         tempfile.TemporaryFile() as stdin,
     ):
         stdin.write(job)
@@ -96,8 +96,8 @@ def run(command: Sequence[str], job: bytes, limits: Limits, isolated: bool) -> O
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=[writing],
-                cwd=folder,
-                env=_environment(Path(folder)),
+                cwd=directory,
+                env=_environment(Path(directory)),
                 start_new_session=True,
                 bufsize=0,
             )
@@ -109,9 +109,9 @@ def run(command: Sequence[str], job: bytes, limits: Limits, isolated: bool) -> O
                     Family(process.pid).end()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def _environment(directory: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    own = {name: str(folder) for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR")}
+    own = {name: str(directory) for name in ("HOME", "TMPDIR", "MPLCONFIGDIR", "IPYTHONDIR")}
     return {**kept, **own, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "CUDA_VISIBLE_DEVICES": ""}
 
 

@@ -63,14 +63,14 @@ def running() -> dict[int, Process]:
     """All processes of this machine that have not ended."""
     page = os.sysconf("SC_PAGE_SIZE")
     found = {}
-    for folder in PROC.glob("[0-9]*"):
+    for directory in PROC.glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
-            line = (folder / "stat").read_text()
+            line = (directory / "stat").read_text()
             fields = line[
                 line.rindex(")") + 2 :
             ].split()  # behind the name, which may hold anything
             if fields[0] not in "ZX":
-                found[int(folder.name)] = Process(
+                found[int(directory.name)] = Process(
                     int(fields[1]), fields[19], int(fields[21]) * page
                 )
     return found
