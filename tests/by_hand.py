@@ -24,6 +24,7 @@ def make_network(case: dict[str, Any]) -> nn.Module:
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3))
 
 
+CLASS_WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
 KEYS = {
     "dropout": ("input", "label"),
     "batch norm": ("x", "label"),
@@ -65,7 +66,7 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
     optimizer = kind_of_optimizer(network.parameters(), lr=0.05, **options)
     metrics: Any = [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")]
     metrics = metrics[: case["metrics"]]
-    weight = torch.tensor([1.0, 2.0, 0.5]) if case["class_weights"] else None
+    weight = CLASS_WEIGHTS if case["class_weights"] else None
     loss_fn: Any = nn.CrossEntropyLoss(weight, label_smoothing=0.1)
     if case["network"] == "two heads":
         loss_fn, metrics = [loss_fn, nn.CrossEntropyLoss()], [metrics, []]
@@ -75,6 +76,7 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
         "optimizer": optimizer,
         "loss_fn": loss_fn,
         "metrics": metrics,
+        "samples": samples,
         "train_data": given[case["data"]],
         "eval_data": kind(70, keys) if case["eval_data"] else None,
         "schedule": schedule,
