@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import tutorial as tl
 from tutorial.device import random_state
 from tutorial.notebook.cell import Answer, CellError, prove, unroll_cell
-from tutorial.notebook.cell.side_by_side import SideBySide
+from tutorial.notebook.cell.show import SideBySide
 from tutorial.unroll import proof
 
 SETUP = """
@@ -315,6 +315,13 @@ CELLS = {
         \t\ttest,  # ours
         \t\tbatch_size=7,
         \t)
+    """,
+    "an argument over two lines": """
+        h = clf.fit(digits, epochs=1
+            + N_EPOCHS)
+    """,
+    "a loop over a bare tuple": """
+        for data in digits, test: r = clf.evaluate(data)
     """,
     "try": """
         try:

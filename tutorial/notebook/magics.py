@@ -17,7 +17,7 @@ from IPython.display import display
 from IPython.utils.capture import capture_output
 
 from tutorial.notebook.cell import CellError, UnrolledCell, prove, unroll_cell
-from tutorial.notebook.cell.side_by_side import SideBySide
+from tutorial.notebook.cell.show import SideBySide
 
 OPTIONS = r"^(--\S+\s*)+"  # before the code, on the line of a magic
 

@@ -4,18 +4,17 @@ Nothing here knows IPython: `unroll_cell` goes from a cell's source and the name
 an `UnrolledCell`, and `prove` runs both and compares them. The magics call these; the buttons of
 JupyterLab ask for an `Answer`.
 
-    parts.py         a cell's statements, and where calls stand in them
-    lookahead.py     what these calls are made with, found out without making them
-    naming.py        one call's plain loop, in the user's own names
-    unrolled.py      the whole cell
-    run_both.py      runs the cell and the unrolled cell, and compares every bit
-    side_by_side.py  a cell beside what it unrolls to
-    answer.py        the unrolled cell as JSON, for a front end
+    parts.py      a cell's statements, and where calls stand in them
+    lookahead.py  what these calls are made with, found out without making them
+    naming.py     one call's plain loop, in the user's own names
+    unrolled.py   the whole cell
+    run_both.py   runs the cell and the unrolled cell, and compares every bit
+    show.py       a cell beside what it unrolls to; the unrolled cell as JSON, for a front end
 """
 
-from tutorial.notebook.cell.answer import Answer
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.run_both import prove
+from tutorial.notebook.cell.show import Answer
 from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
 
 __all__ = ["Answer", "CellError", "UnrolledCell", "prove", "unroll_cell"]

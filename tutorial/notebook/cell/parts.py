@@ -1,21 +1,19 @@
 """A cell's statements, in the order in which they run, and where calls stand in them."""
 
 import ast
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
-
-import libcst as cst
-from libcst import matchers as m
-from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper
+from itertools import accumulate
+from typing import TypeGuard
 
 from tutorial.model import METHODS
 from tutorial.unroll.source import names_assigned
 
-FUNCTIONS = (cst.FunctionDef, cst.ClassDef, cst.Lambda)
-CALL = m.Call(m.Attribute(attr=m.OneOf(*map(m.Name, METHODS))))
-COMPREHENSIONS = (cst.ListComp, cst.SetComp, cst.DictComp, cst.GeneratorExp)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+LOOPS = (ast.For, ast.AsyncFor, ast.While)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class CellError(ValueError):
@@ -52,7 +50,7 @@ class Argument:
 
 # What does something, or makes something new each time.
 DOING = (ast.Call, ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom, ast.Lambda)
-MAKING = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.List, ast.Dict, ast.Set)
+MAKING = (*COMPREHENSIONS, ast.List, ast.Dict, ast.Set)
 
 
 @dataclass(frozen=True)
@@ -121,11 +119,12 @@ class Part:
 
 
 class Cell:
-    """A cell's source, taken apart.
+    """A cell's source, in parts.
 
     Attributes:
         source: the source.
         runnable: the source in which lines that only IPython understands do nothing.
+        names: all names that it mentions.
         parts: its parts, in order.
         ends: where each top-level statement ends, its line included.
 
@@ -136,173 +135,164 @@ class Cell:
     def __init__(self, source: str) -> None:
         self.source = source
         self.runnable = runnable(source)
-        wrapper = MetadataWrapper(cst.parse_module(self.runnable), unsafe_skip_copy=True)
-        self.spans = wrapper.resolve(ByteSpanPositionProvider)
-        self.bytes = source.encode()
+        lines = list(io.StringIO(self.runnable, newline=""))
+        self.lines = [line.encode() for line in lines]
+        self.starts = [0, *accumulate(map(len, lines))]
+        tree = ast.parse(self.runnable)
+        self.names = names_in(tree)
         self.blocks = 0
-        self.parts = list(self._parts(wrapper.module.body, (), frozenset()))
-        ends = [self._line_end(self._span(node)[1]) for node in wrapper.module.body]
+        self.parts = list(self._parts(tree.body, (), frozenset()))
+        ends = list(dict.fromkeys(self._line_end(self._span(node)[1]) for node in tree.body))
         self.ends = [*ends[:-1], len(source)] if ends else []
 
-    @property
-    def names(self) -> set[str]:
-        """All names that it mentions."""
-        return names_in(ast.parse(self.runnable))
+    # ---- places in the source
 
-    def _span(self, node: cst.CSTNode) -> tuple[int, int]:
-        span = self.spans[node]
-        start = len(self.bytes[: span.start].decode())
-        return start, start + len(self.bytes[span.start : span.start + span.length].decode())
+    def _span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
+        """Where a node begins and ends."""
+        assert node.end_lineno is not None and node.end_col_offset is not None
+        start = self._place(node.lineno, node.col_offset)
+        return start, self._place(node.end_lineno, node.end_col_offset)
+
+    def _place(self, line: int, column: int) -> int:
+        """The place of a syntax tree's line and column; a column counts bytes."""
+        return self.starts[line - 1] + len(self.lines[line - 1][:column].decode())
 
     def _line_end(self, at: int) -> int:
         end = self.source.find("\n", at)
         return len(self.source) if end < 0 else end + 1
 
-    def _indent(self, at: int) -> str:
-        line = self.source[self.source.rfind("\n", 0, at) + 1 : at]
-        return line[: len(line) - len(line.lstrip())]
+    def _before(self, at: int) -> str:
+        """What stands before a place on its line."""
+        return self.source[self.source.rfind("\n", 0, at) + 1 : at]
+
+    def _text(self, node: ast.expr) -> str:
+        """An expression as it is written, on one line."""
+        text = self.source[slice(*self._span(node))]
+        return ast.unparse(node) if "\n" in text else text
+
+    # ---- parts
 
     def _parts(
-        self, body: Sequence[Any], blocks: tuple[int, ...], changing: frozenset[str]
-    ) -> Iterator[Part]:
-        """The parts of a block's statements."""
-        for node in body:
-            if isinstance(node, cst.SimpleStatementLine):
-                yield from self._simple(node.body, blocks, changing)
-                continue
-            suites = [] if isinstance(node, FUNCTIONS) else list(suites_of(node))
-            inside = any(site for suite in suites for site in self._sites(suite, True))
-            head = self._sites(node, False)
-            if not inside and not any(site.stays is None for site in head):
-                yield self._part(node, self._sites(node, True), blocks, changing)
-                continue
-            yield self._part(node, head, blocks, changing, head=True)
-            loop = isinstance(node, cst.For | cst.While)
-            within = changing | (changed(node) if loop else frozenset())
-            for suite in suites:
-                self.blocks += 1
-                inner = (*blocks, -self.blocks if loop else self.blocks)
-                if isinstance(suite, cst.SimpleStatementSuite):
-                    yield from self._simple(suite.body, inner, within, one_line=True)
-                else:
-                    yield from self._parts(suite.body, inner, within)
-
-    def _simple(
         self,
-        smalls: Sequence[cst.BaseSmallStatement],
+        body: Sequence[ast.stmt],
         blocks: tuple[int, ...],
         changing: frozenset[str],
-        one_line: bool = False,
+        indent: str = "",
     ) -> Iterator[Part]:
-        row = self._span(smalls[0])[0]
-        for small in smalls:
-            part = self._part(small, self._sites(small, True), blocks, changing)
-            part.row = row
-            if one_line:  # after the colon
-                part.indent += "    "
-            yield part
+        """The parts of a block's statements."""
+        row = end = 0
+        for node in body:
+            suites = [] if isinstance(node, FUNCTIONS) else list(self._suites(node))
+            head = self._sites(node, head=True) if suites else []
+            inside = any(self._sites(inner) for suite in suites for inner in suite)
+            if not inside and all(site.stays for site in head):
+                part = self._part(node, self._sites(node), blocks, changing)
+                part.indent += indent
+                if end and "\n" not in self.source[end : part.start]:
+                    part.row = row
+                row, end = part.row, part.end
+                yield part
+                continue
+            yield self._part(node, head, blocks, changing, head=True)
+            within = changing | (changed(node) if isinstance(node, LOOPS) else frozenset())
+            for suite in suites:
+                self.blocks += 1
+                block = -self.blocks if isinstance(node, LOOPS) else self.blocks
+                after_colon = self._before(self._span(suite[0])[0]).strip()
+                yield from self._parts(
+                    suite, (*blocks, block), within, "    " if after_colon else ""
+                )
 
     def _part(
         self,
-        node: cst.CSTNode,
+        node: ast.stmt,
         sites: list[Site],
         blocks: tuple[int, ...],
         changing: frozenset[str],
         head: bool = False,
     ) -> Part:
         start, end = self._span(node)
-        if isinstance(node, cst.BaseSmallStatement):
-            node = cst.SimpleStatementLine([node.with_changes(semicolon=cst.MaybeSentinel.DEFAULT)])
-        code = cst.Module([node]).code if not head else ""  # type: ignore[list-item]
-        if head and isinstance(node, cst.For):  # look at its first item
-            target, items = (code_of(part) for part in (node.target, node.iter))
-            code = f"{target} = next(iter({items}))\n"
-        line = self.source.count("\n", 0, start) + 1
-        indent = self._indent(start)
-        return Part(code, sites, start, end, line, indent, start, blocks, changing, head)
+        code = ""
+        if isinstance(node, ast.For) and head:  # look at its first item
+            code = f"{ast.unparse(node.target)} = next(iter({ast.unparse(node.iter)}))"
+        elif not head:
+            nested = blocks and any(self._suites(node))
+            decorated = getattr(node, "decorator_list", None)
+            code = ast.unparse(node) if nested or decorated else self.runnable[start:end]
+        before = self._before(start)
+        indent = before[: len(before) - len(before.lstrip())]
+        return Part(code, sites, start, end, node.lineno, indent, start, blocks, changing, head)
 
-    def _sites(self, node: cst.CSTNode, inside: bool) -> list[Site]:
-        finder = Finder(inside)
-        node.visit(finder)
+    def _suites(self, node: ast.AST) -> Iterator[list[ast.stmt]]:
+        """The blocks of a compound statement: of an `if` also those of its `elif` and `else`."""
+        for _, value in ast.iter_fields(node):
+            if not isinstance(value, list) or not value:
+                continue
+            if isinstance(value[0], ast.excepthandler | ast.match_case) or self._is_elif(value[0]):
+                for inner in value:
+                    yield from self._suites(inner)
+            elif isinstance(value[0], ast.stmt):
+                yield value
+
+    def _is_elif(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.If) and self.source.startswith("elif", self._span(node)[0])
+
+    # ---- calls
+
+    def _sites(self, node: ast.stmt, head: bool = False) -> list[Site]:
+        """The calls in a statement, in order; or only those in the head of a compound one."""
         sites = []
-        for call, stays in finder.found:
+        for call, function, stays in self._calls(node, head):
             start, end = self._span(call)
-            function = cst.ensure_type(call.func, cst.Attribute)
-            arguments = tuple(
-                Argument(code_of(arg.value), arg.keyword.value if arg.keyword else None, arg.star)
-                for arg in call.args
-            )
-            receiver = Argument(code_of(function.value))
+            dot = self._span(function)[1] - len(function.attr)
+            before = self.source[start:dot].rstrip()[:-1].rstrip()
+            receiver = Argument(ast.unparse(function.value) if "\n" in before else before)
             if not receiver.is_plain:
                 continue
-            line = self.source.count("\n", 0, start) + 1
+            arguments = (*map(self._argument, call.args), *map(self._argument, call.keywords))
             code = self.source[start:end]
-            method = function.attr.value
-            sites.append(Site(method, receiver, arguments, code, start, end, line, stays))
+            sites.append(
+                Site(function.attr, receiver, arguments, code, start, end, call.lineno, stays)
+            )
         return sorted(sites, key=lambda site: site.start)
 
+    def _argument(self, node: ast.expr | ast.keyword) -> Argument:
+        match node:
+            case ast.keyword(arg=keyword, value=value):
+                return Argument(self._text(value), keyword, "" if keyword else "**")
+            case ast.Starred(value=value):
+                return Argument(self._text(value), star="*")
+        return Argument(self._text(node))
 
-class Finder(cst.CSTVisitor):
-    """Finds calls of fit, evaluate, ..., and sees whether they are sure to be made, and once."""
-
-    def __init__(self, inside: bool) -> None:
-        super().__init__()
-        self.inside = inside  # also in the blocks of a compound statement
-        self.reasons: list[str] = []
-        self.found: list[tuple[cst.Call, str | None]] = []
-
-    def on_visit(self, node: cst.CSTNode) -> bool:
-        """Note a call; note what it stands in."""
-        if isinstance(node, cst.BaseSuite) and not self.inside:
-            return False
+    def _calls(
+        self, node: ast.AST, head: bool, stays: str | None = None
+    ) -> Iterator[tuple[ast.Call, ast.Attribute, str | None]]:
+        """Calls of fit, evaluate, ..., each with the reason why it is not sure to be made, once."""
         if isinstance(node, FUNCTIONS):
-            self.reasons.append("inside a function, it is known only when that is called")
-        elif isinstance(node, COMPREHENSIONS):
-            self.reasons.append("in a comprehension there is no place for a loop; use `for`")
-        elif isinstance(node, cst.Call) and m.matches(node, CALL):
-            self.found.append((node, self.reasons[-1] if self.reasons else None))
-        return super().on_visit(node)
-
-    def on_leave(self, original_node: cst.CSTNode) -> None:
-        """Forget what is left."""
-        super().on_leave(original_node)
-        if isinstance(original_node, FUNCTIONS + COMPREHENSIONS):
-            self.reasons.pop()
-
-    def on_visit_attribute(self, node: cst.CSTNode, attribute: str) -> None:
-        """Note what is done only under a condition, or again and again."""
-        if (type(node), attribute) in CONDITIONAL:
-            self.reasons.append("it is made only under a condition, in the middle of a line")
-
-    def on_leave_attribute(self, original_node: cst.CSTNode, attribute: str) -> None:
-        """Forget it."""
-        if (type(original_node), attribute) in CONDITIONAL:
-            self.reasons.pop()
+            stays = "inside a function, it is known only when that is called"
+        if isinstance(node, COMPREHENSIONS):
+            stays = "in a comprehension there is no place for a loop; use `for`"
+        match node:
+            case ast.Call(func=ast.Attribute(attr=method) as function) if method in METHODS:
+                yield node, function, stays
+        for name, value in ast.iter_fields(node):
+            for i, inner in enumerate(value if isinstance(value, list) else [value]):
+                if not isinstance(inner, ast.AST):
+                    continue
+                if head and isinstance(inner, ast.stmt) and not self._is_elif(inner):
+                    continue
+                maybe = (type(node), name) in CONDITIONAL or (isinstance(node, ast.BoolOp) and i)
+                yield from self._calls(inner, head, ONLY_IF if maybe else stays)
 
 
+ONLY_IF = "it is made only under a condition, in the middle of a line"
 CONDITIONAL = {
-    (cst.BooleanOperation, "right"),
-    (cst.IfExp, "body"),
-    (cst.IfExp, "orelse"),
-    (cst.If, "orelse"),
-    (cst.While, "test"),
-    (cst.Assert, "msg"),
+    (ast.IfExp, "body"),
+    (ast.IfExp, "orelse"),
+    (ast.If, "orelse"),
+    (ast.While, "test"),
+    (ast.Assert, "msg"),
 }
-
-
-def suites_of(node: cst.CSTNode) -> Iterator[cst.BaseSuite]:
-    """The blocks of a compound statement: of an `if` also those of its `else`."""
-    for child in node.children:
-        if isinstance(child, cst.BaseSuite):
-            yield child
-        elif isinstance(child, cst.If | cst.Else | cst.Finally | cst.ExceptHandler | cst.MatchCase):
-            yield from suites_of(child)
-
-
-def code_of(node: cst.CSTNode) -> str:
-    """A part's code, on one line."""
-    code = cst.Module([]).code_for_node(node).strip()
-    return ast.unparse(ast.parse(code, mode="eval")) if "\n" in code else code
 
 
 def names_in(tree: ast.AST) -> set[str]:
@@ -345,11 +335,10 @@ def altered(tree: ast.AST) -> set[str]:
     return {name for name in found if name is not None}
 
 
-def changed(loop: cst.For | cst.While) -> frozenset[str]:
+def changed(loop: ast.stmt) -> frozenset[str]:
     """The names that stand for something else, or something new, in another turn of a loop."""
-    code = cst.Module([loop]).code
-    found = {root(node) for node in ast.walk(ast.parse(code)) if renews(node)}
-    return frozenset(names_assigned(code) | {name for name in found if name is not None})
+    found = {name for node in ast.walk(loop) if renews(node) and (name := root(node))}
+    return frozenset(names_assigned(ast.unparse(loop)) | found)
 
 
 def renews(node: ast.AST) -> TypeGuard[ast.expr]:
@@ -378,9 +367,5 @@ def runnable(source: str) -> str:
             if not re.match(r"\s*[%!]", line):
                 message = f"line {error.lineno}: {error.msg}: {line.strip()}"
                 raise CellError(message) from None
-            lines[at] = re.sub(r"[%!].*", lambda text: idle(text[0]), line)
-
-
-def idle(text: str) -> str:
-    """A statement that does nothing and takes as many bytes as the text."""
-    return "0" + " " * (len(text.encode()) - 1)
+            # A statement that does nothing and is as long; nothing else stands on the line.
+            lines[at] = re.sub(r"[%!].*", lambda text: "0".ljust(len(text[0])), line)

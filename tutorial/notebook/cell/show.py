@@ -1,0 +1,118 @@
+"""Show an unrolled cell: beside the cell that it came from; or as JSON, for a front end."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any
+
+from tutorial.display.highlight import highlighted
+from tutorial.notebook.cell.parts import CellError
+from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
+
+HEADINGS = ("as written", "unrolled: what runs")
+NARROW = 100  # columns of a terminal; in fewer, the two stand below each other
+GAP = " | "
+
+# Each pair is a row. Where two columns do not fit, CSS puts the second below the first.
+ROW = "display:flex;flex-wrap:wrap;gap:0 1em;border-top:1px solid rgba(128,128,128,.35)"
+SIDE = "min-width:0;box-sizing:border-box;padding-left:.7em;border-left:3px solid "
+SIDES = (f"flex:1 1 24em;{SIDE}rgba(128,128,128,.5)", f"flex:2 1 36em;{SIDE}#2f8f8f")
+
+
+class SideBySide:
+    """Each statement of a cell beside the lines that it became: in a notebook HTML, else text."""
+
+    def __init__(self, unrolled: UnrolledCell) -> None:
+        self.pairs = [  # without the blank lines around them
+            (pair.before.strip("\n"), pair.after.strip("\n"))
+            for pair in unrolled.pairs
+            if pair.before.strip() or pair.after.strip()
+        ]
+
+    def __repr__(self) -> str:
+        return self.text(shutil.get_terminal_size().columns)
+
+    def _repr_html_(self) -> str:
+        rows = [_row("columnheader", *(f"<b>{heading}</b>" for heading in HEADINGS))]
+        rows += [
+            _row("cell", highlighted(before), highlighted(after)) for before, after in self.pairs
+        ]
+        return f'<div role="table" aria-label="{" and ".join(HEADINGS)}">{"".join(rows)}</div>'
+
+    def text(self, width: int) -> str:
+        """Two columns in so many columns of text; in few, one below the other."""
+        lines = self._stacked() if width < NARROW else self._columns(width)
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _columns(self, width: int) -> Iterator[str]:
+        written = [HEADINGS[0], *(line for before, _ in self.pairs for line in before.splitlines())]
+        left = min(max(map(len, written)), (width - len(GAP)) // 2)
+        right = width - len(GAP) - left
+        yield HEADINGS[0].ljust(left) + GAP + HEADINGS[1]
+        for before, after in self.pairs:
+            yield "-" * left + "-+-" + "-" * right
+            sides = (_folded(before, left), _folded(after, right))
+            for a, b in zip_longest(*sides, fillvalue=""):
+                yield a.ljust(left) + GAP + b
+
+    def _stacked(self) -> Iterator[str]:
+        for before, after in self.pairs:
+            if before == after:
+                yield from ("---- in both", before)
+            else:
+                yield from (f"---- {HEADINGS[0]}", before) if before else ()
+                yield from (f"---- {HEADINGS[1]}", after)
+
+
+def _row(role: str, *sides: str) -> str:
+    """One row of the two columns."""
+    cells = (
+        f'<div role="{role}" style="{style}">{side}</div>'
+        for side, style in zip(sides, SIDES, strict=True)
+    )
+    return f'<div role="row" style="{ROW}">{"".join(cells)}</div>'
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """The lines of a text, those that are too long folded."""
+    lines = []
+    for line in text.splitlines():
+        indent = line[: len(line) - len(line.lstrip())] + "    "
+        lines += textwrap.wrap(line, width, subsequent_indent=indent[: width // 2]) or [""]
+    return lines
+
+
+class Answer:
+    """The unrolled cell as JSON: `source` and `pairs`; or `error`, a message.
+
+    A front end asks for it by an expression, which leaves no trace in the notebook: neither a name
+    nor an entry in its history.
+
+    Args:
+        source: the cell. A first line `%%unroll` is left out.
+        namespace: what its names stand for, such as `globals()`.
+
+    Example:
+        >>> import torch, tutorial as tl
+        >>> clf, points = tl.Model(torch.nn.Linear(1, 2)), torch.zeros(3, 1)
+        >>> Answer("clf.predict_batch(points)", globals() | locals()).json.keys()
+        dict_keys(['source', 'pairs'])
+        >>> Answer("print(points)", {}).json["error"]
+        'there is no call of a Model in this cell. Looked for: ...
+    """
+
+    def __init__(self, source: str, namespace: Mapping[str, Any]) -> None:
+        self.json: dict[str, Any]
+        try:
+            pairs = list(unroll_cell(source, namespace).pairs)
+        except CellError as error:
+            self.json = {"error": str(error)}
+            return
+        if pairs[0].before.startswith("%%unroll"):
+            del pairs[0]
+        unrolled = "".join(pair.after for pair in pairs).strip("\n")
+        self.json = {"source": unrolled, "pairs": [pair._asdict() for pair in pairs]}
+
+    def _repr_json_(self) -> dict[str, Any]:
+        return self.json
