@@ -561,7 +561,7 @@ def test_lines_for_ipython_stay() -> None:
         ("x = (1,", r"line 1: '\(' was never closed: x = \(1,"),
         ("\nfoo.fit(digits)", "line 2, `foo.fit\\(digits\\)`: name 'foo' is not defined."),
         ("clf.fit(nothing)", "line 1, `clf.fit\\(nothing\\)`: name 'nothing' is not defined."),
-        ("clf.fit(digits, epochs=0)", "line 1, .*epochs is 0, but a whole number of at least 1"),
+        ("clf.fit(digits, epochs=0)", "line 1, .*epochs is 0, but an integer of at least 1"),
         ("clf.fit(digits, epoch=2)", "line 1, .*unexpected keyword argument 'epoch'"),
         ("m = tl.Model(net)\nm.fit(digits)", "line 2, `m.fit\\(digits\\)`: .*prepare"),
         ("n = 1 / 0\nclf.fit(digits, epochs=n)", "line 1, `n = 1 / 0`, fails: ZeroDivisionError"),

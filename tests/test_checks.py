@@ -1,6 +1,8 @@
 """Bad input is refused in words that help, before anything has changed; good input is not."""
 
+import os
 import random
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,7 +27,7 @@ from torch.utils.data import (
 
 import tutorial as tl
 from tutorial.device import random_state
-from tutorial.inputs.data_source import all_labels
+from tutorial.inputs.data_source import look
 from tutorial.unroll.proof import flat, identical
 
 X, Y = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 3
@@ -203,7 +205,7 @@ def test_a_label_of_mnist_is_found_wherever_it_is() -> None:
     nines = Subset(data, (data.targets < 9).nonzero().flatten().tolist()[:64])
     assert model.evaluate(nines, verbose=0)
     data.target_transform = len  # torchvision's own: what the loss will see is not known then
-    assert all_labels(data) is None
+    assert look("test_data", data).labels() is None
 
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(), nn.BCEWithLogitsLoss(), partial(F.mse_loss)])
@@ -280,7 +282,7 @@ def test_a_bad_number_is_refused(name: str, value: Any) -> None:
     if (name, value) == ("clip_grad_norm", 2.5):
         return
     model = prepared()
-    expected = "a finite number above 0" if name == "clip_grad_norm" else "number"
+    expected = "a finite number above 0" if name == "clip_grad_norm" else "an integer"
     least = ["at least 1"] if name in WHOLE and value != [1] else []
     words = (f"{name} is {value!r}", expected, *least)
     refused(model, *words, call=lambda: model.fit(GOOD, **{name: value}))
@@ -293,7 +295,7 @@ def test_more_bad_numbers_are_refused() -> None:
     refused(model, "num_workers is -1", "at least 0", call=lambda: model.fit(GOOD, num_workers=-1))
     refused(model, "clip_grad_norm", call=lambda: model.fit(GOOD, clip_grad_norm=float("inf")))
     refused(model, "a pair", "(1, 2, 3)", call=lambda: model.fit(GOOD, batch_size=(1, 2, 3)))
-    refused(model, "batch_size is 0", call=lambda: model.fit(GOOD, GOOD, batch_size=(8, 0)))
+    refused(model, "batch_size is (8, 0)", call=lambda: model.fit(GOOD, GOOD, batch_size=(8, 0)))
     for call in (model.evaluate, model.predict):
         refused(model, "batch_size is 0", call=partial(call, GOOD, batch_size=0))
     refused(model, "num_iters is 0", call=lambda: model.evaluate(GOOD, num_iters=0))
@@ -418,7 +420,7 @@ def test_bad_metrics_are_refused(metrics: Any, kind: type, words: tuple[str, ...
     refused(model, *words, call=lambda: model.prepare(None, CE(), metrics), kind=kind)
 
 
-def test_a_metric_that_does_not_fit_is_found_in_the_rehearsal() -> None:
+def test_a_metric_that_does_not_fit_is_found_in_the_dry_run() -> None:
     model = prepared()
     for metric in (tl.metrics.Accuracy(topk=5), tl.metrics.Auc(), torchmetrics.MeanSquaredError()):
         before = repr(vars(metric))
@@ -488,3 +490,37 @@ def test_good_networks_and_losses_are_taken(
     model = tl.Model(network)
     model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), loss)
     assert len(model.fit(TensorDataset(x, y), verbose=0).step_losses) == 1
+
+
+# ---- numbers of other kinds count as Python's
+
+
+def test_numpys_numbers_are_taken_and_read_as_pythons() -> None:
+    model = prepared()
+    options = {"epochs": np.int64(2), "clip_grad_norm": np.float64(0.5), "num_iters": np.int32(3)}
+    source = model.unroll("fit", GOOD, GOOD, batch_size=[np.int64(5), 6], **options).source
+    assert "np." not in source and "for epoch in range(2):" in source
+    assert "clip_grad_norm_(network.parameters(), 0.5)" in source
+    assert "batch_size=5" in source and "batch_size=6" in source
+    refused(model, "epochs is", "an integer", call=lambda: model.fit(GOOD, epochs=np.float64(2)))
+    refused(model, "epochs is", call=lambda: model.fit(GOOD, epochs=np.True_))
+
+
+def test_a_data_argument_is_looked_at_once() -> None:
+    """The functions of the library through which it passes in one fit, but for the loop itself."""
+    seen = []
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and f"{os.sep}tutorial{os.sep}" in code.co_filename:
+            if any(value is GOOD for value in frame.f_locals.values()):
+                seen.append(code.co_qualname)
+
+    model = prepared()
+    sys.setprofile(note)
+    try:
+        model.fit(GOOD, verbose=0)
+    finally:
+        sys.setprofile(None)
+    assert seen[0] == "Model.fit"
+    assert len(seen) <= 9, seen

@@ -101,7 +101,7 @@ def test_the_count_and_the_rows() -> None:
             {"images": torch.rand(2, 4, 4), "predictions": [torch.rand(2, 10)]},
             r"predictions has the shape \(1, 2, 10\).*take the first item: \[0\]",
         ),
-        ({"images": torch.rand(2, 4, 4), "count": 0}, "count is 0, but a whole number of at least"),
+        ({"images": torch.rand(2, 4, 4), "count": 0}, "count is 0, but an integer of at least"),
     ],
 )
 def test_what_show_refuses(arguments, said) -> None:

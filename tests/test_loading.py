@@ -13,7 +13,7 @@ from torchvision.transforms import Normalize, RandomRotation
 import tutorial as tl
 from tutorial.data.batches import Batches
 from tutorial.device import has_room
-from tutorial.inputs.data_source import all_labels, tensors_in
+from tutorial.inputs.data_source import look
 from tutorial.unroll.specialize import unroll
 
 
@@ -54,7 +54,7 @@ def test_so_are_those_of_a_subset_of_a_subset(data) -> None:
     some = data.draw(chosen(20))
     subset = Subset(Subset(numbered(20), some), data.draw(chosen(len(some))))
     assert passes(Batches(subset, 4, shuffle=True)) == passes(DataLoader(subset, 4, shuffle=True))
-    labels = all_labels(subset)
+    labels = look("data", subset).labels()
     assert labels is not None
     assert labels.tolist() == [subset[i][1].item() for i in range(len(subset))]
 
@@ -132,13 +132,18 @@ class Longer(TensorDataset):
 
 def test_it_is_for_what_is_fetched_as_it_lies() -> None:
     mnist, plain = tl.datasets.MNIST("test"), numbered(5)
-    assert tensors_in(plain) is not None
-    assert tensors_in(Subset(Subset(plain, [1, 2]), [0])) is not None
-    assert tensors_in(mnist) is not None
-    assert tensors_in(tl.datasets.MNIST("test", Normalize([0.0], [255.0]))) is not None
-    assert tensors_in(tl.datasets.MNIST("test", RandomRotation(5))) is None
-    for other in (OneByOne(plain), Longer(*plain.tensors), Darker("test"), [plain[:]]):
-        assert tensors_in(other) is None
+    normalized = tl.datasets.MNIST("test", Normalize([0.0], [255.0]))
+    for data in (plain, Subset(Subset(plain, [1, 2]), [0]), mnist, normalized):
+        assert look("data", data).mode == "in_memory"
+        assert look("data", data, num_workers=1).mode == "per_batch"
+    for other, mode in (
+        (tl.datasets.MNIST("test", RandomRotation(5)), "per_batch"),
+        (OneByOne(plain), "per_sample"),
+        (Longer(*plain.tensors), "per_sample"),
+        (Darker("test"), "per_batch"),
+        ([plain[:]], "as_is"),
+    ):
+        assert look("data", other).mode == mode
 
 
 def test_on_a_gpu_the_samples_are_kept_there(monkeypatch) -> None:
@@ -158,7 +163,7 @@ def test_on_a_gpu_the_samples_are_kept_there(monkeypatch) -> None:
 def test_without_room_there_a_loader_brings_the_batches(monkeypatch) -> None:
     model, data = tl.Model(nn.Linear(2, 3)), numbered(5)
     assert "test_loader = Batches(" in model.unroll("predict", data).source
-    monkeypatch.setattr("tutorial.model.has_room", lambda device, tensors: False)
+    monkeypatch.setattr("tutorial.inputs.data_source.has_room", lambda device, tensors: False)
     assert "test_loader = DataLoader(" in model.unroll("predict", data).source
 
 

@@ -119,10 +119,10 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     ),
     "fit: no folder": (
         lambda m: m.fit(GOOD, save_dir=3), ValueError,
-        ("save_dir is 3", "a folder's name", "or None"),
+        ("save_dir is 3", "the name of a directory", "or None"),
     ),
     "fit: a folder without a name": (
-        lambda m: m.fit(GOOD, save_dir=""), ValueError, ("save_dir is ''", "a folder's name"),
+        lambda m: m.fit(GOOD, save_dir=""), ValueError, ("save_dir is ''", "the name of a directory"),
     ),
     "20: lists of numbers": (
         lambda m: m.train_batch(X.tolist(), Y.tolist()), ValueError,
@@ -136,7 +136,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     ),
     "23: batch_size=4.0": (
         lambda m: m.fit(GOOD, batch_size=4.0), ValueError,
-        ("batch_size is 4.0", "a whole number of at least 1"),
+        ("batch_size is 4.0", "an integer of at least 1"),
     ),
     "23: epochs=0": (
         lambda m: m.fit(GOOD, epochs=0), ValueError, ("epochs is 0", "at least 1"),

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import torchmetrics
@@ -10,9 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
 import tutorial as tl
-from tutorial.inputs.data_source import fetch_of
+from tutorial.inputs.data_source import look
 from tutorial.metrics import Accuracy, Auc
-from tutorial.model import title_of
 
 # ---- losses are means over samples
 
@@ -192,14 +192,14 @@ class Plain:
 
 
 @pytest.mark.parametrize(
-    ("form", "fetch"),
+    ("form", "mode"),
     [
-        ("tensors", "per_batch"), ("subset", "per_batch"), ("plain", "per_sample"),
+        ("tensors", "in_memory"), ("subset", "in_memory"), ("plain", "per_sample"),
         ("stream", "per_sample"), ("loader", "as_is"), ("list", "as_is"), ("generator", "as_is"),
         ("workers", "per_sample"),
     ],
 )  # fmt: skip
-def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:
+def test_any_data_will_do(data, make_model, form: str, mode: str) -> None:
     x, y = data.tensors
     given = {
         "tensors": data,
@@ -211,7 +211,7 @@ def test_any_data_will_do(data, make_model, form: str, fetch: str) -> None:
         "list": list(zip(x.split(50), y.split(50), strict=True)),
         "generator": zip(x.split(50), y.split(50), strict=True),
     }[form]
-    assert fetch_of(given) == fetch
+    assert look("train_data", given).mode == mode
     losses = []
     for batches in (list(zip(x.split(50), y.split(50), strict=True)), given):
         model = make_model()
@@ -345,7 +345,7 @@ def test_unroll_knows_the_arguments_of_every_method(data, make_model) -> None:
     with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
         model.unroll("fit", data, epoch=3)
     assert model.unroll("fit", data, epochs=3).title == "model.fit(train_data, epochs=3)"
-    assert title_of("evaluate", {"eval_data": 1, "num_iters": 3}) == (
+    assert model.unroll("evaluate", data, num_iters=np.int64(3), verbose=0).title == (
         "model.evaluate(eval_data, num_iters=3)"
     )
 

@@ -4,59 +4,12 @@ Each message names the argument, the value seen, what was expected, and the fix.
 """
 
 import inspect
-import os
 import warnings
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
-
-
-def whole_number(name: str, value: Any, least: int, none: bool = False) -> None:
-    """Refuse what is not a whole number from `least` on (or None, where that means 'no limit')."""
-    if value is None and none:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"{name} is {value!r}, but a whole number of at least {least} is expected"
-            f"{', or None' if none else ''}."
-        )
-
-
-def positive(name: str, value: Any) -> None:
-    """Refuse what is neither a positive number nor None."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < value < float("inf")):
-        raise ValueError(f"{name} is {value!r}, but a finite number above 0 is expected, or None.")
-
-
-def yes_or_no(**arguments: Any) -> None:
-    """Refuse what is neither True nor False: the text "no" would count as yes."""
-    for name, value in arguments.items():
-        if not isinstance(value, bool):
-            raise ValueError(f"{name} is {value!r}, but True or False is expected.")
-
-
-def folder_fits(name: str, value: Any) -> None:
-    """Refuse what is neither a folder's name nor None: a 1 would make a folder of that name."""
-    if value is not None and (not isinstance(value, str | os.PathLike) or not os.fspath(value)):
-        raise ValueError(
-            f"{name} is {value!r}, but a folder's name is expected, such as 'checkpoints', or None."
-        )
-
-
-def batch_sizes(value: Any) -> tuple[Any, Any]:
-    """The sizes for training and for evaluation, from one number or a pair."""
-    if isinstance(value, list | tuple):
-        if len(value) != 2:
-            raise ValueError(
-                f"batch_size is {value!r}, but one number is expected, or a pair of them: for "
-                "training and for evaluation."
-            )
-        return value[0], value[1]
-    return value, value
 
 
 def optimizer_fits(optimizer: Any) -> None:
@@ -133,8 +86,8 @@ def loss_fits(loss_fn: Any) -> None:
         )
     if isinstance(loss_fn, type):
         raise TypeError(
-            f"loss is the class {loss_fn.__name__}, but an object is expected that can be called: "
-            f"put brackets after it, {loss_fn.__name__}()."
+            f"loss is the class {loss_fn.__name__}, but an instance is expected: "
+            f"{loss_fn.__name__}()."
         )
 
 
@@ -159,33 +112,7 @@ def loop_given(loop: Any) -> None:
             ) from error
 
 
-def a_batch_remains(name: str, samples: int, batch_size: int) -> None:
-    """Refuse to drop the only batch."""
-    if samples < batch_size:
-        raise ValueError(
-            f"{name} has {samples} samples, fewer than batch_size={batch_size}, and drop_last=True "
-            "leaves out a short batch, so nothing is left. Make batch_size smaller."
-        )
-
-
-def data_given(name: str, data: Any) -> None:
-    """Refuse what no batch can come from."""
-    batches = hasattr(data, "__iter__")
-    samples = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if isinstance(data, type | str | bytes | Mapping) or not (batches or samples):
-        raise TypeError(
-            f"{name} is {kind_of(data)}, but a Dataset (with its length), a DataLoader or an "
-            "iterable of batches (x, y) is expected, such as TensorDataset(images, labels)."
-        )
-    if isinstance(data, Sized) and length_of(data) == 0:
-        dropped = getattr(data, "drop_last", False)
-        raise ValueError(
-            f"{name} is empty (its length is 0), but at least one sample is expected."
-            f"{' Its drop_last=True leaves out a short batch.' if dropped else ''}"
-        )
-
-
-def watch_hand_loops(optimizer: torch.optim.Optimizer, network: nn.Module) -> Any:
+def warn_eval_mode_step(optimizer: torch.optim.Optimizer, network: nn.Module) -> Any:
     """Warn once if somebody steps the optimizer while the network is in evaluation mode."""
     warned = False
 
@@ -203,20 +130,12 @@ def watch_hand_loops(optimizer: torch.optim.Optimizer, network: nn.Module) -> An
     return optimizer.register_step_pre_hook(look)
 
 
-def resumable(resume: Any, save_dir: Any, train_data: Any) -> None:
-    """Refuse to resume what leaves no checkpoint, or cannot be read again."""
-    yes_or_no(resume=resume)
-    if not resume:
-        return
+def save_dir_given(save_dir: Any) -> None:
+    """Refuse to resume where no checkpoint is left."""
     if save_dir is None:
         raise ValueError(
-            "resume is True, but save_dir is None, so there is no checkpoint to go on from. Name "
-            'the folder: fit(..., save_dir="checkpoints", resume=True).'
-        )
-    if not isinstance(train_data, DataLoader) and iter_is_itself(train_data):
-        raise ValueError(
-            "resume is True, but train_data is an iterator, which cannot be put back to where a "
-            "training broke off. Give a Dataset or a DataLoader."
+            "resume=True needs save_dir, the directory with the checkpoints: "
+            'fit(..., save_dir="checkpoints", resume=True).'
         )
 
 
@@ -239,8 +158,8 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
     loss_given(loss_fns)
     if not any(weight.requires_grad for weight in network.parameters()):
         raise ValueError(
-            "none of the network's parameters can learn: all are frozen, or there are none. Let "
-            "some learn: network.requires_grad_(True)."
+            "the network has no trainable parameters: all are frozen (requires_grad=False), or "
+            "there are none. Let some learn: network.requires_grad_(True)."
         )
     held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     forgotten = [
@@ -257,7 +176,7 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
         )
 
 
-def only_the_networks(
+def warn_foreign_parameters(
     network: nn.Module, optimizer: torch.optim.Optimizer, loss_fns: Mapping[str, Any]
 ) -> None:
     """Warn of an optimizer that holds what is not the network's."""
@@ -270,34 +189,6 @@ def only_the_networks(
             "gradient from it, and do not learn. Was the optimizer made for another network? Make "
             "it with model.parameters().",
             stacklevel=3,
-        )
-
-
-def length_needed(name: str, data: Any, why: str) -> None:
-    """Refuse data without a length where the loop must know its last batch beforehand."""
-    if length_of(data) is None:
-        raise TypeError(
-            f"{name} has no length (len({name}) fails), but {why} needs to know which batch is the "
-            "last. Give a Dataset or a list of batches, or leave that option out."
-        )
-
-
-def shared_by_us(name: str, data: Any, processes: int) -> None:
-    """Refuse data for several processes that cannot be shared out, or is already."""
-    if processes == 1:
-        return
-    if isinstance(data, IterableDataset):
-        raise TypeError(
-            f"{name} is an IterableDataset, but {processes} processes share it out by index. Give "
-            "a DataLoader over it: each process then takes its part of every batch."
-        )
-    batches = getattr(data, "batch_sampler", None)
-    samplers = (getattr(data, "sampler", None), getattr(batches, "sampler", None))
-    if any(isinstance(sampler, DistributedSampler) for sampler in samplers):
-        raise ValueError(
-            f"{name} has a DistributedSampler, which repeats samples, but here each sample counts "
-            f"once. Give the data set itself as {name}, or a loader without it: the samples are "
-            "shared out among the processes."
         )
 
 
@@ -320,30 +211,6 @@ def one_process(what: str, processes: int) -> None:
             f"{what}: {processes} processes train together, but one is expected. Do it in a script "
             "that runs alone."
         )
-
-
-def passes_possible(name: str, data: Any, passes: int) -> None:
-    """Refuse an iterator, which can be used once, for several passes."""
-    if passes > 1 and not isinstance(data, DataLoader) and iter_is_itself(data):
-        raise ValueError(
-            f"{name} is an iterator, which is used up after one pass, but {passes} passes are to "
-            "be made. Give something that can be read again, such as a list of batches."
-        )
-
-
-def iter_is_itself(data: Any) -> bool:
-    """Whether the data is an iterator, which can be read only once."""
-    return hasattr(data, "__next__") or (hasattr(data, "__iter__") and iter(data) is data)
-
-
-def length_of(data: Any) -> int | None:
-    """The length, where there is one; that of an IterableDataset is none."""
-    if isinstance(data, IterableDataset):
-        return None
-    try:
-        return len(data)
-    except TypeError:
-        return None
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:

@@ -1,34 +1,30 @@
 """`Model`: the high level. It remembers the parts and chooses options; it holds no loop."""
 
 import inspect
-import time
-import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import IterableDataset
 
 from tutorial import checks
-from tutorial.device import get_device, has_room, set_random_state
+from tutorial.call import Call, decide, explain_batch
+from tutorial.device import get_device, set_random_state
 from tutorial.display import choose
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.distributed.shard import parts_of, shard_weights
 from tutorial.history import History
-from tutorial.inputs.data_source import fetch_of, steps_in, tensors_in
-from tutorial.inputs.dry_run import Seen, rehearse
+from tutorial.inputs.dry_run import Seen
 from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
-from tutorial.inputs.structure import first_two, in_hand, pieces, take_apart
+from tutorial.parameters import BatchSizes, Count, Directory, Natural, Positive, checked
 from tutorial.precision import Precision
 from tutorial.saving import checkpoint
-from tutorial.unroll.hooks import Wiring, wire
+from tutorial.unroll.hooks import Wiring
 from tutorial.unroll.program import Program
-from tutorial.unroll.specialize import Code, reserved_names
+from tutorial.unroll.specialize import reserved_names
 
 Loop = Program | str | Callable[..., Any]
 
@@ -75,7 +71,7 @@ class Model:
                 f"network is {network!r}, but an nn.Module is expected, such as "
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
-        checks.yes_or_no(shard=shard)
+        checked(Model.__init__, locals())
         self.processes = process_group.join()
         self.device = get_device()
         self.network = network.to(self.device)
@@ -145,10 +141,10 @@ class Model:
         computing.cast(self.network, optimizer)
         if optimizer is not None:
             choose_fused(optimizer, scaled=computing.scaler is not None)
-            checks.only_the_networks(self.network, optimizer, self.measures.loss_fns)
+            checks.warn_foreign_parameters(self.network, optimizer, self.measures.loss_fns)
             if self._watch is not None:
                 self._watch.remove()
-            self._watch = checks.watch_hand_loops(optimizer, self.network)
+            self._watch = checks.warn_eval_mode_step(optimizer, self.network)
         self.optimizer = optimizer
         self.precision = computing
         self._seen = {}
@@ -191,20 +187,20 @@ class Model:
         self,
         train_data: Any,
         eval_data: Any = None,
-        batch_size: int | Sequence[int] = 64,
-        epochs: int = 1,
-        eval_freq: int = 1,
-        log_freq: int = 10,
-        save_dir: str | Path | None = None,
-        save_freq: int = 1,
-        verbose: int = 1,
+        batch_size: BatchSizes = 64,
+        epochs: Count = 1,
+        eval_freq: Count = 1,
+        log_freq: Count = 10,
+        save_dir: Directory | None = None,
+        save_freq: Count = 1,
+        verbose: Natural = 1,
         drop_last: bool = False,
         shuffle: bool = True,
-        num_workers: int = 0,
+        num_workers: Natural = 0,
         callbacks: Any = None,
-        accumulate_grad_batches: int = 1,
-        num_iters: int | None = None,
-        clip_grad_norm: float | None = None,
+        accumulate_grad_batches: Count = 1,
+        num_iters: Count | None = None,
+        clip_grad_norm: Positive | None = None,
         resume: bool = False,
         compile: bool = False,
         loop: Loop | None = None,
@@ -249,77 +245,18 @@ class Model:
         Raises:
             ValueError, TypeError: an argument does not fit; nothing was trained.
         """
-        call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        program = self._fit(call)
-        history: History = program.run(self._display(call.verbose, call.log_freq))
+        history: History = self._run("fit", locals())
         return history
-
-    def _fit(self, call: types.SimpleNamespace) -> Program:
-        checks.trainable(self.network, self.optimizer, self.measures.loss_fns)
-        for name in ("epochs", "eval_freq", "log_freq", "save_freq", "accumulate_grad_batches"):
-            checks.whole_number(name, getattr(call, name), 1)
-        checks.whole_number("num_iters", call.num_iters, 1, none=True)
-        checks.positive("clip_grad_norm", call.clip_grad_norm)
-        checks.folder_fits("save_dir", call.save_dir)
-        checks.yes_or_no(shuffle=call.shuffle, drop_last=call.drop_last, compile=call.compile)
-        checks.resumable(call.resume, call.save_dir, call.train_data)
-        sizes = checks.batch_sizes(call.batch_size)
-        for size in sizes:
-            checks.whole_number("batch_size", size, 1)
-        fetch, seen = self._look("train_data", call.train_data, call, sizes[0], call.drop_last)
-        checks.passes_possible("train_data", call.train_data, call.epochs)
-        if call.accumulate_grad_batches > 1:
-            checks.length_needed("train_data", call.train_data, "accumulate_grad_batches")
-        options: dict[str, Any] = {
-            "EPOCHS": call.epochs,
-            "NUM_ITERS": call.num_iters,
-            "ACCUMULATE_GRAD_BATCHES": call.accumulate_grad_batches,
-            "CLIP_GRAD_NORM": call.clip_grad_norm,
-            "TRAIN_LOADING": fetch,
-            "TRAIN_SPLIT": "none" if self.processes == 1 else "strided",
-            "BATCH_SIZE": sizes[0],
-            "SHUFFLE": bool(call.shuffle) and not isinstance(call.train_data, IterableDataset),
-            "DROP_LAST": bool(call.drop_last),
-            "EVAL_DATA": call.eval_data is not None,
-            "COMPILE": call.compile,
-        }
-        data = {"train_data": call.train_data}
-        if call.eval_data is not None:
-            eval_fetch, eval_seen = self._look("eval_data", call.eval_data, call, sizes[1])
-            checks.forms_agree(seen.form, eval_seen.form)
-            options["EVAL_LOADING"] = eval_fetch
-            options["EVAL_SPLIT"] = self._share(eval_fetch)
-            options["EVAL_BATCH_SIZE"] = sizes[1]
-            options["EVAL_FREQ"] = call.eval_freq
-            checks.passes_possible("eval_data", call.eval_data, call.epochs)
-            data["eval_data"] = call.eval_data
-        wiring = self._wire(
-            call, sizes[0], epochs=call.epochs, evaluates=call.eval_data is not None
-        )
-        if call.resume:
-            folder = wiring.folder() or call.save_dir
-            first = process_group.is_first()
-            found = checkpoint.newest(folder, self, wiring) if first else None
-            path, saved = process_group.from_first(found)
-            wiring.params["start"] = path is None
-            if path is not None:
-                options["RESUME"] = str(path)
-                options["FIRST_EPOCH"] = checkpoint.first_epoch(
-                    saved["fit"], call.epochs, call.num_iters
-                )
-                data["set_random_state"] = set_random_state
-        self._restore_schedulers(wiring)
-        return self._program("fit", call, options, data, seen, wiring)
 
     def evaluate(
         self,
         eval_data: Any,
-        batch_size: int = 64,
-        log_freq: int = 10,
-        verbose: int = 1,
-        num_workers: int = 0,
+        batch_size: Count = 64,
+        log_freq: Count = 10,
+        verbose: Natural = 1,
+        num_workers: Natural = 0,
         callbacks: Any = None,
-        num_iters: int | None = None,
+        num_iters: Count | None = None,
     ) -> dict[str, float]:
         """Measure the network on eval_data; nothing is learned.
 
@@ -341,31 +278,16 @@ class Model:
         Raises:
             ValueError, TypeError: an argument does not fit.
         """
-        call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        program = self._evaluate(call)
-        result: dict[str, float] = program.run(self._display(call.verbose, call.log_freq))
+        result: dict[str, float] = self._run("evaluate", locals())
         return result
-
-    def _evaluate(self, call: types.SimpleNamespace) -> Program:
-        checks.measurable(self.measures.loss_fns, self.metrics)
-        checks.whole_number("num_iters", call.num_iters, 1, none=True)
-        fetch, seen = self._look("eval_data", call.eval_data, call, call.batch_size)
-        options = {
-            "EVAL_LOADING": fetch,
-            "EVAL_SPLIT": self._share(fetch),
-            "EVAL_BATCH_SIZE": call.batch_size,
-            "NUM_ITERS": call.num_iters,
-        }
-        wiring = self._wire(call, call.batch_size, evaluates=True)
-        return self._program("evaluate", call, options, {"eval_data": call.eval_data}, seen, wiring)
 
     def predict(
         self,
         test_data: Any,
-        batch_size: int = 64,
-        num_workers: int = 0,
+        batch_size: Count = 64,
+        num_workers: Natural = 0,
         stack_outputs: bool = False,
-        verbose: int = 1,
+        verbose: Natural = 1,
         callbacks: Any = None,
     ) -> Any:
         """The network's outputs for test_data, in its order.
@@ -387,21 +309,7 @@ class Model:
         Raises:
             ValueError, TypeError: an argument does not fit.
         """
-        call = types.SimpleNamespace(**{k: v for k, v in locals().items() if k != "self"})
-        program = self._predict(call)
-        return program.run(self._display(call.verbose, log_freq=10))
-
-    def _predict(self, call: types.SimpleNamespace) -> Program:
-        checks.yes_or_no(stack_outputs=call.stack_outputs)
-        fetch, seen = self._look("test_data", call.test_data, call, call.batch_size)
-        options = {
-            "TEST_LOADING": fetch,
-            "TEST_SPLIT": self._share(fetch),
-            "BATCH_SIZE": call.batch_size,
-            "STACK_OUTPUTS": call.stack_outputs,
-        }
-        wiring = self._wire(call, call.batch_size)
-        return self._program("predict", call, options, {"test_data": call.test_data}, seen, wiring)
+        return self._run("predict", locals())
 
     # ---- over one batch
 
@@ -419,14 +327,8 @@ class Model:
         Raises:
             ValueError: the model has no optimizer or no loss, or the batch does not fit.
         """
-        call = types.SimpleNamespace(inputs=inputs, labels=labels, update=update)
-        result: dict[str, float] = self._run_on_batch(self._train_batch(call), call)
+        result: dict[str, float] = self._run("train_batch", locals())
         return result
-
-    def _train_batch(self, call: types.SimpleNamespace) -> Program:
-        checks.trainable(self.network, self.optimizer, self.measures.loss_fns)
-        checks.yes_or_no(update=call.update)
-        return self._batch_program("train_batch", call, {"UPDATE": call.update})
 
     def eval_batch(self, inputs: Any, labels: Any = None) -> dict[str, float]:
         """Measure the network on one batch.
@@ -441,13 +343,8 @@ class Model:
         Raises:
             ValueError: the model has no loss and no metric, or the batch does not fit.
         """
-        call = types.SimpleNamespace(inputs=inputs, labels=labels)
-        result: dict[str, float] = self._run_on_batch(self._eval_batch(call), call)
+        result: dict[str, float] = self._run("eval_batch", locals())
         return result
-
-    def _eval_batch(self, call: types.SimpleNamespace) -> Program:
-        checks.measurable(self.measures.loss_fns, self.metrics)
-        return self._batch_program("eval_batch", call, {})
 
     def predict_batch(self, inputs: Any) -> Any:
         """The network's outputs for one batch.
@@ -459,33 +356,18 @@ class Model:
             A list with a tensor (N, ...) for each output of the network; a dict, if the network
             returns one. On the CPU, without gradients.
         """
-        call = types.SimpleNamespace(inputs=inputs)
-        return self._run_on_batch(self._predict_batch(call), call)
+        return self._run("predict_batch", locals())
 
-    def _predict_batch(self, call: types.SimpleNamespace) -> Program:
-        return self._batch_program("predict_batch", call, {})
-
-    def _batch_program(
-        self, method: str, call: types.SimpleNamespace, options: dict[str, Any]
-    ) -> Program:
-        batch = in_hand(call.inputs, getattr(call, "labels", None))
-        predicting = method == "predict_batch"
-        form = take_apart(batch, self.network, self.inputs, self.labels, predicting)
-        key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
-        if key not in self._seen:  # the first batch of its kind
-            name = "test_data" if predicting else "the batch"
-            self._seen[key] = rehearse(name, [first_two(batch)], "as_is", self)
-        seen = self._seen[key]
-        flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
-        return self._program(method, call, options, form.unpack(batch), flat)
-
-    def _run_on_batch(self, program: Program, call: types.SimpleNamespace) -> Any:
+    def _run(self, method: str, arguments: Mapping[str, Any]) -> Any:
+        """Check the arguments, decide what can be decided, run the loop."""
+        call = Call.of(METHODS[method], arguments)
+        program = decide(self, call)
+        if not call.over_one_batch:
+            return program.run(report_of(call, program.wiring))
         try:
             return program.run()
-        except (IndexError, RuntimeError, ValueError):  # say why, in better words if there are some
-            name = "the batch" if hasattr(call, "labels") else "test_data"
-            batch = in_hand(call.inputs, getattr(call, "labels", None))
-            rehearse(name, [batch], "as_is", self)
+        except (IndexError, RuntimeError, ValueError):
+            explain_batch(self, call)
             raise
 
     # ---- save and load
@@ -512,7 +394,7 @@ class Model:
             OSError: the file cannot be written.
             ValueError: the network cannot be exported.
         """
-        checks.yes_or_no(training=training)
+        checked(Model.save, locals())
         if training:
             return checkpoint.write(path, checkpoint.state_of(self))
         from tutorial.saving.export import export
@@ -538,7 +420,7 @@ class Model:
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged or does not fit; nothing was changed.
         """
-        checks.yes_or_no(skip_mismatch=skip_mismatch, reset_optimizer=reset_optimizer)
+        checked(Model.load, locals())
         state = checkpoint.read(path)
         kept = None if reset_optimizer or self.optimizer is None else state.get("optimizer")
         if self.optimizer is not None and kept is not None:
@@ -620,66 +502,11 @@ class Model:
         """
         if method not in METHODS:
             raise ValueError(f"method is {method!r}, but one of {', '.join(METHODS)} is expected.")
-        bound = inspect.signature(getattr(self, method)).bind(*args, **kwargs)
+        bound = inspect.signature(METHODS[method]).bind(self, *args, **kwargs)
         bound.apply_defaults()
-        program: Program = getattr(self, f"_{method}")(types.SimpleNamespace(**bound.arguments))
+        program = decide(self, Call.of(METHODS[method], bound.arguments))
         program.remember()
         return program
-
-    def _look(
-        self, name: str, data: Any, call: types.SimpleNamespace, size: Any, drop_last: bool = False
-    ) -> tuple[str, Seen]:
-        """Check the data of a role; see how its batches are made, and what they hold."""
-        checks.data_given(name, data)
-        checks.whole_number("batch_size", size, 1)
-        checks.whole_number("num_workers", call.num_workers, 0)
-        checks.whole_number("log_freq", getattr(call, "log_freq", 1), 1)
-        checks.whole_number("verbose", call.verbose, 0)
-        checks.shared_by_us(name, data, self.processes)
-        fetch = fetch_of(data)
-        seen = rehearse(name, data, fetch, self)
-        if drop_last and fetch != "as_is" and not isinstance(data, IterableDataset):
-            checks.a_batch_remains(name, len(data), size)
-        tensors = tensors_in(data) if call.num_workers == 0 else None
-        if tensors is not None and has_room(self.device, tensors):
-            fetch = "in_memory"  # which are kept on the device
-        return fetch, seen
-
-    def _share(self, fetch: str) -> str:
-        """What of the data that it evaluates or predicts is one process's: see loops.py."""
-        # With parts of weights, all processes must take as many steps.
-        alone = self.processes == 1 or self.sharded or fetch == "as_is"
-        return "none" if alone else "contiguous"
-
-    def _display(self, verbose: int, log_freq: int) -> Report:
-        """Who is told how a call goes: of several processes, that of the first one."""
-        return choose(verbose if process_group.is_first() else 0, log_freq)
-
-    def _wire(
-        self,
-        call: types.SimpleNamespace,
-        batch_size: int,
-        epochs: int | None = None,
-        evaluates: bool = False,
-    ) -> Wiring:
-        """Sort out the callbacks of a call."""
-        data = next(value for name, value in vars(call).items() if name.endswith("_data"))
-        train_data = getattr(call, "train_data", None)
-        save_dir = getattr(call, "save_dir", None)
-        params = {
-            "epochs": epochs,
-            "steps": steps_in(data, batch_size, getattr(call, "drop_last", False)),
-            "batch_size": batch_size,
-            "verbose": call.verbose,
-            "metrics": self.measures.names(),
-            "evaluates": evaluates,
-            "began": time.time(),
-            "save_dir": None if save_dir is None else str(save_dir),
-        }
-        wiring = wire(call.callbacks, params, train_data, getattr(call, "save_freq", 1))
-        if wiring.bar is not None:
-            call.verbose, call.log_freq = wiring.bar.verbose, wiring.bar.log_freq
-        return wiring
 
     def _restore_schedulers(self, wiring: Wiring) -> None:
         """Give new schedulers the state that `load` has read."""
@@ -694,76 +521,22 @@ class Model:
                 group.update({key: saved[key] for key in scheduled if key in saved})
             self.loaded = {}
 
-    def _program(
-        self,
-        method: str,
-        call: types.SimpleNamespace,
-        options: dict[str, Any],
-        data: dict[str, Any],
-        seen: Seen,
-        wiring: Wiring | None = None,
-    ) -> Program:
-        """The program of a call: its options, and what its names stand for."""
-        wiring = wiring or Wiring()
-        arguments = vars(call)
-        loop = arguments.pop("loop", None)
-        checks.loop_given(loop)
-        self.called_with = seen.inputs or self.called_with
-        together = self.processes > 1 and method in ("fit", "evaluate")
-        if together:
-            checks.metrics_add_up(self.metrics)
-        measured, means = self.measures.options(seen.form, seen.parts, together)
-        options |= {
-            **seen.form.options(),
-            **(measured if "predict" not in method else {}),
-            **wiring.options(),
-            "NUM_WORKERS": arguments.get("num_workers", 0),
-            "LOG_FREQ": arguments.get("log_freq", 10),
-            "DEVICE": self.device,
-            "DEVICE_TYPE": self.device.partition(":")[0],
-            "AUTOCAST": self.precision.mixed,
-            "AUTOCAST_DTYPE": Code(str(self.precision.dtype)),
-            "GRAD_SCALER": self.scaler is not None,
-            "DISTRIBUTED": self.processes > 1,
-            "SHARDED": self.sharded,
-            "FIND_UNUSED_PARAMETERS": seen.unused,
-            "HAS_BUFFERS": any(True for _ in self.network.buffers()),
-            "FLUSH_DENORMAL": method == "fit" and self.device == "cpu",
-        }
-        names = {
-            "network": self.network,
-            "optimizer": self.optimizer,
-            **self.measures.loss_fns,
-            **self.measures.metrics,
-            **means,
-            **wiring.schedulers,
-            "scaler": self.scaler,
-            **wiring.callbacks,
-            "model": self,
-            **data,
-        }
-        names = {name: value for name, value in names.items() if value is not None}
-        return Program(method, title_of(method, arguments), options, names, loop, wiring)
+
+METHODS: dict[str, Callable[..., Any]] = {
+    method.__name__: method
+    for method in (
+        *(Model.fit, Model.evaluate, Model.predict),
+        *(Model.train_batch, Model.eval_batch, Model.predict_batch),
+    )
+}
 
 
-METHODS = ("fit", "evaluate", "predict", "train_batch", "eval_batch", "predict_batch")
-
-
-def title_of(method: str, arguments: dict[str, Any]) -> str:
-    """The call as one would type it: data by its name, and each option that is not the default."""
-    parts = []
-    for name, parameter in inspect.signature(getattr(Model, method)).parameters.items():
-        if name not in arguments or name in ("self", "verbose"):
-            continue
-        if parameter.default is parameter.empty:
-            parts.append(name)
-        elif arguments[name] is not parameter.default and name in ("eval_data", "callbacks"):
-            parts.append(f"{name}={name}")
-        elif arguments[name] is not parameter.default and name == "labels":
-            parts.append(name)
-        elif arguments[name] != parameter.default:
-            parts.append(f"{name}={arguments[name]!r}")
-    return f"model.{method}({', '.join(parts)})"
+def report_of(call: Call, wiring: Wiring) -> Report:
+    """Who is told how a call goes: a ProgressBar's wishes count; other ranks than 0 are silent."""
+    verbose, log_freq = call["verbose"], call.get("log_freq", 10)
+    if wiring.bar is not None:
+        verbose, log_freq = wiring.bar.verbose, wiring.bar.log_freq
+    return choose(verbose if process_group.is_first() else 0, log_freq)
 
 
 def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
@@ -781,8 +554,3 @@ def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None
             group["fused"] = True
             # As its constructor does: a GradScaler leaves the scale to the fused implementation.
             optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
-
-
-def signature_of(part: Any) -> Any:
-    """What makes batches alike: the shape of a sample, and its type."""
-    return (part.shape[1:], part.dtype) if isinstance(part, torch.Tensor) else type(part)

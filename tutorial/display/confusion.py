@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import BatchSampler, default_collate
 
-from tutorial.checks import kind_of, shape_of, whole_number
-from tutorial.inputs.data_source import fetch_of
+from tutorial.checks import kind_of, shape_of
+from tutorial.inputs.data_source import look
 from tutorial.inputs.dry_run import as_before
+from tutorial.parameters import Count, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ class Confusion:
         return "\n".join([*lines, f"{said}; {right:,} of {total:,} right"])
 
 
-def confusion(model: Any, data: Any, batch_size: int = 1000) -> Confusion:
+def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
     """Count which classes the model takes for which.
 
     The network's mode and all chance stay as they were.
@@ -109,7 +110,7 @@ def confusion(model: Any, data: Any, batch_size: int = 1000) -> Confusion:
             f"model is {kind_of(model)}, but a tutorial.Model is expected. Of a network make one: "
             "tutorial.Model(network)."
         )
-    whole_number("batch_size", batch_size, 1)
+    checked(confusion, locals())
     counts = torch.zeros(0, 0, dtype=torch.int64)
     with as_before(model.network):
         for batch in _batches(data, batch_size):
@@ -125,13 +126,12 @@ def confusion(model: Any, data: Any, batch_size: int = 1000) -> Confusion:
 
 def _batches(data: Any, batch_size: int) -> Iterator[Any]:
     """The data in batches, in its order."""
-    fetch = fetch_of(data)
-    if fetch == "given":
+    mode = look("data", data).mode
+    if mode == "as_is":
         yield from data
         return
     for indices in BatchSampler(range(len(data)), batch_size, drop_last=False):
-        batch = data[indices] if fetch == "batches" else [data[i] for i in indices]
-        yield batch if fetch == "batches" else default_collate(batch)
+        yield default_collate([data[i] for i in indices]) if mode == "per_sample" else data[indices]
 
 
 def _add(counts: torch.Tensor, outputs: Any, y: Any) -> torch.Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tutorial.checks import whole_number
+from tutorial.parameters import Count, checked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ COLUMNS = 6  # images in a row
 WRONG = "tab:red"  # reads on white and on black
 
 
-def show(images: Any, labels: Any = None, predictions: Any = None, count: int = 12) -> "Figure":
+def show(images: Any, labels: Any = None, predictions: Any = None, count: Count = 12) -> "Figure":
     """A gallery of images; those that were taken for something else are framed and marked with ✗.
 
     Args:
@@ -44,9 +44,9 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: int = 
         >>> [axes.get_title() for axes in figure.axes[3:]]
         ['is 0, read as 0', '✗ is 4, read as 9']
     """
+    checked(show, locals())
     from matplotlib import pyplot as plt
 
-    whole_number("count", count, 1)
     if len(images) == 0:
         raise ValueError("images is empty, but at least one image is expected.")
     labels = _one_each("labels", labels, images)

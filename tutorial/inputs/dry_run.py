@@ -17,7 +17,7 @@ from torch import nn
 
 from tutorial.checks import kind_of, kinds_of
 from tutorial.device import unchanged_randomness
-from tutorial.inputs.data_source import all_labels, first_samples
+from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, size_code
 from tutorial.inputs.objective import Parts
 from tutorial.inputs.spec import InputSpec
@@ -43,30 +43,25 @@ class Seen:
     unused: bool = False
 
 
-def rehearse(name: str, data: Any, fetch: str, model: Any) -> Seen:
+def dry_run(source: DataSource, model: Any) -> Seen:
     """Send one or two samples through network, losses and metrics, and explain what fails.
 
     Nothing changes by it: the network is in evaluation mode, no gradient is kept, and chance goes
     on as if nothing had been drawn. An iterator is not touched, since a batch cannot be put back.
 
     Args:
-        name: what the data is for: 'train_data', 'eval_data', 'test_data', or 'the batch'.
-        data: the data.
-        fetch: how batches come from it: see `loader` in loops.py.
+        source: the data.
         model: the Model.
 
     Raises:
         ValueError: something does not fit; the message says what, and what to do.
     """
-    predicting = name == "test_data"
+    training = source.name == "train_data"
     try:
-        with as_before(model.network), torch.set_grad_enabled(name == "train_data"):
-            batch = first_samples(data, fetch)
-            if batch is None:
-                return said(name, model, predicting)
-            return _rehearse(name, batch, data, model, predicting)
+        with as_before(model.network), torch.set_grad_enabled(training):
+            return _dry_run(source, model) if source.can_look else declared(source.name, model)
     except Exception as error:
-        error.add_note(f"(seen in a rehearsal with the first samples of {name}; nothing changed)")
+        error.add_note(f"(in a dry run with the first samples of {source.name}; nothing changed)")
         raise
 
 
@@ -83,8 +78,9 @@ def as_before(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def said(name: str, model: Any, predicting: bool) -> Seen:
+def declared(name: str, model: Any) -> Seen:
     """Of batches that cannot be looked at: what Model(inputs=..., labels=...) says of them."""
+    predicting = name == "test_data"
     several = len(model.measures.loss_fns) if len(model.measures.loss_fns) > 1 else 1
     x = [spec.name for spec in model.inputs or ()]
     y = [spec.name for spec in model.labels or ()]
@@ -110,8 +106,9 @@ def said(name: str, model: Any, predicting: bool) -> Seen:
     return Seen(form, parts)
 
 
-def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) -> Seen:
-    """The rehearsal itself. It runs the very code that will stand in the loop."""
+def _dry_run(source: DataSource, model: Any) -> Seen:
+    """The dry run itself."""
+    name, batch, predicting = source.name, source.first_samples(), source.name == "test_data"
     paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
     if not predicting and model.inputs is None and not paired:
         raise ValueError(
@@ -126,7 +123,7 @@ def _rehearse(name: str, batch: Any, data: Any, model: Any, predicting: bool) ->
     if predicting:
         return Seen(form.with_output(y_hat), Parts(), inputs)
     alone = len(form.y) == 1 and form.y[0] in names
-    every = all_labels(data, list(names).index(form.y[0])) if alone else None
+    every = source.labels(list(names).index(form.y[0])) if alone else None
     form, parts, losses = _measured(name, form, y_hat, names, every, model)
     asked = name == "train_data" and model.processes > 1 and not model.sharded
     return Seen(form, parts, inputs, asked and some_unused(losses, model.network))

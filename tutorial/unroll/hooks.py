@@ -1,11 +1,10 @@
 """What callbacks are connected to, and at which places of the loop each of them is called."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from tutorial.callbacks import (
     HOOKS,
@@ -84,7 +83,10 @@ class Wiring:
 
 
 def wire(
-    callbacks: Any, params: dict[str, Any], train_data: Any = None, save_freq: int = 1
+    callbacks: Any,
+    params: dict[str, Any],
+    generators: Sequence[str] = (),
+    save_freq: int = 1,
 ) -> Wiring:
     """Sort out the callbacks of a call.
 
@@ -92,7 +94,7 @@ def wire(
         callbacks: a Callback, a sequence of them, or None.
         params: what they are told of the call. If it has a 'save_dir', and no ModelCheckpoint is
             among the callbacks, one is added.
-        train_data: the data to train on.
+        generators: code for what shuffles for a loader of the user's own.
         save_freq: epochs between two checkpoints.
 
     Raises:
@@ -111,7 +113,7 @@ def wire(
             )
     if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
         listed.append(ModelCheckpoint(save_freq))
-    wiring = Wiring(params, generators=generators_of(train_data))
+    wiring = Wiring(params, generators=list(generators))
     # What saves comes last, so that it saves what the others did; and what saves all epochs after
     # what saves the best.
     for callback in sorted(listed, key=saves):
@@ -129,21 +131,3 @@ def wire(
 def saves(callback: Callback) -> int:
     """How much it saves: nothing, the best epoch, or every epoch."""
     return 2 - callback.best_only if isinstance(callback, ModelCheckpoint) else 0
-
-
-def generators_of(data: Any) -> list[str]:
-    """Code for the random generators of a loader: their state is a part of where a training is."""
-    if not isinstance(data, DataLoader):
-        return []
-    found: dict[int, str] = {}
-    places = {
-        "train_data.generator": data.generator,
-        "train_data.sampler.generator": getattr(data.sampler, "generator", None),
-        "train_data.batch_sampler.sampler.generator": getattr(
-            getattr(data.batch_sampler, "sampler", None), "generator", None
-        ),
-    }
-    for code, generator in places.items():
-        if generator is not None:
-            found.setdefault(id(generator), code)
-    return list(found.values())

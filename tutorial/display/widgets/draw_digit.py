@@ -6,9 +6,9 @@ from typing import Any
 import anywidget
 import traitlets
 
-from tutorial.checks import yes_or_no
 from tutorial.data import MNIST
 from tutorial.display.widgets.digits import in_eight_bits, network_of, probabilities
+from tutorial.parameters import checked
 
 # One of each digit, of those that are easy to read, by their places in the test data.
 EXAMPLES = [10, 5, 35, 32, 19, 23, 21, 17, 134, 12]
@@ -56,7 +56,7 @@ class DrawDigit(anywidget.AnyWidget):
     embedded = traitlets.Dict().tag(sync=True)
 
     def __init__(self, model: Any, transform: Any = None, embed: bool = False) -> None:
-        yes_or_no(embed=embed)
+        checked(DrawDigit.__init__, locals())
         self._network, self._transform = network_of(model), transform
         probabilities(self._network, transform, bytes(784))  # say now what would fail later
         super().__init__(

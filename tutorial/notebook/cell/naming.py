@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
+from numbers import Real
 from operator import attrgetter
 from typing import Any
 
@@ -29,20 +30,6 @@ from tutorial.unroll.script import Script
 from tutorial.unroll.source import bracketed, names_assigned
 from tutorial.unroll.specialize import Spelled, respelled, unroll
 
-# Which argument of a call an option of its loop comes from.
-ARGUMENTS = {
-    "EPOCHS": "epochs",
-    "NUM_ITERS": "num_iters",
-    "ACCUMULATE_GRAD_BATCHES": "accumulate_grad_batches",
-    "CLIP_GRAD_NORM": "clip_grad_norm",
-    "BATCH_SIZE": "batch_size",
-    "EVAL_BATCH_SIZE": "batch_size",
-    "SHUFFLE": "shuffle",
-    "DROP_LAST": "drop_last",
-    "NUM_WORKERS": "num_workers",
-    "EVAL_FREQ": "eval_freq",
-    "LOG_FREQ": "log_freq",
-}
 NUMBERS = ("epochs", "batch_size", "log_freq", "num_workers", "inputs", "labels")  # as they come
 WIDTH = 88  # columns of a line that binds several names
 
@@ -182,22 +169,17 @@ class Writer:
         """The loop's options, each with the code that the user wrote for it."""
         options = []
         for option, value in self.program.options:
-            argument, given = self._argument_for(option)
-            if argument is not None and type(given) is type(value) and given == value:
-                value = Spelled(value, self._once(ARGUMENTS[option], argument))
+            name = "batch_size" if option == "EVAL_BATCH_SIZE" else option.lower()
+            argument, given = self.call.arguments.get(name), self.call.values.get(name)
+            if argument is not None and isinstance(given, list | tuple) and name == "batch_size":
+                place = int(option == "EVAL_BATCH_SIZE")
+                argument = item_of(argument, place, partial(self._once, name))
+                given = given[place]
+            decided = isinstance(value, int | float) and isinstance(given, Real) and given == value
+            if argument is not None and decided and not argument.is_literal:
+                value = Spelled(value, self._once(name, argument))
             options.append((option, value))
         return options
-
-    def _argument_for(self, option: str) -> tuple[Argument | None, Any]:
-        """What the user wrote for an option, unless that is just a value; and its value."""
-        name = ARGUMENTS.get(option, "")
-        argument = self.call.arguments.get(name)
-        value = self.call.values.get(name)
-        if argument is not None and name == "batch_size" and isinstance(value, list | tuple):
-            place = ("BATCH_SIZE", "EVAL_BATCH_SIZE").index(option)
-            argument = item_of(argument, place, partial(self._once, name))
-            value = value[place]
-        return (None if argument is None or argument.is_literal else argument), value
 
     def _once(self, name: str, argument: Argument) -> str:
         """Code that may stand in several places: what is made anew each time gets a name."""

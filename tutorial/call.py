@@ -1,0 +1,272 @@
+"""One call of a Model: its arguments, and all that is decided before its loop begins."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from inspect import Parameter
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from tutorial import checks, loops
+from tutorial.device import set_random_state
+from tutorial.distributed import process_group
+from tutorial.inputs.data_source import DataSource, look
+from tutorial.inputs.dry_run import Seen, dry_run
+from tutorial.inputs.structure import first_two, in_hand, pieces, take_apart
+from tutorial.parameters import checked, parameters_of
+from tutorial.saving import checkpoint
+from tutorial.unroll.hooks import Wiring, wire
+from tutorial.unroll.program import Program
+from tutorial.unroll.specialize import Code
+
+
+@dataclass(frozen=True)
+class Call:
+    """A method of `Model` and its arguments: complete, checked, never changed.
+
+    Attributes:
+        method: 'fit', 'evaluate', 'predict', 'train_batch', 'eval_batch' or 'predict_batch'.
+        arguments: a value for each of its parameters.
+        parameters: these.
+    """
+
+    method: str
+    arguments: Mapping[str, Any]
+    parameters: Mapping[str, Parameter]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], arguments: Mapping[str, Any]) -> "Call":
+        """The call of this method; refuse arguments that do not fit."""
+        fitting = MappingProxyType(checked(function, arguments))
+        return cls(function.__name__, fitting, parameters_of(function))
+
+    @property
+    def over_one_batch(self) -> bool:
+        """Whether it works on a batch in the hand, not on a data set."""
+        return "inputs" in self.arguments
+
+    def __getitem__(self, name: str) -> Any:
+        return self.arguments[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The argument; the default, if the method has no such parameter."""
+        return self.arguments.get(name, default)
+
+    def batch_sizes(self) -> tuple[int, int]:
+        """The batch sizes for training and for evaluation."""
+        size = self["batch_size"]
+        return size if isinstance(size, tuple) else (size, size)
+
+    def options(self) -> dict[str, Any]:
+        """The options that the arguments are: a parameter's name in capitals is its option's."""
+        named = {name.upper(): value for name, value in self.arguments.items()}
+        return {option: value for option, value in named.items() if hasattr(loops, option)}
+
+    def title(self) -> str:
+        """The call as one would type it: data by its name; options that are not the default."""
+        parts = []
+        for name, value in self.arguments.items():
+            default = self.parameters[name].default
+            if value is default or name in ("verbose", "loop"):
+                continue
+            if default is Parameter.empty or name == "labels":
+                parts.append(name)
+            elif name in ("eval_data", "callbacks"):
+                parts.append(f"{name}={name}")
+            elif value != default:
+                parts.append(f"{name}={value!r}")
+        return f"model.{self.method}({', '.join(parts)})"
+
+
+def decide(model: Any, call: Call) -> Program:
+    """Decide all that a call can decide beforehand, and write the program of its loop.
+
+    Nothing is trained by it, and no weight, metric or random state is changed.
+
+    Raises:
+        TypeError, ValueError: the call cannot be made as it is.
+    """
+    if call.method in ("fit", "train_batch"):
+        checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
+    if call.method in ("evaluate", "eval_batch"):
+        checks.measurable(model.measures.loss_fns, model.metrics)
+    checks.loop_given(call.get("loop"))
+    return decide_batch(model, call) if call.over_one_batch else decide_pass(model, call)
+
+
+# ---- over whole data sets
+
+
+def decide_pass(model: Any, call: Call) -> Program:
+    """The program of fit, evaluate or predict."""
+    sources = [
+        look(name, data, model.device, call["num_workers"])
+        for name, data in call.arguments.items()
+        if name.endswith("_data") and data is not call.parameters[name].default
+    ]
+    check_sources(call, sources, model.processes)
+    seen = [dry_run(source, model) for source in sources]
+    checks.forms_agree(seen[0].form, seen[-1].form)
+    fitting = call.method == "fit"
+    wiring = wire(
+        call["callbacks"],
+        params_of(model, call, sources),
+        sources[0].generators if fitting else [],
+        call.get("save_freq", 1),
+    )
+    train_size, eval_size = call.batch_sizes()
+    options = call.options() | {
+        "BATCH_SIZE": train_size,
+        "EVAL_BATCH_SIZE": eval_size,
+        "EVAL_DATA": len(sources) == 2,
+        "SHUFFLE": call.get("shuffle", False) and not sources[0].is_stream,
+        "RESUME": None,
+    }
+    for source in sources:
+        role = source.name.removesuffix("_data").upper()
+        options |= {f"{role}_LOADING": source.mode, f"{role}_SPLIT": split_of(source, model)}
+    if wiring.bar is not None:
+        options["LOG_FREQ"] = wiring.bar.log_freq
+    data = {source.name: source.data for source in sources}
+    if call.get("resume"):
+        resumed = resume_options(model, call, wiring)
+        options |= resumed
+        data |= {"set_random_state": set_random_state} if resumed else {}
+    if fitting:
+        model._restore_schedulers(wiring)
+    return program_of(model, call, options, data, seen[0], wiring)
+
+
+def check_sources(call: Call, sources: list[DataSource], processes: int) -> None:
+    """Refuse data that does not go with the other arguments."""
+    for source in sources:
+        source.check_distributable(processes)
+        source.check_reiterable(call.get("epochs", 1))
+    train = sources[0]
+    if call.get("drop_last"):
+        train.check_full_batch(call.batch_sizes()[0])
+    if call.get("accumulate_grad_batches", 1) > 1:
+        train.check_length("accumulate_grad_batches")
+    if call.get("resume"):
+        checks.save_dir_given(call["save_dir"])
+        train.check_resumable()
+
+
+def split_of(source: DataSource, model: Any) -> str:
+    """How the ranks split the data: each batch "strided", or "contiguous" runs of whole batches."""
+    if model.processes == 1:
+        return "none"
+    if source.name == "train_data":
+        return "strided"
+    # With sharded weights, all ranks must take as many steps.
+    return "none" if model.sharded or source.mode == "as_is" else "contiguous"
+
+
+def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, Any]:
+    """What callbacks are told of the call."""
+    size, save_dir = call.batch_sizes()[0], call.get("save_dir")
+    return {
+        "epochs": call.get("epochs"),
+        "steps": sources[0].steps(size, call.get("drop_last", False)),
+        "batch_size": size,
+        "verbose": call["verbose"],
+        "metrics": model.measures.names(),
+        "evaluates": sources[-1].name == "eval_data",
+        "began": time.time(),
+        "save_dir": None if save_dir is None else str(save_dir),
+    }
+
+
+def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
+    """Where a killed training goes on: its newest checkpoint, if there is one yet."""
+    folder = wiring.folder() or call["save_dir"]
+    first = process_group.is_first()
+    found = checkpoint.newest(folder, model, wiring) if first else None
+    path, saved = process_group.from_first(found)
+    wiring.params["start"] = path is None
+    if path is None:
+        return {}
+    first_epoch = checkpoint.first_epoch(saved["fit"], call["epochs"], call["num_iters"])
+    return {"RESUME": str(path), "FIRST_EPOCH": first_epoch}
+
+
+# ---- over one batch
+
+
+def decide_batch(model: Any, call: Call) -> Program:
+    """The program of train_batch, eval_batch or predict_batch."""
+    batch = in_hand(call["inputs"], call.get("labels"))
+    predicting = call.method == "predict_batch"
+    form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
+    key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
+    if key not in model._seen:  # the first batch of its kind
+        model._seen[key] = dry_run(batch_source(call, first_two(batch)), model)
+    seen = model._seen[key]
+    flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
+    return program_of(model, call, call.options(), form.unpack(batch), flat, Wiring())
+
+
+def explain_batch(model: Any, call: Call) -> None:
+    """Raise a better error than the loop's, if a dry run with the whole batch finds one."""
+    dry_run(batch_source(call, in_hand(call["inputs"], call.get("labels"))), model)
+
+
+def batch_source(call: Call, batch: Any) -> DataSource:
+    """One batch as a data source."""
+    return look("test_data" if call.method == "predict_batch" else "the batch", [batch])
+
+
+def signature_of(part: Any) -> Any:
+    """What makes batches alike: the shape of a sample, and its type."""
+    return (part.shape[1:], part.dtype) if isinstance(part, torch.Tensor) else type(part)
+
+
+# ---- options and names
+
+
+def program_of(
+    model: Any,
+    call: Call,
+    options: dict[str, Any],
+    data: dict[str, Any],
+    seen: Seen,
+    wiring: Wiring,
+) -> Program:
+    """The program of a call: its options, and what its names stand for."""
+    model.called_with = seen.inputs or model.called_with
+    together = model.processes > 1 and call.method in ("fit", "evaluate")
+    if together:
+        checks.metrics_add_up(model.metrics)
+    measured, means = model.measures.options(seen.form, seen.parts, together)
+    options = {
+        **options,
+        **seen.form.options(),
+        **(measured if "predict" not in call.method else {}),
+        **wiring.options(),
+        "DEVICE": model.device,
+        "DEVICE_TYPE": model.device.partition(":")[0],
+        "AUTOCAST": model.precision.mixed,
+        "AUTOCAST_DTYPE": Code(str(model.precision.dtype)),
+        "GRAD_SCALER": model.scaler is not None,
+        "DISTRIBUTED": model.processes > 1,
+        "SHARDED": model.sharded,
+        "FIND_UNUSED_PARAMETERS": seen.unused,
+        "HAS_BUFFERS": any(True for _ in model.network.buffers()),
+        "FLUSH_DENORMAL": call.method == "fit" and model.device == "cpu",
+    }
+    names = {
+        "network": model.network,
+        "optimizer": model.optimizer,
+        **model.measures.loss_fns,
+        **model.metrics,
+        **means,
+        **wiring.schedulers,
+        "scaler": model.scaler,
+        **wiring.callbacks,
+        "model": model,
+        **data,
+    }
+    names = {name: value for name, value in names.items() if value is not None}
+    return Program(call.method, call.title(), options, names, call.get("loop"), wiring)

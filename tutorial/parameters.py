@@ -1,0 +1,175 @@
+"""What a parameter takes, said in its annotation; `checked` compares and writes the messages.
+
+def fit(self, train_data: Any, epochs: Count = 1, clip_grad_norm: Positive | None = None): ...
+"""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from inspect import Parameter, signature
+from numbers import Integral, Real
+from operator import index
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+# ---- bounds, for `Annotated`
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """The smallest value that fits."""
+
+    least: float
+
+    def holds(self, value: Any) -> bool:
+        return bool(value >= self.least)
+
+    def __str__(self) -> str:
+        return f"of at least {self.least}"
+
+
+@dataclass(frozen=True)
+class Above:
+    """Only larger values fit."""
+
+    bound: float
+
+    def holds(self, value: Any) -> bool:
+        return bool(value > self.bound)
+
+    def __str__(self) -> str:
+        return f"above {self.bound}"
+
+
+@dataclass(frozen=True)
+class Below:
+    """Only smaller values fit."""
+
+    bound: float
+
+    def holds(self, value: Any) -> bool:
+        return bool(value < self.bound)
+
+    def __str__(self) -> str:
+        return f"below {self.bound}"
+
+
+@dataclass(frozen=True)
+class NotEmpty:
+    """The empty string does not fit."""
+
+    def holds(self, value: Any) -> bool:
+        return bool(value)
+
+
+@dataclass(frozen=True)
+class Says:
+    """What a message says is expected, where the type alone would not tell."""
+
+    words: str
+
+    def holds(self, value: Any) -> bool:
+        return True
+
+
+# ---- kinds of parameters
+
+Natural = Annotated[int, AtLeast(0)]
+Count = Annotated[int, AtLeast(1)]
+Positive = Annotated[float, Above(0)]
+NotNegative = Annotated[float, AtLeast(0)]
+Directory = Annotated[
+    str | os.PathLike[str], NotEmpty(), Says("the name of a directory, such as 'checkpoints',")
+]
+BatchSizes = (
+    Count | Annotated[tuple[Count, Count], Says("a pair of them: for training and for evaluation")]
+)
+
+
+def checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The function's arguments, each refused unless it fits its annotation.
+
+    A parameter of another type than number, bool, string, path or None is taken as it is: it is
+    checked where it is used. NumPy's numbers become Python's.
+
+    Args:
+        function: whose parameters they are; `self` is left out.
+        arguments: a value for each parameter; others are not looked at, so `locals()` will do.
+
+    Raises:
+        ValueError: an argument does not fit.
+
+    Example:
+        >>> def train(epochs: Count = 1, lr: Positive | None = None): ...
+        >>> checked(train, {"epochs": 3, "lr": None})
+        {'epochs': 3, 'lr': None}
+        >>> checked(train, {"epochs": 3, "lr": 0})
+        Traceback (most recent call last):
+        ValueError: lr is 0, but a finite number above 0 is expected, or None.
+    """
+    taken = {}
+    for name, parameter in parameters_of(function).items():
+        value, kind = arguments[name], parameter.annotation
+        if kind is Any or value is parameter.default:
+            taken[name] = value
+            continue
+        if not fits(value, kind):
+            first, *others = expected(kind)
+            raise ValueError(
+                f"{name} is {value!r}, but {first} is expected"
+                f"{''.join(f', or {other}' for other in others)}."
+            )
+        several = kind is BatchSizes and isinstance(value, list | tuple)
+        taken[name] = tuple(map(plain, value)) if several else plain(value)
+    return taken
+
+
+@cache
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, Parameter]:
+    """The function's parameters, less `self`."""
+    parameters = signature(function).parameters
+    return {name: parameter for name, parameter in parameters.items() if name != "self"}
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether the value is of that kind."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return fits(value, parts[0]) and all(bound.holds(value) for bound in kind.__metadata__)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin is Literal:
+        return isinstance(value, str) and value in parts
+    if origin is tuple:  # a list will do
+        several = isinstance(value, list | tuple) and len(value) == len(parts)
+        return several and all(map(fits, value, parts))
+    if kind in (int, float):
+        number = isinstance(value, Integral if kind is int else Real)
+        return number and not isinstance(value, bool) and -math.inf < value < math.inf
+    if kind in (bool, str, NoneType, os.PathLike[str]):
+        return isinstance(value, origin or kind)
+    return True
+
+
+def expected(kind: Any) -> list[str]:
+    """What a message says of the kind, one item for each alternative."""
+    parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        said = [bound.words for bound in kind.__metadata__ if isinstance(bound, Says)]
+        return said or [f"{expected(parts[0])[0]} {' and '.join(map(str, kind.__metadata__))}"]
+    if get_origin(kind) in (Union, UnionType):
+        return [words for part in parts for words in expected(part)]
+    if get_origin(kind) is Literal:
+        *most, last = map(repr, parts)
+        return [f"{', '.join(most)} or {last}"]
+    words = {int: "an integer", float: "a finite number", bool: "True or False", NoneType: "None"}
+    return [words[kind]]
+
+
+def plain(value: Any) -> Any:
+    """The value; a number of NumPy's as one of Python's, which reads as itself in a program."""
+    if type(value) in (bool, int, float) or not isinstance(value, Real):
+        return value
+    return index(value) if isinstance(value, Integral) else float(value)
