@@ -512,9 +512,9 @@ def test_a_data_argument_is_looked_at_once() -> None:
 
     def note(frame: Any, event: str, _: Any) -> None:
         code = frame.f_code
-        if event == "call" and f"{os.sep}tutorial{os.sep}" in code.co_filename:
-            if any(value is GOOD for value in frame.f_locals.values()):
-                seen.append(code.co_qualname)
+        ours = event == "call" and f"{os.sep}tutorial{os.sep}" in code.co_filename
+        if ours and any(value is GOOD for value in frame.f_locals.values()):
+            seen.append(code.co_qualname)
 
     model = prepared()
     sys.setprofile(note)

@@ -122,7 +122,8 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
         ("save_dir is 3", "the name of a directory", "or None"),
     ),
     "fit: a folder without a name": (
-        lambda m: m.fit(GOOD, save_dir=""), ValueError, ("save_dir is ''", "the name of a directory"),
+        lambda m: m.fit(GOOD, save_dir=""), ValueError,
+        ("save_dir is ''", "the name of a directory"),
     ),
     "20: lists of numbers": (
         lambda m: m.train_batch(X.tolist(), Y.tolist()), ValueError,
