@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tutorial as tl
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.notebook.cell import Answer, CellError, prove, unroll_cell
 from tutorial.notebook.cell.show import SideBySide
 from tutorial.unroll import proof
@@ -71,7 +71,7 @@ def check_equal(cell: str, setup: str = "", model: str = "clf") -> str:
     for names, source in ((one, cell), (other, whole.source)):
         tl.seed(5)
         run(source, names)
-        names["chance"] = random_state()["torch"]
+        names["chance"] = rng_state()["torch"]
     here, there = (state_of(eval(model, names)) for names in (one, other))
     assert here.keys() == there.keys()
     assert all(proof.identical(here[key], there[key]) for key in here)
@@ -482,7 +482,7 @@ clf.fit(rest, epochs=N_EPOCHS)
     values, objects = dict(names), {id(value) for value in names.values()}
     before = {key: copy.deepcopy(value) for key, value in state_of(names["clf"]).items()}
     attributes, points = dict(vars(names["clf"])), names["points"].clone()
-    chance, modes = random_state(), [module.training for module in names["net"].modules()]
+    chance, modes = rng_state(), [module.training for module in names["net"].modules()]
     assert "optimizer.step()" in unroll_cell(cell, names).source
     assert names == values
     assert {id(value) for value in names.values()} == objects
@@ -495,7 +495,7 @@ clf.fit(rest, epochs=N_EPOCHS)
     after = state_of(names["clf"])
     assert before.keys() == after.keys()
     assert all(proof.identical(before[key], after[key]) for key in before)
-    assert repr(random_state()) == repr(chance)
+    assert repr(rng_state()) == repr(chance)
     assert tl.device._chosen is None
     assert capsys.readouterr() == ("", "")
     names["clf"].fit(names["digits"], verbose=0)  # and its calls are its own again

@@ -26,7 +26,7 @@ from torch.utils.data import (
 )
 
 import tutorial as tl
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.inputs.data_source import look
 from tutorial.unroll.proof import flat, identical
 
@@ -99,7 +99,7 @@ def trace(model: tl.Model) -> dict[str, Any]:
         {
             "network": model.network.state_dict(),
             "optimizer": {} if model.optimizer is None else model.optimizer.state_dict(),
-            "random": random_state(),
+            "random": rng_state(),
             "modes": [module.training for module in model.network.modules()],
             "learns": [weight.requires_grad for weight in model.parameters()],
             "gradients": [weight.grad for weight in model.parameters()],

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import tutorial as tl
-from tutorial.device import random_state, set_random_state, unchanged_randomness
+from tutorial.device import rng_state, set_random_state, unchanged_randomness
 
 
 def draw() -> tuple:
@@ -24,12 +24,12 @@ def test_a_seed_repeats_python_numpy_and_torch() -> None:
 
 @pytest.mark.parametrize("n", [-1, 2**32, 1.5, "7", None])
 def test_a_wrong_seed_is_refused(n: object) -> None:
-    with pytest.raises(ValueError, match=r"n is .*, but a whole number from 0 to"):
+    with pytest.raises(ValueError, match=r"n is .*, but an integer from 0 to"):
         tl.seed(n)
 
 
 def test_the_state_of_chance_survives_torch_save(tmp_path) -> None:
-    torch.save(random_state(), tmp_path / "chance.pt")
+    torch.save(rng_state(), tmp_path / "chance.pt")
     first = draw()
     set_random_state(torch.load(tmp_path / "chance.pt", weights_only=True))
     assert draw() == first

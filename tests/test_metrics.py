@@ -308,7 +308,7 @@ def test_accuracy_refuses_what_does_not_fit(
 
 @pytest.mark.parametrize("topk", [(), 0, (1, 0), (5, 5), 1.5, None, (1, "5")])
 def test_accuracy_refuses_an_impossible_topk(topk: object) -> None:
-    with pytest.raises(ValueError, match=r"topk is .*Expected whole numbers from 1.*write topk=1"):
+    with pytest.raises(ValueError, match=r"topk is .*Expected integers from 1.*write topk=1"):
         Accuracy(topk)  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import IterableDataset, TensorDataset
 
 import tutorial as tl
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.metrics import Accuracy, Auc, Precision, Recall
 from tutorial.unroll.proof import flat, identical
 
@@ -42,7 +42,7 @@ def trace(model: tl.Model) -> dict[str, Any]:
     optimizer = {} if model.optimizer is None else model.optimizer.state_dict()
     modes = [module.training for module in model.network.modules()]
     state = {"network": model.network.state_dict(), "optimizer": optimizer, "modes": modes}
-    kept = flat(state | {"chance": random_state()})
+    kept = flat(state | {"chance": rng_state()})
     return {key: part.clone() if hasattr(part, "clone") else part for key, part in kept.items()}
 
 

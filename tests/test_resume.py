@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import tutorial as tl
 from tutorial import callbacks as cb
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.saving import checkpoint
 from tutorial.unroll.proof import flat, identical
 
@@ -653,7 +653,7 @@ def test_load_goes_on_where_save_was(data, make_model, tmp_path, kind, when, sca
     straight, one, other = made(), made(), made()
     tl.seed(2)
     losses = straight.fit(data, epochs=4, callbacks=company(straight), **options).step_losses
-    chance = random_state()
+    chance = rng_state()
     tl.seed(2)
     one.fit(data, epochs=2, callbacks=company(one), **options)
     path = one.save(tmp_path / "between")
@@ -671,7 +671,7 @@ def test_load_goes_on_where_save_was(data, make_model, tmp_path, kind, when, sca
         for m in (straight, other)
     )
     assert [key for key in a | b if not identical(a.get(key), b.get(key))] == []
-    a, b = flat(chance), flat(random_state())
+    a, b = flat(chance), flat(rng_state())
     assert all(identical(a[key], b[key]) for key in a)
 
 

@@ -1,4 +1,4 @@
-"""Where the numbers live, and where chance begins: devices and seeds."""
+"""Devices and random seeds."""
 
 import os
 import random
@@ -45,7 +45,7 @@ def set_device(name: str) -> torch.device:
 def get_device() -> str:
     """The device for new models: the chosen one; else the first GPU, if there is one; else 'cpu'.
 
-    Of several processes on a machine, each has a GPU of its own: the first one the first.
+    Of several processes (ranks) on a machine, each has a GPU of its own: rank 0 the first.
 
     Example:
         >>> _ = set_device("cpu")
@@ -75,12 +75,12 @@ def has_room(device: str, tensors: Iterable[torch.Tensor]) -> bool:
 
 
 def seed(n: int) -> None:
-    """Start all chance anew: Python's, NumPy's, PyTorch's on every device, and so the loaders'.
+    """Seed Python's, NumPy's and PyTorch's generators on every device (and so the data loaders).
 
     Weights, shuffling and dropout after `seed(n)` are the same in every run.
 
     Args:
-        n: any whole number from 0 to 2**32 - 1.
+        n: an integer from 0 to 2**32 - 1.
 
     Raises:
         ValueError: n is not such a number.
@@ -93,14 +93,14 @@ def seed(n: int) -> None:
         True
     """
     if not isinstance(n, int) or not 0 <= n < 2**32:
-        raise ValueError(f"seed: n is {n!r}, but a whole number from 0 to 2**32 - 1 is expected.")
+        raise ValueError(f"seed: n is {n!r}, but an integer from 0 to 2**32 - 1 is expected.")
     random.seed(n)
     np.random.seed(n)
     torch.manual_seed(n)  # also seeds every GPU
 
 
-def random_state() -> dict[str, Any]:
-    """All chance as it stands, in a form that `torch.save` writes and `weights_only` loads."""
+def rng_state() -> dict[str, Any]:
+    """The state of all random generators, loadable with `weights_only=True`."""
     name, keys, *rest = np.random.get_state()
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
@@ -113,7 +113,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Go on from a `random_state()`."""
+    """Restore what `rng_state()` gave."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
@@ -124,8 +124,8 @@ def set_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def unchanged_randomness() -> Iterator[None]:
-    """Whatever is drawn inside, chance goes on outside as if nothing had been drawn."""
-    state = random_state()
+    """Restore the state of all random generators on exit."""
+    state = rng_state()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a `fit` leaves behind: the losses of its steps and the means of its epochs."""
+"""History: what `fit` returns, the losses of its steps and the means of its epochs."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -64,15 +64,21 @@ class History:
     def __repr__(self) -> str:
         names = self.columns()
         table = [names, *([_short(row.get(name)) for name in names] for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in table
-            if names
-        ]
-        end = ", interrupted" if self.interrupted else ""
         count = len(self.step_losses)
-        return "\n".join([*lines, f"{count} step{'' if count == 1 else 's'}{end}"])
+        steps = f"{count} step{'' if count == 1 else 's'}"
+        last = f"{steps}, interrupted" if self.interrupted else steps
+        return "\n".join([*(aligned(table) if names else []), last])
+
+
+def aligned(table: list[list[str]]) -> list[str]:
+    """The rows as lines, each column as wide as its widest cell.
+
+    Example:
+        >>> aligned([["epoch", "loss"], ["1", "2.100"]])
+        ['epoch   loss', '    1  2.100']
+    """
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(map(str.rjust, row, widths)) for row in table]
 
 
 def _short(number: float | None) -> str:

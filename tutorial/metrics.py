@@ -1,4 +1,4 @@
-"""How good are the predictions? Numbers that a person can read, over a whole pass through the data.
+"""Metrics: how good are the predictions, over a whole pass through the data?
 
 A metric is a running count: `reset` sets it to zero, `update` adds a batch, `compute` gives the
 value so far. The counts stay on the device of the predictions, so that no step waits for them.
@@ -17,7 +17,7 @@ class Metric(ABC):
     """What the training loop asks of a metric; the verbs are those of torchmetrics.
 
     Attributes:
-        sums: the names of its counts. Where several processes train, these are added up.
+        sums: the names of its counts. Where several processes (ranks) train, these are summed.
 
     >>> class Samples(Metric):
     ...     def name(self): return "samples"
@@ -145,11 +145,11 @@ class Accuracy(Metric):
     `update` takes scores `y_hat`, larger is likelier, `(N, C)`, with class numbers `y`, `(N,)` or
     `(N, 1)`, or one-hot `(N, C)`. For a label per pixel or token it takes `(N, C, d...)` with
     `(N, d...)`; or classes last, `(N, d..., C)` with `(N, d...)` or `(N, d..., 1)`, where only
-    that fits. A `y` that is no class counts as wrong. Where scores tie, top-1 guesses the first
+    that fits. A `y` that is no class counts as wrong. Where scores tie, top-1 takes the first
     class, as `argmax` does; a larger k leaves the order to `torch.topk`.
 
     Args:
-        topk: How many guesses count: one k from 1 to C, or several to report side by side.
+        topk: How many predictions count: one k from 1 to C, or several to report side by side.
         name: Key in reports; each k is added to it, 'acc_top5', unless `topk` is 1.
 
     Raises:
@@ -170,7 +170,7 @@ class Accuracy(Metric):
         whole = all(isinstance(k, int) and k >= 1 for k in self.topk)
         if not self.topk or not whole or len(set(self.topk)) < len(self.topk):
             raise ValueError(
-                f"topk is {topk!r}. Expected whole numbers from 1, none of them twice: "
+                f"topk is {topk!r}. Expected integers from 1, none of them twice: "
                 "write topk=1 or topk=(1, 5)."
             )
         self.base_name = name or "acc"
@@ -198,7 +198,7 @@ class Accuracy(Metric):
         if most == 1:
             correct = [(scores.argmax(dim=1) == labels).count_nonzero()]
         else:
-            hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best guess first
+            hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best first
             correct = [hits[:, :k].sum() for k in self.topk]
         self.correct = [old + new for old, new in zip(self.correct, correct, strict=True)]
         self.total += labels.numel()
@@ -214,7 +214,7 @@ def accuracy(y_hat: Tensor, y: Tensor, k: int = 1) -> Tensor:
     Args:
         y_hat: Scores, `(N, C)` or what else `Accuracy` takes.
         y: Class numbers, `(N,)` or what else `Accuracy` takes.
-        k: How many guesses count, 1 to C.
+        k: How many predictions count, 1 to C.
 
     Returns:
         A tensor without dimensions, 0 to 1.
@@ -236,12 +236,15 @@ class BinaryMetric(Metric):
     `update` takes probabilities `y_hat` of class 1, from 0 to 1, `(N,)`, `(N, 1)` or `(N, 2)`
     (column 1 counts), with labels `y`, 0 or 1, `(N,)` or `(N, 1)`.
 
+    Args:
+        name: Key in reports; by default the class's name in small letters.
+
     Raises:
         ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was outside 0 to 1.
     """
 
-    def __init__(self, name: str) -> None:
-        self.base_name = name
+    def __init__(self, name: str | None = None) -> None:
+        self.base_name = name or type(self).__name__.lower()
         self.reset()
 
     def name(self) -> str:
@@ -281,26 +284,26 @@ class BinaryMetric(Metric):
 
 
 class BinaryCounts(BinaryMetric):
-    """Base of precision and recall: a sample is called positive from a probability of 0.5 on."""
+    """Base of precision and recall: a sample is predicted positive from a probability of 0.5 on."""
 
-    sums = ("true_positives", "called_positive", "actual_positive")
+    sums = ("true_positives", "predicted_positive", "actual_positive")
 
     def reset(self) -> None:
         super().reset()
         self.true_positives: Tensor | int = 0
-        self.called_positive: Tensor | int = 0
+        self.predicted_positive: Tensor | int = 0
         self.actual_positive: Tensor | int = 0
 
     def update(self, y_hat: Tensor, y: Tensor) -> None:
         p, actual = self.read(y_hat, y)
-        called = p >= 0.5
-        self.true_positives = self.true_positives + (called & actual).sum()
-        self.called_positive = self.called_positive + called.sum()
+        predicted = p >= 0.5
+        self.true_positives = self.true_positives + (predicted & actual).sum()
+        self.predicted_positive = self.predicted_positive + predicted.sum()
         self.actual_positive = self.actual_positive + actual.sum()
 
 
 class Precision(BinaryCounts):
-    """Of the samples called positive, the fraction that are; 0 if none was called so.
+    """The fraction of predicted positives that are positive (0 if none were predicted).
 
     >>> metric = Precision()
     >>> metric.update(torch.tensor([0.9, 0.5, 0.1, 0.2]), torch.tensor([1, 0, 1, 1]))
@@ -308,25 +311,19 @@ class Precision(BinaryCounts):
     0.5
     """
 
-    def __init__(self, name: str = "precision") -> None:
-        super().__init__(name)
-
     def compute(self) -> Tensor:
         self.check_range()
-        return fraction(self.true_positives, self.called_positive)
+        return fraction(self.true_positives, self.predicted_positive)
 
 
 class Recall(BinaryCounts):
-    """Of the samples that are positive, the fraction called so; 0 if there are none.
+    """The fraction of positives that are predicted positive (0 if there are none).
 
     >>> metric = Recall()
     >>> metric.update(torch.tensor([0.9, 0.5, 0.1, 0.2]), torch.tensor([1, 0, 1, 1]))
     >>> round(metric.accumulate(), 4)
     0.3333
     """
-
-    def __init__(self, name: str = "recall") -> None:
-        super().__init__(name)
 
     def compute(self) -> Tensor:
         self.check_range()
@@ -336,8 +333,8 @@ class Recall(BinaryCounts):
 class Auc(BinaryMetric):
     """Area under a curve over all thresholds, from a histogram; 0 until both classes were seen.
 
-    'ROC': the chance that a positive scores above a negative, a tie counting half (Fawcett 2006,
-    doi:10.1016/j.patrec.2005.10.010). 'PR': average precision as in scikit-learn, the sum of
+    'ROC': the probability that a positive scores above a negative, a tie counting half (Fawcett
+    2006, doi:10.1016/j.patrec.2005.10.010). 'PR': average precision as in scikit-learn, the sum of
     (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold.
 
     Args:
@@ -361,7 +358,7 @@ class Auc(BinaryMetric):
             raise ValueError(f"curve is {curve!r}. Expected 'ROC' or 'PR': write one of them.")
         if not isinstance(num_thresholds, int) or num_thresholds < 1:
             raise ValueError(
-                f"num_thresholds is {num_thresholds!r}. Expected a whole number from 1: "
+                f"num_thresholds is {num_thresholds!r}. Expected an integer from 1: "
                 "leave it out for 4095."
             )
         self.curve, self.num_thresholds = curve, num_thresholds
@@ -386,7 +383,7 @@ class Auc(BinaryMetric):
         self.check_range()
         if isinstance(self.histogram, int):
             return fraction(0, 0)
-        # Lower the threshold bucket by bucket, from 1 to 0: what lies above is called positive.
+        # Lower the threshold bucket by bucket, from 1 to 0: what lies above is predicted positive.
         negatives, positives = self.histogram.flip(1)
         true_positives, false_positives = positives.cumsum(0), negatives.cumsum(0)
         if self.curve == "ROC":

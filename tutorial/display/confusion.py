@@ -1,15 +1,16 @@
-"""Which classes are taken for which: a table of counts, to read and to see."""
+"""The confusion matrix: which classes are predicted for which, as a table and as a figure."""
 
-from collections.abc import Iterator
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import BatchSampler, default_collate
+from torch.utils.data import DataLoader
 
 from tutorial.checks import kind_of, shape_of
+from tutorial.display.figures import new_figure
+from tutorial.history import aligned
 from tutorial.inputs.data_source import look
 from tutorial.inputs.dry_run import as_before
 from tutorial.parameters import Count, checked
@@ -21,38 +22,34 @@ WITH_NUMBERS = 20  # classes; with more of them, the counts would not be legible
 
 
 class Confusion:
-    """Counts of what is what, and what it was taken for; a notebook shows them as a figure.
+    """A confusion matrix; a notebook shows it as a figure.
 
     Attributes:
-        matrix: whole numbers, (C, C): in row i and column j, samples of class i taken for class j.
+        matrix: integers, (C, C): in row i and column j, the samples of class i predicted as j.
 
     Example:
         >>> Confusion(np.array([[5, 1], [0, 4]]))
            0  1
         0  5  1
         1  0  4
-        a row for what it is, a column for what it was taken for; 9 of 10 right
+        rows: true class, columns: predicted class; 9 of 10 correct
     """
 
     def __init__(self, matrix: NDArray[np.int64]) -> None:
         self.matrix = matrix
 
     def plot(self) -> "Figure":
-        """Draw the table. The shade is the share in its row; its square root, to show small ones.
+        """Draw the table. The shade is the square root of a row's fraction, to show small ones.
 
         Returns:
             A matplotlib Figure.
         """
-        from matplotlib import pyplot as plt
-
         classes = len(self.matrix)
-        share = self.matrix / self.matrix.sum(axis=1, keepdims=True).clip(min=1)
-        shade = np.sqrt(share)
+        shade = np.sqrt(self.matrix / self.matrix.sum(axis=1, keepdims=True).clip(min=1))
         side = float(np.clip(0.5 * classes + 0.8, 2.5, 10))
-        figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
-        plt.close(figure)  # it is returned; a notebook must not show it twice
+        figure, ((axes,),) = new_figure(side, side)
         axes.imshow(shade, cmap="Blues", vmin=0, vmax=1)
-        axes.set(xlabel="taken for", ylabel="is")
+        axes.set(xlabel="predicted", ylabel="true")
         if classes <= WITH_NUMBERS:
             axes.set(xticks=range(classes), yticks=range(classes))
             for (i, j), count in np.ndenumerate(self.matrix):
@@ -68,20 +65,15 @@ class Confusion:
     def __repr__(self) -> str:
         names = range(len(self.matrix))
         table = [["", *names], *([i, *self.matrix[i]] for i in names)]
-        widths = [max(len(str(cell)) for cell in column) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(str(cell).rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in table
-        ]
-        right, total = int(self.matrix.trace()), int(self.matrix.sum())
-        said = "a row for what it is, a column for what it was taken for"
-        return "\n".join([*lines, f"{said}; {right:,} of {total:,} right"])
+        correct, total = int(self.matrix.trace()), int(self.matrix.sum())
+        last = f"rows: true class, columns: predicted class; {correct:,} of {total:,} correct"
+        return "\n".join([*aligned([list(map(str, row)) for row in table]), last])
 
 
 def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
-    """Count which classes the model takes for which.
+    """Count which classes the model predicts for which: the confusion matrix.
 
-    The network's mode and all chance stay as they were.
+    The network's mode and the state of the random generators stay as they were.
 
     Args:
         model: a Model that gives a score for each class, (N, C).
@@ -113,7 +105,8 @@ def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
     checked(confusion, locals())
     counts = torch.zeros(0, 0, dtype=torch.int64)
     with as_before(model.network):
-        for batch in _batches(data, batch_size):
+        as_is = look("data", data).mode == "as_is"
+        for batch in data if as_is else DataLoader(data, batch_size):
             if not isinstance(batch, list | tuple) or len(batch) < 2:
                 raise ValueError(f"data gives {kind_of(batch)}, but pairs (x, y) are expected.")
             *x, y = batch
@@ -122,16 +115,6 @@ def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
     if not len(counts):
         raise ValueError("data is empty, but at least one sample is expected.")
     return Confusion(counts.numpy())
-
-
-def _batches(data: Any, batch_size: int) -> Iterator[Any]:
-    """The data in batches, in its order."""
-    mode = look("data", data).mode
-    if mode == "as_is":
-        yield from data
-        return
-    for indices in BatchSampler(range(len(data)), batch_size, drop_last=False):
-        yield default_collate([data[i] for i in indices]) if mode == "per_sample" else data[indices]
 
 
 def _add(counts: torch.Tensor, outputs: Any, y: Any) -> torch.Tensor:
@@ -146,7 +129,7 @@ def _add(counts: torch.Tensor, outputs: Any, y: Any) -> torch.Tensor:
     y = torch.as_tensor(y).cpu()
     if y.numel() != samples or y.is_floating_point():
         raise ValueError(
-            f"the labels are {kind_of(y)}, but whole numbers of shape ({samples},) are expected."
+            f"the labels are {kind_of(y)}, but integers of shape ({samples},) are expected."
         )
     if y.min() < 0 or y.max() >= classes:
         raise ValueError(

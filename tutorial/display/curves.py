@@ -95,9 +95,14 @@ class Curves:
             self.steps += 1
             self.points.add((self.steps, loss))
 
-    def add_row(self, row: Mapping[str, float], step: int | None = None) -> None:
-        """Append the row of an epoch, which ended at this step; without it, at the last one."""
-        self.rows.add((self.steps if step is None else step, dict(row)))
+    def add_rows(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Append the rows of all epochs so far, which are taken to be equally long."""
+        for number, row in enumerate(rows, start=1):
+            self.rows.add((self.steps * number // len(rows), dict(row)))
+
+    def add_row(self, row: Mapping[str, float]) -> None:
+        """Append the row of an epoch, which ended at the last step."""
+        self.rows.add((self.steps, dict(row)))
 
     def history(self) -> dict[str, Any]:
         """All of it, plain and small."""
@@ -105,8 +110,7 @@ class Curves:
 
     def html(self) -> str:
         """The picture as HTML that needs nothing else."""
-        history = self.history()
-        return curves_html(history["points"], history["rows"])
+        return curves_html(**self.history())
 
 
 def mean_of(group: list[Point]) -> Point:

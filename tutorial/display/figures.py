@@ -1,4 +1,4 @@
-"""Figures for a page or for print, by matplotlib: images with what they were taken for; curves.
+"""Figures by matplotlib: images with their labels and predictions; learning curves.
 
 matplotlib is read when the first figure is drawn. A figure is returned, not shown: a notebook shows
 the last value of a cell, and `figure.savefig("name.png")` writes a file.
@@ -21,13 +21,13 @@ WRONG = "tab:red"  # reads on white and on black
 
 
 def show(images: Any, labels: Any = None, predictions: Any = None, count: Count = 12) -> "Figure":
-    """A gallery of images; those that were taken for something else are framed and marked with ✗.
+    """A gallery of images; those that are predicted wrongly are framed and marked with ✗.
 
     Args:
         images: a tensor or array, (N, height, width) or (N, channels, height, width), with 1 or 3
             channels; or a Dataset of images or of pairs (image, label).
-        labels: what they are, (N,); by default those of the Dataset.
-        predictions: what they were taken for, (N,); or a score for each class, (N, C), of which the
+        labels: their classes, (N,); by default those of the Dataset.
+        predictions: the predicted classes, (N,); or a score for each class, (N, C), of which the
             largest counts.
         count: show at most so many, the first ones.
 
@@ -45,8 +45,6 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
         ['is 0, read as 0', '✗ is 4, read as 9']
     """
     checked(show, locals())
-    from matplotlib import pyplot as plt
-
     if len(images) == 0:
         raise ValueError("images is empty, but at least one image is expected.")
     labels = _one_each("labels", labels, images)
@@ -64,24 +62,33 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
 
     columns = min(shown, COLUMNS)
     rows = -(-shown // COLUMNS)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(1.4 * columns, 1.6 * rows), squeeze=False, layout="constrained"
-    )
-    plt.close(figure)  # it is returned; a notebook must not show it twice
+    figure, axes = new_figure(1.4 * columns, 1.6 * rows, rows, columns)
     for one in axes.flat[shown:]:
         one.remove()
     for i, (one, picture) in enumerate(zip(axes.flat, pictures, strict=False)):
         one.imshow(picture, cmap="gray_r", vmin=darkest, vmax=lightest)
-        said = [] if labels is None else [f"is {labels[i]}"]
-        said += [] if predictions is None else [f"read as {predictions[i]}"]
-        title = one.set_title(", ".join(said), fontsize=9)
+        words = [] if labels is None else [f"is {labels[i]}"]
+        words += [] if predictions is None else [f"read as {predictions[i]}"]
+        wrong = len(words) == 2 and bool(labels[i] != predictions[i])
+        title = one.set_title("✗ " * wrong + ", ".join(words), fontsize=9)
         one.set(xticks=[], yticks=[])
-        if len(said) == 2 and labels[i] != predictions[i]:
-            title.set(text=f"✗ {title.get_text()}", color=WRONG)
-            one.spines[:].set(color=WRONG, linewidth=2)
-        else:
-            one.spines[:].set_visible(False)
+        one.spines[:].set(visible=wrong, color=WRONG, linewidth=2)
+        if wrong:
+            title.set_color(WRONG)
     return figure
+
+
+def new_figure(
+    width: float, height: float, rows: int = 1, columns: int = 1
+) -> tuple["Figure", Any]:
+    """A figure, in inches, and its axes. It is returned, so a notebook must not show it as well."""
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
+    )
+    plt.close(figure)
+    return figure, axes
 
 
 def _array(values: Any) -> Any:
@@ -140,7 +147,6 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
         >>> [line.get_label() for line in plot({"Adam": run, "SGD": run}).axes[1].lines]
         ['Adam: train acc', 'SGD: train acc']
     """
-    from matplotlib import pyplot as plt
     from matplotlib.ticker import MaxNLocator
 
     runs = history if isinstance(history, Mapping) else {"": history}
@@ -155,32 +161,24 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
     ]
     parts = [["loss"], *([name] for name in metrics)] if len(runs) > 1 else [["loss"], metrics]
     parts = [names for names in parts if names]
-    figure, axes = plt.subplots(
-        1, len(parts), figsize=(5 * len(parts), 3.2), squeeze=False, layout="constrained"
-    )
-    plt.close(figure)  # it is returned; a notebook must not show it twice
+    figure, (axes,) = new_figure(5 * len(parts), 3.2, 1, len(parts))
+    alone = len(runs) == 1
     for i, (name, run) in enumerate(runs.items()):
         before = f"{name}: " if name else ""
-        alone = len(runs) == 1
-        _steps(axes[0, 0], run, "0.6" if alone else f"C{i}", f"{before}each step")
-        for one, names in zip(axes[0], parts, strict=True):
+        per_epoch = len(run.step_losses) / max(len(run.rows), 1)
+        epochs = [step / per_epoch for step, _ in enumerate(run.step_losses, start=1)]
+        color, label = "0.6" if alone else f"C{i}", f"{before}each step"
+        axes[0].plot(epochs, run.step_losses, color=color, linewidth=0.4, label=label)
+        for one, names in zip(axes, parts, strict=True):
             for j, measure in enumerate(names):
                 _means(one, run, measure, f"C{j if alone else i}", before)
-    for one, names in zip(axes[0], parts, strict=True):
+    for one, names in zip(axes, parts, strict=True):
         one.set(xlabel="epoch", ylabel=names[0] if len(names) == 1 else "metrics")
         one.xaxis.set_major_locator(MaxNLocator(integer=True))
         one.spines[["top", "right"]].set_visible(False)
         one.grid(alpha=0.3)
         one.legend(frameon=False)
     return figure
-
-
-def _steps(axes: Any, run: "History", color: str, label: str) -> None:
-    """The loss of every step, along the epochs."""
-    steps = len(run.step_losses)
-    per_epoch = steps / max(len(run.rows), 1)
-    in_epochs = [(step + 1) / per_epoch for step in range(steps)]
-    axes.plot(in_epochs, run.step_losses, color=color, linewidth=0.4, label=label)
 
 
 def _means(axes: Any, run: "History", name: str, color: str, before: str) -> None:

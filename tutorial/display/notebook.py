@@ -40,8 +40,7 @@ class NotebookDisplay(Live):
     def watch(self, step_losses: list[Any], rows: list[Any], num_iters: int | None) -> None:
         self.losses, self.bar.limit = step_losses, num_iters
         self.take_losses()
-        for number, row in enumerate(rows, start=1):  # of a training that goes on
-            self.curves.add_row(row, len(step_losses) * number // len(rows))
+        self.curves.add_rows(rows)  # of a training that goes on
 
     def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
         self.fill()

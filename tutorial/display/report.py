@@ -108,9 +108,7 @@ class Live(Report):
     next_update = 0.0
 
     def due(self, step: int) -> bool:
-        self.done = step + 1
-        if self.interrupted:
-            raise KeyboardInterrupt
+        super().due(step)
         return time.monotonic() >= self.next_update
 
     def update(self, step: int, logs: Logs) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.distributed.process_group import is_first
 from tutorial.distributed.shard import parts_of, whole_state
 
@@ -33,7 +33,7 @@ def state_of(model: Any) -> dict[str, Any]:
         The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
         'schedulers' and 'generators'; and 'random', all chance as it stands.
     """
-    state: dict[str, Any] = {"network": whole_state(model.network), "random": random_state()}
+    state: dict[str, Any] = {"network": whole_state(model.network), "random": rng_state()}
     for name in ("optimizer", "scaler"):
         if getattr(model, name) is not None:
             state[name] = whole_state(getattr(model, name))

@@ -19,7 +19,7 @@ import torch
 
 from tutorial import checks, loops
 from tutorial.callbacks.saving import floats
-from tutorial.device import random_state
+from tutorial.device import rng_state
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.distributed.process_group import ending_together
@@ -220,7 +220,7 @@ class Program:
 
     def remember(self) -> None:
         """Keep a copy of the state in which the call begins: weights, optimizer, chance."""
-        self.state = {"random": random_state()}
+        self.state = {"random": rng_state()}
         for name in stateful(self.names):
             self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
         self.began = {n: detached(callback) for n, callback in self.wiring.callbacks.items()}

@@ -37,8 +37,7 @@ class LivePlot(anywidget.AnyWidget):
         if history is not None:
             curves = Curves()
             curves.add_losses(history.step_losses)
-            for number, row in enumerate(history.rows, start=1):
-                curves.add_row(row, len(history.step_losses) * number // len(history.rows))
+            curves.add_rows(history.rows)
             traits["history"] = curves.history()
         super().__init__(**traits)
 

@@ -74,7 +74,7 @@ def test_it_prints_as_a_table() -> None:
         "     0     1\n"
         "0  970     0\n"
         "1   12  1018\n"
-        "a row for what it is, a column for what it was taken for; 1,988 of 2,000 right"
+        "rows: true class, columns: predicted class; 1,988 of 2,000 correct"
     )
 
 
@@ -85,7 +85,7 @@ def test_the_figure_has_each_count_in_its_place_and_can_be_read() -> None:
     assert {place: int(text.get_text()) for place, text in at.items()} == {
         (j, i): count for (i, j), count in np.ndenumerate(matrix)
     }
-    assert (axes.get_ylabel(), axes.get_xlabel()) == ("is", "taken for")
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true", "predicted")
     colors = axes.images[0].cmap(axes.images[0].get_array())[..., :3]
     for (j, i), text in at.items():
         darkness = 1 - colors[i, j].mean()
