@@ -1,4 +1,4 @@
-"""From the general program in `loops.py` and one call's options to the plain loop of that call.
+"""From the woven loop and one call's options to the plain loop of that call.
 
 This is a small partial evaluator: it does now the part of the work that does not depend on the
 data, and leaves the rest as a program. Its rules, each a `leave_` method below:
@@ -6,13 +6,12 @@ data, and leaves the rest as a program. Its rules, each a `leave_` method below:
 - a name whose value is known is replaced by the value;
 - an `if`, `and`, `or` or `a if b else c` whose test is decided keeps only the side that counts;
 - a `for` or a comprehension over a known tuple is written out, once for each item;
-- a call of a function of `loops.py` is replaced by the body of that function;
-- an argument that only repeats the callee's default says nothing, and goes; so does `with` a
-  `nullcontext()`;
+- a call of a function in loop/ is replaced by the body of that function;
+- an argument that only repeats the callee's default says nothing, and goes;
 - where x, y or y_hat is several tensors, so is what is written: `network(x)` becomes
-  `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. UNPACK says how a batch
-  `(x, y)` is taken apart, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL how it is called, and BATCH_WEIGHT
-  how `len(x)` is counted.
+  `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. UNPACK says how a
+  batch `(x, y)` is unpacked, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL how the
+  network is called, and BATCH_WEIGHT what takes the place of `len(x)`.
 
 It works on LibCST's concrete syntax tree, which keeps comments. A comment lives and dies with the
 line it belongs to.
@@ -24,16 +23,19 @@ import json
 import re
 import tokenize
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import libcst as cst
 from libcst import matchers as m
 from libcst.helpers import get_full_name_for_node
 
-from tutorial import loops
+from tutorial.loop import options
+from tutorial.loop.names import TOOLS
+from tutorial.loop.options import Code, WrittenAs
+from tutorial.unroll.weave import Layer, all_layers, plain_functions, weave
 
 # What is written in another way where a batch is more than one x and one y.
 OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
@@ -46,53 +48,26 @@ PUNCTUATION = (
     *(cst.Newline, cst.Comment),
 )
 
+# What an option changes beside the places where its name stands.
+CHANGED_BY = {"BATCH_WEIGHT": "len", "NETWORK_CALL": "network", "UNPACK_OUTPUT": "y_hat"}
+
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 LONGEST = 83  # columns: a longer dict is written with an item on each line
 WIDEST = 48  # columns: a longer line does not move its neighbours' comments to the right
 
 
-class Code(str):
-    """A piece of code as an option's value, such as the name of a metric's variable."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True)
-class Spelled:
-    """An option's value together with the code that it came from: 3, written as N_EPOCHS.
-
-    The value decides what stays of the program; where it is written in, the code stands for it.
-    """
-
-    value: Any
-    code: str
-
-
-def variable(thing: Any, taken: Collection[str], suffix: str = "") -> Code:
-    """A name for the thing in the loop, by its class: early_stopping, then early_stopping_2.
-
-    >>> variable(ValueError(), ["value_error"])
-    'value_error_2'
-    """
-    words = type(thing).__name__.replace("NaN", "Nan")
-    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", words).lower()
-    stem = re.sub(r"\W", "_", kind + suffix)
-    alike = [name for name in taken if re.fullmatch(rf"{stem}(_\d+)?", name)]
-    return Code(f"{stem}_{len(alike) + 1}" if alike else stem)
-
-
 @lru_cache(maxsize=256)
 def unroll(
     function: str,
-    options: tuple[tuple[str, Any], ...],
+    decided: tuple[tuple[str, Any], ...],
     names: tuple[tuple[str, str], ...] = (),
 ) -> str:
     """Write out one function of `loops.py` for one call.
 
     Args:
         function: its name, such as 'fit'.
-        options: pairs of an option's name in capitals and its value. An option that is not named
+        decided: pairs of an option's name in capitals and its value. An option that is not named
             keeps the value that it has in `loops.py`.
         names: pairs of a name in the program and the code to write for it.
 
@@ -107,19 +82,21 @@ def unroll(
         outputs = [y_hat]
         <BLANKLINE>
     """
-    values = {name: getattr(loops, name) for name in vars(loops) if name.isupper()}
-    known = {name: literal(value) for name, value in (values | dict(options)).items()}
+    values = defaults() | {"METHOD": function} | dict(decided)
+    plain = {k: v.value if isinstance(v, WrittenAs) else v for k, v in values.items()}
+    layers = tuple(layer for layer in all_layers() if layer.is_on(plain))
+    known = {name: literal(value) for name, value in values.items()}
     # While the rules work, each of several is a name, though it may be a piece: batch["image"].
     pieces = {
         f"_{name}_{i}_": piece
-        for name, several in options
+        for name, several in decided
         if name.islower()
         for i, piece in enumerate(several)
     }
-    for name, several in options:
+    for name, several in decided:
         if name.islower():
             known[name] = literal(tuple(Code(f"_{name}_{i}_") for i in range(len(several))))
-    body = Evaluator(known).body_of(function)
+    body = Evaluator(known, layers).body_of(function)
     if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
         body = body[:-1]  # a program has no caller to return to
     spelling = Spelling(dict(names))
@@ -130,25 +107,28 @@ def unroll(
 
 
 @cache
-def functions() -> dict[str, cst.FunctionDef]:
-    """The syntax trees of the functions of `loops.py`, by name."""
-    module = cst.parse_module(inspect.getsource(loops))
-    return {node.name.value: node for node in module.body if isinstance(node, cst.FunctionDef)}
+def defaults() -> dict[str, Any]:
+    """The options' values where a call says nothing."""
+    return {name: value for name, value in vars(options).items() if name.isupper()}
 
 
-@cache
-def reserved_names() -> set[str]:
-    """All names that a program may use; an input's name must be another one."""
-    source = inspect.getsource(loops)
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {token.string for token in tokens if token.type == tokenize.NAME} - {"x", "y"}
+@lru_cache(maxsize=256)
+def woven(function: str, layers: tuple[Layer, ...]) -> cst.FunctionDef:
+    """A function of the plain loop with the layers that are on."""
+    return weave(function, layers)
 
 
 def literal(value: Any) -> cst.BaseExpression:
     """The value as code."""
-    if isinstance(value, Spelled):
+    if isinstance(value, WrittenAs):
         return Known(literal(value.value), cst.parse_expression(value.code))
-    return cst.parse_expression(_spell(value))
+    return expression(_spell(value))
+
+
+@lru_cache(maxsize=1024)
+def expression(code: str) -> cst.BaseExpression:
+    """The code as a tree."""
+    return cst.parse_expression(code)
 
 
 def _spell(value: Any) -> str:
@@ -224,16 +204,32 @@ def respelled(source: str, names: Mapping[str, str]) -> str:
 class Evaluator(cst.CSTTransformer):
     """Puts in what is known and keeps what is left. `known` maps names to expressions."""
 
-    def __init__(self, known: Mapping[str, cst.BaseExpression]) -> None:
+    def __init__(
+        self, known: Mapping[str, cst.BaseExpression], layers: tuple[Layer, ...] = ()
+    ) -> None:
         super().__init__()
+        self.layers = layers
         # A variable that is several: x, of which each is written. (An option is in capitals.)
         self.several = {k: v for k, v in known.items() if isinstance(v, cst.Tuple) and k.islower()}
         self.known = {k: v for k, v in known.items() if k not in self.several}
         self.bodies: dict[cst.Call, list[Statement]] = {}  # of calls whose statement comes next
 
+    @cached_property
+    def concerned(self) -> set[str]:
+        """The names that can change a statement; one without any of them stays as it is."""
+        changed = {
+            k for k, v in self.known.items() if not (isinstance(v, cst.Name) and v.value == k)
+        }
+        names = changed | self.several.keys() | plain_functions().keys()
+        return names | {name for option, name in CHANGED_BY.items() if self.says(option)}
+
     def on_visit(self, node: cst.CSTNode) -> bool:
         # There is nothing to evaluate in spaces, commas and brackets, and they are many.
-        return not isinstance(node, PUNCTUATION) and super().on_visit(node)
+        if isinstance(node, PUNCTUATION):
+            return False
+        if isinstance(node, cst.SimpleStatementLine) and self.concerned.isdisjoint(mentioned(node)):
+            return isinstance(node.body[0], cst.AnnAssign)
+        return super().on_visit(node)
 
     # ---- names
 
@@ -296,7 +292,7 @@ class Evaluator(cst.CSTTransformer):
 
     def leave_If(self, original_node: cst.If, updated_node: cst.If) -> Any:
         test: Any = original_node.test.visit(self)
-        branch: Any = original_node.orelse  # loops.py has no elif
+        branch: Any = original_node.orelse  # a loop has no elif
         decided, truth = decide(test)
         if not decided:
             return original_node.with_changes(
@@ -344,7 +340,7 @@ class Evaluator(cst.CSTTransformer):
             return updated_node
         statements: list[Statement] = []
         for element in updated_node.iter.elements:
-            each = Evaluator(_bind(updated_node.target, element.value))
+            each = Evaluator(_bind(updated_node.target, element.value), self.layers)
             body = cst.ensure_type(updated_node.body.visit(each), cst.IndentedBlock)
             statements += _statements(body)
         return _flatten(updated_node.leading_lines, statements)
@@ -438,23 +434,30 @@ class Evaluator(cst.CSTTransformer):
 
     def _inline(self, call: cst.Call) -> list[Statement]:
         """The body of the called function, with the arguments put in, if it is of `loops.py`."""
-        if not isinstance(call.func, cst.Name) or call.func.value not in functions():
+        if not isinstance(call.func, cst.Name) or call.func.value not in plain_functions():
             return []
-        names = [p.name.value for p in functions()[call.func.value].params.params]
+        names = [p.name.value for p in plain_functions()[call.func.value].params.params]
         arguments: dict[str, cst.BaseExpression] = dict(
             zip(names, (arg.value for arg in call.args), strict=True)
         )
-        return Evaluator({**self.known, **arguments, **self.several}).body_of(call.func.value)
+        known = {**self.known, **arguments, **self.several}
+        return Evaluator(known, self.layers).body_of(call.func.value)
 
     def body_of(self, function: str) -> list[Statement]:
         """The function's statements after its docstring, evaluated, up to the first sure return."""
-        block = cst.ensure_type(functions()[function].body.visit(self), cst.IndentedBlock)
+        block = cst.ensure_type(woven(function, self.layers).body.visit(self), cst.IndentedBlock)
         body = []
         for statement in _statements(block)[1:]:
             body.append(statement)
             if m.matches(statement, m.SimpleStatementLine([m.Return()])):
                 break
         return body
+
+
+@lru_cache(maxsize=4096)
+def mentioned(statement: cst.SimpleStatementLine) -> frozenset[str]:
+    """The names in a statement."""
+    return frozenset(re.findall(r"[A-Za-z_]\w*", cst.Module([]).code_for_node(statement)))
 
 
 def decide(test: cst.BaseExpression) -> tuple[bool, bool]:
@@ -513,8 +516,9 @@ def _flatten(comments: Sequence[cst.EmptyLine], statements: Sequence[Statement])
 
 def _without_defaults(call: cst.Call) -> list[cst.Arg]:
     """The call's arguments, less the keywords that repeat the default of a class or function."""
-    callee: Any = loops
-    for name in (get_full_name_for_node(call.func) or "?").split("."):
+    first, *rest = (get_full_name_for_node(call.func) or "?").split(".")
+    callee: Any = TOOLS.get(first)
+    for name in rest:
         callee = getattr(callee, name, None)
     if not (inspect.isclass(callee) or inspect.isfunction(callee)):
         return list(call.args)

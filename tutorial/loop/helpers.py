@@ -1,0 +1,88 @@
+"""Small functions of the loops; a program has their lines where they are called."""
+
+from typing import Any
+
+import torch
+from torch import distributed as dist
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
+
+from tutorial.data.batches import Batches
+from tutorial.distributed.split import Share
+from tutorial.loop.options import DEVICE, DISTRIBUTED, LOSSES, NUM_WORKERS, VALUES
+
+rank, processes = 0, 1  # in a program, the loop asks for them
+
+
+def make_loader(
+    data: Any, loading: str, batch_size: int, shuffle: bool, drop_last: bool, split: str
+) -> Any:
+    """Batches from data: from tensors in memory, by whole batches, per sample, or as it gives them.
+
+    Of several processes each works through all of the data (split "none"), takes a "strided" part
+    of every batch, or has a "contiguous" part of whole batches.
+    """
+    if loading == "as_is":
+        return Share(data, rank, processes) if split == "strided" else data
+    if split == "contiguous":
+        count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
+        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
+    if loading == "in_memory":
+        return Batches(
+            Subset(data, order) if split == "contiguous" else data,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            device=DEVICE,
+            rank=rank if split == "strided" else 0,
+            processes=processes if split == "strided" else 1,
+        )
+    if loading == "per_sample" and split == "none":
+        return DataLoader(
+            data,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            num_workers=NUM_WORKERS,
+        )
+    if split != "contiguous":
+        order = RandomSampler(data) if shuffle else SequentialSampler(data)
+    if split == "strided":
+        batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)
+        indices: Any = Share(batches, rank, processes)  # of each batch this process's part
+    else:
+        indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
+    if loading == "per_sample":
+        return DataLoader(data, batch_sampler=indices, num_workers=NUM_WORKERS)
+    return DataLoader(data, batch_size=None, sampler=indices, num_workers=NUM_WORKERS)
+
+
+def means(loss_sum: Any, samples: int) -> dict[str, float]:
+    """What is reported: the mean loss, and each metric's value, as plain numbers."""
+    return {
+        **({} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}),
+        **{name: float(value(metric, part)) for name, metric, part in VALUES},
+    }
+
+
+def progress(loss_sum: Any, samples: int) -> dict[str, float]:
+    """What a running pass shows; without communication between processes."""
+    if not DISTRIBUTED:
+        return means(loss_sum, samples)
+    return {} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}
+
+
+def mean(loss_sum: Any, samples: int) -> Any:
+    """The mean over the samples so far."""
+    return loss_sum / samples if DEVICE == "cpu" else float(loss_sum / samples)
+
+
+def value(metric: Any, part: Any) -> Any:
+    """A metric's value so far, or one part of it."""
+    return metric.compute() if part is None else metric.compute()[part]
+
+
+def in_any(flag: bool) -> Any:
+    """Whether it is so in any of the processes."""
+    flags = torch.tensor(float(flag), device=DEVICE)
+    dist.all_reduce(flags)
+    return bool(flags)

@@ -1,0 +1,49 @@
+"""Accumulation: several small batches make one large one.
+
+Their gradients add up. At the end of a group they are divided by its samples, so that k small
+batches act as one large one; also where the last one is short.
+"""
+
+from tutorial.loop.layers import fit_epoch, fit_step
+from tutorial.loop.options import ACCUMULATE_GRAD_BATCHES, DISTRIBUTED, NUM_ITERS
+
+
+@fit_epoch(ACCUMULATE_GRAD_BATCHES > 1)
+def begin_a_group():
+    ...
+    loss_sum, samples = 0.0, 0
+    group = 0  # samples since the last update
+    ...
+
+
+@fit_step(ACCUMULATE_GRAD_BATCHES > 1, takes_in=("clip", "schedule"))
+def update_once_a_group(
+    network,
+    loss_fn,
+    optimizer,
+    train_loader,
+    step,
+    step_losses,
+    x,
+    y,
+    y_hat,
+    group,
+    sums,
+    processes,
+):
+    ...
+    loss = loss_fn(y_hat, y)
+    (loss * len(x)).backward()  # backward: a gradient for every weight
+    group += sums[1] / processes if DISTRIBUTED else len(x)
+    if (
+        (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
+        or step + 1 == len(train_loader)
+        or (NUM_ITERS is not None and len(step_losses) + 1 == NUM_ITERS)
+    ):
+        for weight in network.parameters():
+            if weight.grad is not None:
+                weight.grad /= group  # the mean over the group's samples
+        group = 0
+        optimizer.step()
+        optimizer.zero_grad()
+    ...

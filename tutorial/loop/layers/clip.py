@@ -1,0 +1,16 @@
+"""Clipping: no update's gradient is longer than `clip_grad_norm`, all weights taken together."""
+
+from torch import nn
+
+from tutorial.loop.layers import fit_step
+from tutorial.loop.options import CLIP_GRAD_NORM, GRAD_SCALER
+
+
+@fit_step(CLIP_GRAD_NORM is not None)
+def clip(network, optimizer, scaler):
+    ...
+    if GRAD_SCALER:
+        scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(network.parameters(), CLIP_GRAD_NORM)  # no step too long
+    optimizer.step()
+    ...

@@ -1,0 +1,169 @@
+"""Several processes (ranks) train together, each on a part of every batch.
+
+With sharded weights (`Model(..., shard=True)`) torch averages the gradients itself.
+"""
+
+import torch
+from torch import distributed as dist
+from torch import nn
+
+from tutorial.loop.helpers import in_any, means
+from tutorial.loop.layers import (
+    evaluate,
+    evaluation,
+    fit,
+    fit_epoch,
+    fit_step,
+    predict,
+    train_batch,
+)
+from tutorial.loop.options import (
+    ACCUMULATE_GRAD_BATCHES,
+    CALLBACKS,
+    DEVICE,
+    DISTRIBUTED,
+    EPOCHS,
+    EVAL_SPLIT,
+    FIND_UNUSED_PARAMETERS,
+    HAS_BUFFERS,
+    LOG_FREQ,
+    LOSSES,
+    METRICS,
+    ON_TRAIN_BATCH_BEGIN,
+    ON_TRAIN_BATCH_END,
+    REPORT,
+    SHARDED,
+    TEST_SPLIT,
+    UPDATE,
+)
+
+
+@fit(DISTRIBUTED)
+@evaluate(DISTRIBUTED)
+@predict(DISTRIBUTED)
+def which_process():
+    rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
+    ...
+
+
+@fit(DISTRIBUTED and not SHARDED)
+def average_gradients(network):
+    ...
+    # From here on, backward also takes the mean of the gradients over all processes.
+    network = nn.parallel.DistributedDataParallel(
+        network, forward_sync_buffers=False, find_unused_parameters=FIND_UNUSED_PARAMETERS
+    )
+    for epoch in range(EPOCHS):
+        ...
+    ...
+
+
+@fit_epoch(DISTRIBUTED)
+def same_order(network):
+    ...
+    chance = torch.get_rng_state()
+    dist.broadcast(chance, 0)
+    torch.set_rng_state(chance)  # so that all processes draw the same order
+    network.train()
+    ...
+
+
+@fit_step(DISTRIBUTED)
+def mean_over_all_samples(x, loss, processes, step_losses, loss_sum, samples):
+    ...
+    sums = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
+    dist.all_reduce(sums)  # over all processes: the samples' losses, and how many
+    if ACCUMULATE_GRAD_BATCHES == 1:
+        loss = loss * len(x) * processes / sums[1]  # so that the mean is over all samples
+    loss.backward()
+    ...
+    loss = sums[0] / sums[1]  # the mean over the samples of all processes
+    step_losses.append(loss.item())
+    total = sums[1].item() if DEVICE == "cpu" else sums[1]
+    loss_sum += step_losses[-1] * total
+    samples += total
+    for metric, output, label in METRICS:
+        metric.update(output, label)
+    ...
+
+
+@fit_step(DISTRIBUTED and (ON_TRAIN_BATCH_BEGIN or ON_TRAIN_BATCH_END))
+def stop_together_after_the_step(model, step):
+    ...
+    model.stop_training = in_any(model.stop_training)
+    if (step + 1) % LOG_FREQ == 0:
+        ...
+
+
+@fit_step(DISTRIBUTED and not REPORT)
+def rank_0_prints(rank, step, epoch, loss_sum, samples):
+    ...
+    for metric, output, label in METRICS:
+        metric.update(output, label)
+    if (step + 1) % LOG_FREQ == 0 and rank == 0:
+        print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
+
+
+@fit_epoch(DISTRIBUTED and not REPORT)
+def rank_0_prints_the_epoch(rank, rows):
+    ...
+    if rank == 0:
+        print({name: round(number, 4) for name, number in rows[-1].items()})
+
+
+@evaluate(DISTRIBUTED and not REPORT)
+def rank_0_prints_the_result(rank, result):
+    ...
+    if rank == 0:
+        print({name: round(number, 4) for name, number in result.items()})
+    return result
+
+
+@fit_epoch(DISTRIBUTED and HAS_BUFFERS)
+def same_buffers(network, epoch, rows, loss_sum, samples):
+    ...
+    rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
+    for buffer in network.buffers():
+        dist.broadcast(buffer, 0)  # such as batch norm's means: those of the first process
+    ...
+
+
+@fit_epoch(DISTRIBUTED and CALLBACKS)
+def stop_together_after_the_epoch(model, epoch, rows, loss_sum, samples):
+    ...
+    rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
+    model.stop_training = in_any(model.stop_training)
+    ...
+
+
+@evaluation(EVAL_SPLIT == "contiguous" and LOSSES != "none")
+def loss_of_all_ranks(loss_sum, samples):
+    ...
+    with torch.no_grad():
+        ...
+    sums = torch.tensor([float(loss_sum), samples], dtype=torch.float64, device=DEVICE)
+    dist.all_reduce(sums)  # over all processes
+    loss_sum, samples = sums.tolist()
+    ...
+
+
+@predict(TEST_SPLIT == "contiguous")
+def outputs_of_all_ranks(processes, y_hats):
+    ...
+    with torch.no_grad():
+        ...
+    runs = [None] * processes
+    dist.all_gather_object(runs, y_hats)  # of all processes, in order
+    y_hats = [y_hat for run in runs for y_hat in run]
+    ...
+
+
+@train_batch(DISTRIBUTED and UPDATE and not SHARDED)
+def mean_gradient(network, loss):
+    ...
+    loss.backward()
+    for weight in network.parameters():
+        if weight.grad is not None:
+            dist.all_reduce(weight.grad)
+            weight.grad /= dist.get_world_size()  # the mean over all processes
+    ...
