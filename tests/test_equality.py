@@ -22,9 +22,7 @@ from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
-from tutorial import loops
 from tutorial.device import unchanged_randomness
-from tutorial.unroll import specialize
 from tutorial.unroll.proof import flat, identical
 
 OPTIONS: dict[str, list[Any]] = {
@@ -273,43 +271,6 @@ def test_every_pair_of_options_is_in_every_table(table: list[dict[str, Any]]) ->
     for a, b in itertools.combinations(OPTIONS, 2):
         pairs = {(repr(case[a]), repr(case[b])) for case in table}
         assert len(pairs) == len(OPTIONS[a]) * len(OPTIONS[b])
-
-
-SABOTAGE = {
-    "no zero_grad": ("optimizer.zero_grad()  # forget", "pass  # forget"),
-    "zero_grad before step": (
-        "optimizer.step()  # one small step downhill\n                optimizer.zero_grad()",
-        "optimizer.zero_grad()\n                optimizer.step()",
-    ),
-    "step on no gradient": ("loss.backward()  # backward: a gradient for every weight\n", "pass\n"),
-    "no train mode": ("network.train()  # dropout", "network.eval()  # dropout"),
-    "sum for mean": ("loss_sum += step_losses[-1] * len(x)", "loss_sum += step_losses[-1]"),
-    "metric not reset": ("metric.reset()\n        loss_sum", "pass\n        loss_sum"),
-}
-
-
-@pytest.mark.filterwarnings("ignore:optimizer.step.. while the network is in evaluation mode")
-@pytest.mark.parametrize("name", SABOTAGE)
-def test_a_broken_loop_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Break loops.py on purpose: the comparison with the loop by hand must see it."""
-    import inspect
-
-    source = inspect.getsource(loops)
-    old, new = SABOTAGE[name]
-    assert old in source
-    monkeypatch.setattr(inspect, "getsource", lambda thing: source.replace(old, new))
-    case = EXAMPLE | {"metrics": 1, "epochs": 3, "network": "dropout", "eval_data": False}
-    case |= {"num_iters": None, "accumulate_grad_batches": 1, "precision": "32"}
-    case |= {"callbacks": None, "save_dir": False, "class_weights": False, "schedule": None}
-    specialize.functions.cache_clear()
-    specialize.unroll.cache_clear()
-    try:
-        assert differences(by_fit(case), by_hand.train(case))
-    finally:
-        monkeypatch.undo()
-        specialize.functions.cache_clear()
-        specialize.unroll.cache_clear()
-    assert not differences(by_fit(case), by_hand.train(case))
 
 
 def test_accumulated_small_batches_equal_one_large_batch() -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 import tutorial as tl
 from tutorial.display.report import Report
-from tutorial.unroll.program import TOOLS, compiled
+from tutorial.unroll.program import compiled
 
 
 def weights(model: tl.Model) -> list[torch.Tensor]:
@@ -343,7 +343,3 @@ def test_it_prints_its_source_and_shows_it_in_colours(data, make_model) -> None:
     assert "<script" not in html and "http" not in html
     assert "for</span> epoch <span" in html
     assert "var(--jp-mirror-editor-keyword-color" in html  # follows the notebook's theme
-
-
-def test_the_tools_are_those_that_loops_py_imports() -> None:
-    assert {"torch", "nn", "DataLoader"} <= TOOLS.keys()

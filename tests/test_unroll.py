@@ -3,15 +3,9 @@
 import ast
 
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
-from torch.utils.data import TensorDataset
 
-import tutorial as tl
-from tutorial import loops
-from tutorial.unroll.specialize import Code, align_comments, unroll
+from tutorial.loop.options import Code
+from tutorial.unroll.specialize import align_comments, unroll
 
 ACCURACY = {
     "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),
@@ -88,62 +82,6 @@ def test_reporting_is_all_that_differs_between_what_is_read_and_what_runs() -> N
     read, run = (written("fit", **options, REPORT=flag) for flag in (False, True))
     assert read != run
     assert ast.unparse(Quiet().visit(ast.parse(read))) == ast.unparse(Quiet().visit(ast.parse(run)))
-
-
-@given(
-    st.fixed_dictionaries(
-        {
-            "EPOCHS": st.integers(1, 3),
-            "NUM_ITERS": st.none() | st.integers(1, 9),
-            "ACCUMULATE_GRAD_BATCHES": st.integers(1, 4),
-            "CLIP_GRAD_NORM": st.none() | st.floats(0.1, 2.0),
-            "TRAIN_LOADING": st.sampled_from(["per_batch", "per_sample"]),
-            "EVAL_LOADING": st.sampled_from(["per_batch", "per_sample"]),
-            "BATCH_SIZE": st.integers(3, 12),
-            "SHUFFLE": st.booleans(),
-            "DROP_LAST": st.booleans(),
-            "EVAL_DATA": st.booleans(),
-            "EVAL_FREQ": st.integers(1, 3),
-        }
-    )
-)
-@settings(deadline=None, max_examples=40)
-def test_the_unrolled_program_computes_what_loops_py_computes_as_it_stands(options: dict) -> None:
-    """The functions of loops.py run too, with options as globals: the evaluator's oracle."""
-    tl.seed(3)
-    data = TensorDataset(torch.randn(13, 4), torch.randint(3, (13,)))
-
-    def parts() -> dict:
-        tl.seed(4)
-        network = nn.Linear(4, 3)
-        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-        return {"network": network, "optimizer": optimizer, "loss_fn": nn.CrossEntropyLoss()}
-
-    source = unroll("fit", tuple(options.items()))
-    for name in (
-        "ACCUMULATE_GRAD_BATCHES",
-        "CLIP_GRAD_NORM",
-        "EVAL_DATA",
-        "NUM_ITERS",
-        "METRICS",
-        "REPORT",
-    ):
-        assert name not in source  # every option is decided
-    mine = parts() | {"train_data": data, "eval_data": data, "print": lambda *_: None}
-    exec(source, vars(loops) | mine)
-
-    theirs = parts()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in options.items():
-            patch.setattr(loops, name, value)
-        patch.setattr(loops, "print", lambda *_: None, raising=False)
-        step_losses, rows = loops.fit(**theirs, train_data=data, eval_data=data)
-    namespace = vars(loops) | parts() | {"train_data": data, "eval_data": data}
-    namespace["print"] = lambda *_: None
-    exec(source, namespace)
-    assert namespace["step_losses"] == step_losses
-    assert namespace["rows"] == rows
-    assert torch.equal(namespace["network"].weight, theirs["network"].weight)
 
 
 def test_what_is_off_leaves_no_trace() -> None:

@@ -2,7 +2,7 @@
 
 The rooms, in the order in which to read them. Each has a map of its files in its `__init__.py`.
 
-    loops.py      the lesson: fit, evaluate and predict as plain PyTorch
+    loop/         READ FIRST, fit.py: training, evaluation and prediction as plain PyTorch
     model.py      Model: remembers the parts, chooses the options; contains no loop
     callbacks/    stop early, save, log, change the learning rate, ...
     unroll/       from a call to its loop; Program: read, run, change, save and prove it

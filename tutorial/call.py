@@ -9,17 +9,18 @@ from typing import Any
 
 import torch
 
-from tutorial import checks, loops
+from tutorial import checks
 from tutorial.device import set_random_state
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import Seen, dry_run
 from tutorial.inputs.structure import first_two, in_hand, pieces, take_apart
+from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
 from tutorial.unroll.hooks import Wiring, wire
 from tutorial.unroll.program import Program
-from tutorial.unroll.specialize import Code
+from tutorial.unroll.specialize import defaults
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Call:
     def options(self) -> dict[str, Any]:
         """The options that the arguments are: a parameter's name in capitals is its option's."""
         named = {name.upper(): value for name, value in self.arguments.items()}
-        return {option: value for option, value in named.items() if hasattr(loops, option)}
+        return {option: value for option, value in named.items() if option in defaults()}
 
     def title(self) -> str:
         """The call as one would type it: data by its name; options that are not the default."""

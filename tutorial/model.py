@@ -19,12 +19,12 @@ from tutorial.history import History
 from tutorial.inputs.dry_run import Seen
 from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
+from tutorial.loop.names import reserved_names
 from tutorial.parameters import BatchSizes, Count, Directory, Natural, Positive, checked
 from tutorial.precision import Precision
 from tutorial.saving import checkpoint
 from tutorial.unroll.hooks import Wiring
 from tutorial.unroll.program import Program
-from tutorial.unroll.specialize import reserved_names
 
 Loop = Program | str | Callable[..., Any]
 

@@ -1,9 +1,9 @@
 """What a running loop tells, and to whom.
 
-A program that runs calls `report` at five places (see loops.py): `watch` before it trains, `start`
-before a pass over the data, `due` after each step, `update` where `due` said yes, and `finish` at
-the end of an epoch, an evaluation or a prediction. When all is over, `close` is called. It is also
-where a user's interrupt takes effect: between two steps.
+A program that runs calls `report` at five places (see loop/layers/report.py): `watch` before it
+trains, `start` before a pass over the data, `due` after each step, `update` where `due` said yes,
+and `finish` at the end of an epoch, an evaluation or a prediction. When all is over, `close` is
+called. It is also where a user's interrupt takes effect: between two steps.
 """
 
 import math

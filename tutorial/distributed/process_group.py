@@ -2,7 +2,7 @@
 
 Under `torchrun --nproc-per-node=2 my_script.py` a script runs in two processes, on one machine or
 on many. Each makes the same `Model` and calls the same `fit`; the loop then shares out the data and
-takes the mean of the gradients, by torch.distributed (see DISTRIBUTED in loops.py).
+takes the mean of the gradients, by torch.distributed (see loop/layers/distributed.py).
 """
 
 import atexit

@@ -12,8 +12,9 @@ from torch import nn
 
 from tutorial import checks
 from tutorial.inputs.structure import Form
+from tutorial.loop.names import reserved_names, variable
+from tutorial.loop.options import Code
 from tutorial.metrics import Mean, Metric
-from tutorial.unroll.specialize import Code, reserved_names, variable
 
 
 class Measures:

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tutorial.inputs.spec import InputSpec
-from tutorial.unroll.specialize import Code
+from tutorial.loop.options import Code
 
 
 @dataclass(frozen=True)

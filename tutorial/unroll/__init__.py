@@ -1,5 +1,6 @@
 """From a call to its loop, and away with it.
 
+weave.py       makes one function of the loop and of the layers that are on
 specialize.py  puts what the call has decided into the loop, and drops what is off
 hooks.py       which hook of the loop calls which callback
 program.py     Program: a plain loop that can be read, run, changed, saved and proved

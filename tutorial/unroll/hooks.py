@@ -15,7 +15,8 @@ from tutorial.callbacks import (
     TerminateOnNaN,
     overridden,
 )
-from tutorial.unroll.specialize import Code, variable
+from tutorial.loop.names import variable
+from tutorial.loop.options import Code
 
 
 @dataclass

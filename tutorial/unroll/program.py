@@ -17,19 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tutorial import checks, loops
+from tutorial import checks
 from tutorial.callbacks.saving import floats
 from tutorial.device import rng_state
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.distributed.process_group import ending_together
-from tutorial.distributed.split import everywhere
 from tutorial.history import History
+from tutorial.loop.names import TOOLS
 from tutorial.saving.checkpoint import without_numpy
 from tutorial.unroll.hooks import Wiring
 from tutorial.unroll.objects import stateful
 from tutorial.unroll.script import Script
-from tutorial.unroll.specialize import unroll
+from tutorial.unroll.specialize import defaults, unroll
 
 if TYPE_CHECKING:
     from tutorial.unroll.proof import Proof
@@ -74,7 +74,7 @@ class Program:
 
     def option(self, name: str) -> Any:
         """What the call has decided about an option."""
-        return dict(self.options).get(name, getattr(loops, name))
+        return dict(self.options).get(name, defaults()[name])
 
     @property
     def source(self) -> str:
@@ -265,16 +265,6 @@ class Program:
         from tutorial.display.highlight import highlighted
 
         return highlighted(self.source)
-
-
-# What a loop may name besides the objects of its call: the imports of loops.py, and one more.
-TOOLS = {
-    name: getattr(loops, name)
-    for name in (
-        *("torch", "nn", "BatchSampler", "DataLoader", "RandomSampler", "SequentialSampler"),
-        *("dist", "Batches", "Share", "Subset", "from_first", "parts_of"),
-    )
-} | {"everywhere": everywhere}  # of a metric, where several processes count
 
 
 @lru_cache(maxsize=256)

@@ -63,12 +63,12 @@ def unroll(
     decided: tuple[tuple[str, Any], ...],
     names: tuple[tuple[str, str], ...] = (),
 ) -> str:
-    """Write out one function of `loops.py` for one call.
+    """Write out one function of the loop for one call.
 
     Args:
         function: its name, such as 'fit'.
         decided: pairs of an option's name in capitals and its value. An option that is not named
-            keeps the value that it has in `loops.py`.
+            keeps the value that it has in loop/options.py.
         names: pairs of a name in the program and the code to write for it.
 
     Returns:
@@ -433,7 +433,7 @@ class Evaluator(cst.CSTTransformer):
         return _flatten(updated_node.leading_lines, [*body[:-1], last.with_changes(body=[assign])])
 
     def _inline(self, call: cst.Call) -> list[Statement]:
-        """The body of the called function, with the arguments put in, if it is of `loops.py`."""
+        """The body of the called function, with the arguments put in, if it is the loop's."""
         if not isinstance(call.func, cst.Name) or call.func.value not in plain_functions():
             return []
         names = [p.name.value for p in plain_functions()[call.func.value].params.params]

@@ -86,6 +86,10 @@ def layers_of(file: str, function: cst.FunctionDef) -> Iterable[Layer]:
     for decorator in function.decorators:
         mark = cst.ensure_type(decorator.decorator, cst.Call)
         place = cst.ensure_type(mark.func, cst.Name).value
+        if place not in PLACES:
+            raise WeaveError(
+                f"{file}: {place} is no place of the loop; it has {', '.join(PLACES)}."
+            )
         when, *more = mark.args
         takes_in = ast.literal_eval(code_of(more[0].value)) if more else ()
         condition = compile(code_of(when.value).replace("\n", " ").strip(), f"<{file}>", "eval")
@@ -181,7 +185,8 @@ class Reader:
 
     def read(self, statements: Sequence[Any], block: Block) -> None:
         """Go through the layer's statements and the block's lines side by side."""
-        at, dots, new = 0, False, []  # the block's next line; were there dots since the last one?
+        at, dots = 0, False  # the block's next line; were there dots since the last one?
+        new: list[Any] = []
         for node in statements:
             if is_dots(node):
                 self.put(new, block.lines[at - 1].after if at else block.begin, unclear=dots)

@@ -22,13 +22,15 @@ import numpy as np
 from torch import nn
 
 from tutorial.data.batches import Batches
+from tutorial.loop.names import TOOLS
+from tutorial.loop.options import WrittenAs
 from tutorial.metrics import Mean
 from tutorial.notebook.cell.lookahead import Call
 from tutorial.notebook.cell.parts import Argument, names_in
-from tutorial.unroll.program import RESULTS, TOOLS, flushes
+from tutorial.unroll.program import RESULTS, flushes
 from tutorial.unroll.script import Script
 from tutorial.unroll.source import bracketed, names_assigned
-from tutorial.unroll.specialize import Spelled, respelled, unroll
+from tutorial.unroll.specialize import respelled, unroll
 
 NUMBERS = ("epochs", "batch_size", "log_freq", "num_workers", "inputs", "labels")  # as they come
 WIDTH = 88  # columns of a line that binds several names
@@ -177,7 +179,7 @@ class Writer:
                 given = given[place]
             decided = isinstance(value, int | float) and isinstance(given, Real) and given == value
             if argument is not None and decided and not argument.is_literal:
-                value = Spelled(value, self._once(name, argument))
+                value = WrittenAs(value, self._once(name, argument))
             options.append((option, value))
         return options
 
@@ -305,7 +307,7 @@ class Writer:
             parts["generators"] = [respelled(code, self.codes) for code in wiring.generators]
         for part, codes in parts.items():
             yield f"{model}.{part} = [{', '.join(codes)}]"
-        spelled = {k: v.code for k, v in self.options if isinstance(v, Spelled)}
+        spelled = {k: v.code for k, v in self.options if isinstance(v, WrittenAs)}
         written = {"epochs": spelled.get("EPOCHS"), "batch_size": spelled.get("BATCH_SIZE")}
         items = [
             f'"{name}": {written.get(name) or Script().code(value, name)}'
