@@ -266,8 +266,8 @@ for line in model.unroll("evaluate", eval_data).source.splitlines():
 # %%
 train_8 = TensorDataset(train_images, (train_digits == 8).long())
 eval_8 = TensorDataset(eval_images, (eval_digits == 8).long())
-share = eval_8.tensors[1].float().mean()
-print(f"share of images that show an 8: {share:.3f}")
+fraction = eval_8.tensors[1].float().mean()
+print(f"fraction of images that show an 8: {fraction:.3f}")
 
 # %% [markdown]
 # Here is a network that does not even look at the image. It always gives "no" the higher score. How
@@ -395,7 +395,7 @@ assert list(recalls) == sorted(recalls, reverse=True)
 _, ax = plt.subplots(figsize=(5.5, 2.8), layout="constrained")
 ax.plot(thresholds, precisions, label="precision")
 ax.plot(thresholds, recalls, "--", label="recall")
-ax.set(xlabel="threshold", ylabel="share", ylim=(0, 1))
+ax.set(xlabel="threshold", ylabel="fraction", ylim=(0, 1))
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(alpha=0.3)
 ax.legend(frameon=False)

@@ -153,8 +153,8 @@ for layer in network:
 # last one that made this tensor, and it knows those before it. This record is the *graph*.
 
 # %%
-print("x knows its past:    ", x.grad_fn is not None)
-print("y_hat knows its past:", y_hat.grad_fn is not None)
+print("x has a graph:    ", x.grad_fn is not None)
+print("y_hat has a graph:", y_hat.grad_fn is not None)
 
 # %% [markdown]
 # ### loss = loss_fn(y_hat, y)

@@ -170,7 +170,7 @@ assert max(histories[1].step_losses) > 4 and last_loss(histories[1]) > 1.5
 _, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
 for lr, history in histories.items():
     ax.plot(range(1, 64), history.step_losses, label=f"lr {lr}", linewidth=1)
-ax.axhline(math.log(10), color="0.5", linestyle=":", label="guessing")
+ax.axhline(math.log(10), color="0.5", linestyle=":", label="random guessing")
 ax.set(xlabel="step", ylabel="loss", ylim=(0, 6))
 ax.spines[["top", "right"]].set_visible(False)
 ax.grid(alpha=0.3)

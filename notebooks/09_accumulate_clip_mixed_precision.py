@@ -523,7 +523,7 @@ for kind in (torch.float16, torch.bfloat16):
     error = (numbers.to(kind).double() - numbers).abs() / numbers
     groups = error.clamp(max=1).view(100, 20).amax(dim=1)  # the largest of 20 neighbours
     ax.plot(numbers.view(100, 20)[:, 0], groups, label=str(kind).removeprefix("torch."))
-ax.set(xscale="log", yscale="log", xlabel="number", ylabel="largest error, as a share")
+ax.set(xscale="log", yscale="log", xlabel="number", ylabel="largest relative error")
 ax.legend()
 plt.show()
 

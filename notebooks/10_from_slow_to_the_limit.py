@@ -141,10 +141,10 @@ def textbook(lap=no_lap):
 #
 # ### Profile: a stopwatch for each part
 #
-# `time.perf_counter` is the clock on the wall. It also counts the time in which other programs had
-# the processor. `time.process_time` is CPU time: only that in which this program was computing. For
-# a program that does not wait, on one thread, that is what we want. (If it waits, for a disk or for
-# a GPU, take the clock on the wall.)
+# `time.perf_counter` is *wall-clock time*. It also counts the time in which other programs had the
+# processor. `time.process_time` is CPU time: only that in which this program was computing. For a
+# program that does not wait, on one thread, that is what we want. (If it waits, for a disk or for a
+# GPU, take wall-clock time.)
 
 
 # %%

@@ -403,7 +403,7 @@ calls = [n for n in torch.export.load("reader.pt2").graph.nodes if n.op == "call
 for call in calls:
     print(" ", call.target)
 [dropout] = [call for call in calls if "dropout" in str(call.target)]
-print("dropout: share, in training?", dropout.args[1:])
+print("dropout: p, in training?", dropout.args[1:])
 
 # %% [markdown]
 # There is the whole network, as a dozen operations: the preprocessing, the convolution, batch norm,

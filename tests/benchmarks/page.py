@@ -149,7 +149,7 @@ def markdown(results: dict[str, Any], devices: list[dict[str, Any]]) -> str:
         "by hand, which shows nothing. It is the median of the rounds; in parentheses stand the "
         "least and the most. All begin with the same weights, take the same number of steps of "
         "Adam, and learn as much; each runs in a process of its own, with its progress bar on, as "
-        "its documentation shows it. After a network stands the number of samples in a batch.",
+        "its documentation shows it. The number after a network is the batch size.",
         "## fit, one thread: an epoch",
         table(races, trained[:4]),
         table(races, trained[4:]),
