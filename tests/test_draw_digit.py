@@ -16,7 +16,7 @@ from torchvision.transforms import Compose, Normalize, RandomRotation
 from traitlets import TraitError
 
 import tutorial as tl
-from tutorial.display.widgets.digits import in_eight_bits
+from tutorial.display.widgets.digits import quantised
 from tutorial.display.widgets.draw_digit import EXAMPLES, DrawDigit
 
 TRANSFORM = Normalize(mean=[127.5], std=[127.5])
@@ -146,7 +146,7 @@ def test_eight_bits_are_the_network_up_to_rounding(test_data) -> None:
     with torch.no_grad():
         inner[0].weight[5] = 0  # a row without a scale of its own
     transform = Compose([Normalize([100.0], [50.0]), Normalize([0.5], [2.0])])
-    embedded = in_eight_bits(network, transform)
+    embedded = quantised(network, transform)
     assert [layer["kind"] for layer in embedded["layers"]] == ["linear", "relu", "linear"]
 
     x = test_data.data[:100].flatten(1).numpy() * embedded["scale"] + embedded["shift"]

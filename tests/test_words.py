@@ -22,6 +22,12 @@ PLACES = [
     "book/reference/*.md",
     "notebooks/*.py",
     "tutorial/course/**/*.py",
+    "tutorial/data/*.py",
+    "tutorial/display/**/*.py",
+    "tutorial/distributed/*.py",
+    "tutorial/notebook/lab/*.py",
+    "tutorial/saving/export.py",
+    *(f"tutorial/{name}.py" for name in ("device", "history", "metrics", "models", "__main__")),
 ]
 
 WORDS = {

@@ -41,11 +41,11 @@ def main() -> None:
 
     say("Predict")
     scores = model.predict(test_data, batch_size=1000, stack_outputs=True, verbose=0)[0]
-    guesses = scores.argmax(dim=1)
-    wrong = guesses != test_data.targets
+    predicted = scores.argmax(dim=1)
+    wrong = predicted != test_data.targets
     dozen = torch.cat([(~wrong).nonzero()[:9], wrong.nonzero()[:3]]).flatten()
     PICTURE.parent.mkdir(exist_ok=True)
-    figure = tl.show(test_data.data[dozen], test_data.targets[dozen], guesses[dozen])
+    figure = tl.show(test_data.data[dozen], test_data.targets[dozen], predicted[dozen])
     figure.savefig(PICTURE, dpi=120)
     print(f"{int(wrong.sum())} of them wrong; a dozen are in {PICTURE}")
 

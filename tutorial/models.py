@@ -12,7 +12,7 @@ class LeNet(nn.Module):
     There is no activation between the three fully connected layers. LeNet-5 had them, but the
     reference that this network repeats layer by layer, PaddlePaddle's `LeNet`, leaves them out. So
     the three together can compute no more than one linear layer 400 -> num_classes could: all that
-    bends in this network is in `features`.
+    is nonlinear in this network is in `features`.
 
     Args:
         num_classes: Logits for each image; 0 or less leaves the fully connected layers out.

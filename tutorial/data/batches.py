@@ -20,10 +20,10 @@ class Batches:
         shuffle: whether each pass has a new order.
         drop_last: whether a short last batch is left out.
         device: where the samples are kept, and so the batches.
-        rank: of several processes, which one this is, from 0.
-        processes: how many there are. They share out batches of `processes * batch_size` samples:
-            of each, this one takes every so many-th, from that of its rank on. A batch of fewer
-            samples than processes is not divided: then each works on all of them.
+        rank: which of several processes this is, from 0.
+        processes: how many there are. Batches of `processes * batch_size` samples are split across
+            them: this one takes every `processes`-th sample, from its rank on. A batch of fewer
+            samples than processes is not split: then each works on all of them.
 
     Raises:
         TypeError: the samples of the data do not lie in tensors.
@@ -99,5 +99,5 @@ def rows_of(data: Any) -> tuple[Tensor, Any]:
 
 
 def a_seed() -> int:
-    """Draw a number from which chance can begin."""
+    """Draw a seed."""
     return int(torch.empty((), dtype=torch.int64).random_())

@@ -105,7 +105,7 @@ class MNIST(datasets.MNIST):
         mode: 'train' (60,000 samples) or 'test' (10,000).
         transform: Any callable of one image, float32 (1, 28, 28). `Normalize`, or a `Compose` of
             it, is applied once, to all images; any other at each fetch, image by image.
-        root: Folder with the four standard gzip files; by default the one bundled here.
+        root: Directory with the four standard gzip files; by default the one bundled here.
 
     Raises:
         ValueError: `mode` is neither of the two, or a file is damaged.
@@ -151,7 +151,7 @@ class MNIST(datasets.MNIST):
 
     @property
     def tensors(self) -> tuple[torch.Tensor, torch.Tensor] | None:
-        """All images and labels as they are fetched, or None if each fetch makes them anew.
+        """All images and labels as they are fetched, or None if each fetch transforms them again.
 
         A subclass may fetch something else.
         """

@@ -22,7 +22,7 @@ def choose(verbose: int, log_freq: int) -> Report:
     """The report for one call.
 
     Args:
-        verbose: 0: silent. 1: a progress bar on a terminal, in a notebook live curves as well;
+        verbose: 0: silent. 1: a progress bar on a terminal, in a notebook also live curves;
             elsewhere (a file, a pipe, a notebook that runs unattended) a line for each epoch. 2: a
             line for every `log_freq` steps and each epoch.
         log_freq: steps between two lines of verbose=2.

@@ -51,7 +51,7 @@ class Thinned:
         self.items: list[Any] = []
         self.group: list[Any] = []  # too few for an item of their own, yet
         self.stride = 1
-        self.told = 0  # so many items were told of, and have not changed since
+        self.sent = 0  # so many items were in the news, and have not changed since
 
     def add(self, item: Any) -> None:
         """Append an item."""
@@ -64,11 +64,11 @@ class Thinned:
             self.group = [self.items[-1]] * self.stride
             self.items = [self.merge(list(pair)) for pair in pairs]
             self.stride *= 2
-            self.told = 0
+            self.sent = 0
 
     def news(self) -> dict[str, Any]:
         """The items that are new since the last time, and the place of the first of them."""
-        at, self.told = self.told, len(self.items)
+        at, self.sent = self.sent, len(self.items)
         return {"at": at, "items": self.items[at:]}
 
     def all(self) -> list[Any]:
@@ -157,7 +157,7 @@ def panels(points: Sequence[Point], rows: Sequence[tuple[int, Mapping[str, float
 def curves_html(points: Sequence[Point], rows: Sequence[tuple[int, Mapping[str, float]]]) -> str:
     """The panels, each an image, with its values where a pointer rests on it."""
     shown = "".join(
-        f'<div class="tutorial-panel"><img alt="{escape(told(panel))}" '
+        f'<div class="tutorial-panel"><img alt="{escape(alt_text(panel))}" '
         f'src="data:image/svg+xml,{quote(svg(panel), safe=SAFE)}">{tips(panel)}</div>'
         for panel in panels(points, rows)
     )
@@ -221,27 +221,27 @@ def drawn(name: str, line: Sequence[Point | None], marks: Sequence[Point | None]
 
 
 def tips(panel: Panel) -> str:
-    """What the picture says at each place, shown while a pointer rests there."""
-    said: dict[float, list[str]] = {}
+    """Tooltips: the values at each place, shown while a pointer rests there."""
+    texts: dict[float, list[str]] = {}
     for name, line in panel.lines.items():
         for x, y in line:
-            said.setdefault(x, []).append(f"{name} {y:.4g}")
+            texts.setdefault(x, []).append(f"{name} {y:.4g}")
     x_axis, _ = axes(panel)
     place = x_axis.place(100 * LEFT / WIDTH, 100 * (1 - RIGHT / WIDTH))
-    places = sorted(said)
+    places = sorted(texts)
     parts = []
     before, after = [x_axis.low, *places[:-1]], [*places[1:], x_axis.high]
     for a, x, b in zip(before, places, after, strict=True):
         left, right = place((a + x) / 2), place((x + b) / 2)
         parts.append(
             f'<i style="left:{left:.1f}%;width:{right - left:.1f}%" '
-            f'data-tip="{panel.unit} {x:.0f}: {", ".join(said[x])}"></i>'
+            f'data-tip="{panel.unit} {x:.0f}: {", ".join(texts[x])}"></i>'
         )
     return "".join(parts)
 
 
-def told(panel: Panel) -> str:
-    """The picture in a sentence, for those who cannot see it."""
+def alt_text(panel: Panel) -> str:
+    """The alternative text: the picture in a sentence, for those who cannot see it."""
     lines = [
         f"{name} from {line[0][1]:.4g} to {line[-1][1]:.4g}" for name, line in panel.lines.items()
     ]

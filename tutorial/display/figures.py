@@ -81,7 +81,7 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
 def new_figure(
     width: float, height: float, rows: int = 1, columns: int = 1
 ) -> tuple["Figure", Any]:
-    """A figure, in inches, and its axes. It is returned, so a notebook must not show it as well."""
+    """A figure, in inches, and its axes. It is returned: closed, a notebook shows it once."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(
@@ -129,7 +129,7 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
     """The learning curves of a training: on the left the loss, on the right the metrics, if any.
 
     The thin line is the loss of each step; circles are means over a whole epoch of training,
-    squares the same for the evaluation data. Several trainings have a colour each, and a part of
+    squares the same for the validation data. Several trainings have a colour each, and a part of
     the figure for each metric.
 
     Args:
@@ -182,7 +182,7 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
 
 
 def _means(axes: Any, run: "History", name: str, color: str, before: str) -> None:
-    """The means of `name` over training, and over the evaluation data."""
+    """The means of `name` over training, and over the validation data."""
     for key, label, style in (
         (name, f"train {name}", "o-"),
         (f"eval_{name}", f"eval {name}", "s--"),

@@ -1,4 +1,4 @@
-"""A network's layers as a table: the shapes that pass through, and how many numbers each learns."""
+"""A network's layers as a table: the shapes of inputs and outputs, and the parameters."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -20,8 +20,8 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     """Print a network's layers, the shapes of what passes through them, and their parameters.
 
     One batch of zeros goes through the network, in evaluation mode; nothing changes by it. A
-    parameter that several layers share counts once in the totals. What a layer only keeps, such as
-    the running mean of a batch norm, is no parameter.
+    parameter that several layers share counts once in the totals. Buffers, such as the running mean
+    of a batch norm, are no parameters.
 
     Args:
         network: any network, on any device.

@@ -1,8 +1,8 @@
-"""Several processes that train together: how one joins the others, and how they are started.
+"""The process group: several processes (ranks) that train together; how they start and join.
 
 Under `torchrun --nproc-per-node=2 my_script.py` a script runs in two processes, on one machine or
-on many. Each makes the same `Model` and calls the same `fit`; the loop then shares out the data and
-takes the mean of the gradients, by torch.distributed (see loop/layers/distributed.py).
+on many. Each makes the same `Model` and calls the same `fit`; the loop then splits the data across
+ranks and takes the mean of the gradients, by torch.distributed (see loop/layers/distributed.py).
 """
 
 import atexit
@@ -77,18 +77,18 @@ def ready() -> bool:
 
 
 def is_first() -> bool:
-    """Whether this is the first of the processes: the one that shows, prints and saves."""
+    """Whether this is rank 0: the process that shows, prints and saves."""
     return not ready() or dist.get_rank() == 0
 
 
 def begin_alike(network: nn.Module) -> None:
-    """Give the network in every process the weights that it has in the first."""
+    """Broadcast parameters and buffers from rank 0."""
     for tensor in (*network.parameters(), *network.buffers()):
         dist.broadcast(tensor.detach(), 0)
 
 
 def from_first(value: Any) -> Any:
-    """What the first process has under this name."""
+    """Broadcast a value from rank 0."""
     if not ready():
         return value
     values = [value]
@@ -98,7 +98,7 @@ def from_first(value: Any) -> Any:
 
 @contextmanager
 def ending_together() -> Iterator[None]:
-    """If another process has ended, say so, and let the launcher find that one first."""
+    """Explain an error that comes from another process's end; the launcher finds that one first."""
     try:
         yield
     except RuntimeError as error:
@@ -150,7 +150,7 @@ def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     if not isinstance(processes, int) or processes < 1:
-        raise ValueError(f"processes is {processes!r}, but a whole number from 1 is expected.")
+        raise ValueError(f"processes is {processes!r}, but an integer from 1 is expected.")
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         raise ValueError(
             "launch: a GPU is in use here already, and a process that has one cannot be forked. "

@@ -1,4 +1,4 @@
-"""A network in parts: of several processes, each has a piece of every weight (torch's FSDP2)."""
+"""Shard weights across ranks (FSDP2)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 def shard_weights(network: nn.Module) -> None:
-    """Leave to each process a part of every weight (torch's FSDP2), layer by layer."""
+    """Leave to each rank a shard of every weight, layer by layer."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
@@ -20,16 +20,16 @@ def shard_weights(network: nn.Module) -> None:
 
 
 def whole_state(owner: Any) -> dict[str, Any]:
-    """The state_dict of a network or optimizer, with whole tensors where each process has a part.
+    """The full state_dict of a sharded network or its optimizer, or of any other.
 
-    Where the network is sharded, all processes must ask for it at the same time.
+    All ranks must call it at the same time, where the network is sharded.
     """
     state: dict[str, Any] = gathered(owner.state_dict())
     return state
 
 
 def gathered(value: Any) -> Any:
-    """The same nest of dicts and lists, with whole tensors."""
+    """The same dicts and lists, with full tensors for sharded ones."""
     if isinstance(value, dict):
         return {name: gathered(each) for name, each in value.items()}
     if isinstance(value, list):
@@ -38,7 +38,7 @@ def gathered(value: Any) -> Any:
 
 
 def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
-    """What `whole_state` gave, but of each tensor only what of it this process has in the owner."""
+    """A full state_dict, each tensor sharded as it is in the owner: what this rank loads."""
     if isinstance(owner, nn.Module):
         own = owner.state_dict()
         return {name: part_like(own.get(name), value) for name, value in state.items()}
@@ -51,7 +51,7 @@ def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
 
 
 def part_like(own: Any, value: Any) -> Any:
-    """The part of a tensor that this process has of one of the same shape."""
+    """This rank's shard of a full tensor, where its own of the same shape is sharded."""
     if not hasattr(own, "full_tensor") or getattr(value, "shape", None) != own.shape:
         return value
     from torch.distributed.tensor import distribute_tensor

@@ -1,4 +1,4 @@
-"""What several processes share out, the samples, and what they put together, their counts."""
+"""Split batches across ranks; sum metric counts over ranks."""
 
 import copy
 from typing import Any
@@ -8,14 +8,14 @@ from torch import distributed as dist
 
 
 class Share:
-    """Of each batch one process's part: every so many-th sample, from that of its rank on.
+    """One rank's slice of each batch: every `processes`-th sample, from its rank on.
 
-    Fewer samples than processes are not divided: then each process works on all of them.
+    Fewer samples than processes are not split: then each rank works on all of them.
 
     Args:
         batches: lists of indices, or batches: tensors (N, ...), or tuples, lists or dicts of them.
-        rank: which process this is, from 0.
-        processes: how many there are.
+        rank: which of the processes this is, from 0.
+        processes: how many there are, the world size.
 
     Example:
         >>> list(Share([[3, 1, 4, 0], [2]], rank=1, processes=2))
@@ -41,7 +41,7 @@ class Share:
 
 
 def everywhere(metric: Any) -> Any:
-    """The metric with the counts of all processes.
+    """The metric with its counts summed over all ranks.
 
     Args:
         metric: `metric.sums` names those of its attributes that add up: numbers, tensors, or lists
@@ -58,7 +58,7 @@ def everywhere(metric: Any) -> Any:
 
 
 def on_cpu(count: Any) -> Any:
-    """The count where every process can add it to its own."""
+    """The count on the CPU, where every rank can add it to its own."""
     if isinstance(count, list):
         return [on_cpu(each) for each in count]
     return count.cpu() if isinstance(count, torch.Tensor) else count

@@ -1,4 +1,4 @@
-"""A network in files that run without its source: .pt2 for PyTorch, .onnx for other programs."""
+"""Export a network to files that run without its source: .pt2 for PyTorch, .onnx for others."""
 
 import copy
 import io
@@ -37,8 +37,8 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
         network: any network whose forward takes tensors.
         inputs: an InputSpec for each input of forward, in a list in its order, or in a dict by
             keyword; a dict in the list is one input, which is a dict. A size that is None may vary
-            in the files as well: the first is the batch.
-        path: where to write; the endings are added, missing folders are made.
+            in the files, too: the first is the batch.
+        path: where to write; the endings are added, missing directories are made.
 
     Returns:
         The paths of the files: first .pt2, then .onnx. The .onnx file is left out, with a warning,
@@ -52,8 +52,8 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> network = nn.Sequential(nn.Linear(8, 3), nn.Dropout())
-        >>> with TemporaryDirectory() as folder:
-        ...     paths = export(network, [InputSpec((None, 8))], folder + "/model")
+        >>> with TemporaryDirectory() as directory:
+        ...     paths = export(network, [InputSpec((None, 8))], directory + "/model")
         ...     predict = torch.export.load(paths[0]).module()
         >>> [path.name for path in paths]
         ['model.pt2', 'model.onnx']
@@ -120,7 +120,7 @@ def without_ending(path: str | Path) -> Path:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the exporters' own remarks, which are for their authors, from the reader."""
+    """Silence the exporters' logs and warnings."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

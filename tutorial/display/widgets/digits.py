@@ -1,4 +1,4 @@
-"""A drawn digit and a network: what it is taken for, and the network in 8 bits for a page."""
+"""Classify a drawn digit; quantise a network to int8 for the web page."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,9 +30,9 @@ def network_of(model: Any) -> nn.Module:
 
 
 def probabilities(network: nn.Module, transform: Transform, picture: bytes) -> list[float]:
-    """What the network takes a picture for: a probability for each digit.
+    """The network's prediction for a picture: a probability for each digit.
 
-    The network's mode and all chance stay as they were.
+    The network's mode and the state of the random generators stay as they were.
 
     Args:
         network: gives ten scores, (1, 10), for a picture (1, 1, 28, 28).
@@ -67,13 +67,13 @@ def probabilities(network: nn.Module, transform: Transform, picture: bytes) -> l
     if not y_hat.isfinite().all():
         raise ValueError(
             "the network's scores are not finite: its weights have become infinite or nan. Train "
-            "it anew with a smaller learning rate."
+            "it again with a smaller learning rate."
         )
     return y_hat[0].float().softmax(0).tolist()
 
 
-def in_eight_bits(network: nn.Module, transform: Transform) -> dict[str, Any]:
-    """The network as JavaScript takes it: each weight a whole number from -127 to 127.
+def quantised(network: nn.Module, transform: Transform) -> dict[str, Any]:
+    """The network as JavaScript takes it: each weight an integer from -127 to 127.
 
     A row of a weight matrix has a scale of its own, by which its largest weight becomes 127; so a
     weight is off by 1/254 of the largest one in its row, at most. Biases stay float32.
@@ -91,7 +91,7 @@ def in_eight_bits(network: nn.Module, transform: Transform) -> dict[str, Any]:
 
     Example:
         >>> network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-        >>> len(in_eight_bits(network, None)["layers"][0]["weight"])
+        >>> len(quantised(network, None)["layers"][0]["weight"])
         7840
     """
     layers = list(_in_turn(network))
@@ -120,7 +120,7 @@ def in_eight_bits(network: nn.Module, transform: Transform) -> dict[str, Any]:
         "scale": (ink - paper) / 255,
         "shift": paper,
         "layers": [
-            _rounded(layer) if isinstance(layer, nn.Linear) else {"kind": "relu"}
+            _quantised(layer) if isinstance(layer, nn.Linear) else {"kind": "relu"}
             for layer in layers
             if isinstance(layer, nn.Linear | nn.ReLU)  # the others change nothing in a prediction
         ],
@@ -142,8 +142,8 @@ def _in_turn(network: nn.Module) -> Iterator[Any]:
         )
 
 
-def _rounded(layer: nn.Linear) -> dict[str, Any]:
-    """A linear layer with whole numbers for weights: weight = scale of its row * whole number."""
+def _quantised(layer: nn.Linear) -> dict[str, Any]:
+    """A linear layer with int8 weights: weight = scale of its row * int8."""
     weight = layer.weight.detach().cpu().float()
     scale = weight.abs().amax(dim=1, keepdim=True) / 127
     scale[scale == 0] = 1.0  # of a row of zeros: any scale will do

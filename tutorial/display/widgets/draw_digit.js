@@ -1,4 +1,4 @@
-// Draw a digit, and see what a network takes it for. The Python side is draw_digit.py.
+// Draw a digit, and a network classifies it. The Python side is draw_digit.py.
 //
 //   1. strokes -> picture         as the pictures of MNIST were made
 //   2. picture -> probabilities   by Python; or here, if the widget carries the network
@@ -89,7 +89,7 @@ const max = (/** @type {number[]} */ xs) => xs.reduce((a, b) => Math.max(a, b));
 
 /**
  * The network that the widget carries, its numbers laid out for reading.
- * @param {any} embedded  what drawing.in_eight_bits wrote
+ * @param {any} embedded  what digits.quantised wrote
  * @returns {Network}
  */
 export function unpack({ scale, shift, layers }) {
@@ -108,7 +108,7 @@ export function unpack({ scale, shift, layers }) {
 }
 
 /**
- * What the network takes a picture for: ten probabilities.
+ * The network's prediction for a picture: ten probabilities.
  * @param {Network} network
  * @param {Picture} picture
  * @returns {number[]}
@@ -122,7 +122,7 @@ export function predict(network, picture) {
 }
 
 /**
- * y = weight @ x + bias, where the weights of a row are whole numbers times the row's scale.
+ * y = weight @ x + bias, where the weights of a row are integers times the row's scale.
  * @param {{weight: Int8Array, scale: Float32Array, bias: Float32Array}} layer
  * @param {Float32Array} x
  */

@@ -1,4 +1,4 @@
-"""Draw a digit, and see what a network takes it for, while you draw."""
+"""Draw a digit, and a network classifies it while you draw."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import anywidget
 import traitlets
 
 from tutorial.data import MNIST
-from tutorial.display.widgets.digits import in_eight_bits, network_of, probabilities
+from tutorial.display.widgets.digits import network_of, probabilities, quantised
 from tutorial.parameters import checked
 
 # One of each digit, of those that are easy to read, by their places in the test data.
@@ -36,7 +36,7 @@ class DrawDigit(anywidget.AnyWidget):
     Raises:
         TypeError: model is neither a Model nor a network.
         ValueError: the network does not take such pictures or give ten scores; or it cannot be
-            embedded: see `drawing.in_eight_bits`.
+            embedded: see `digits.quantised`.
 
     Example:
         >>> from torch import nn
@@ -61,7 +61,7 @@ class DrawDigit(anywidget.AnyWidget):
         probabilities(self._network, transform, bytes(784))  # say now what would fail later
         super().__init__(
             examples=MNIST("test").data[EXAMPLES].numpy().tobytes(),
-            embedded=in_eight_bits(self._network, transform) if embed else {},
+            embedded=quantised(self._network, transform) if embed else {},
         )
 
     @traitlets.validate("picture")

@@ -104,7 +104,7 @@ export function panels(points, rows) {
 
 /** @param {Panel} panel */
 function panelHtml(panel) {
-  return `<div class="tutorial-panel" role="img" aria-label="${escaped(told(panel))}">${svg(panel)}${tips(panel)}</div>`;
+  return `<div class="tutorial-panel" role="img" aria-label="${escaped(altText(panel))}">${svg(panel)}${tips(panel)}</div>`;
 }
 
 /**
@@ -179,39 +179,39 @@ function drawn(name, line, marks) {
 }
 
 /**
- * What the picture says at each place, shown while a pointer rests there.
+ * Tooltips: the values at each place, shown while a pointer rests there.
  * @param {Panel} panel
  */
 function tips(panel) {
   /** @type {Map<number, string[]>} */
-  const said = new Map();
+  const texts = new Map();
   for (const [name, line] of Object.entries(panel.lines)) {
-    for (const [x, y] of line) said.set(x, [...(said.get(x) ?? []), `${name} ${short(y)}`]);
+    for (const [x, y] of line) texts.set(x, [...(texts.get(x) ?? []), `${name} ${short(y)}`]);
   }
   const [xAxis] = axes(panel);
   const percent = place(xAxis, (100 * LEFT) / WIDTH, 100 * (1 - RIGHT / WIDTH));
-  const places = [...said.keys()].sort((a, b) => a - b);
+  const places = [...texts.keys()].sort((a, b) => a - b);
   return places
     .map((x, i) => {
       const left = percent(((places[i - 1] ?? xAxis.low) + x) / 2);
       const right = percent((x + (places[i + 1] ?? xAxis.high)) / 2);
-      const tip = `${panel.unit} ${x}: ${said.get(x).join(", ")}`;
+      const tip = `${panel.unit} ${x}: ${texts.get(x).join(", ")}`;
       return `<i style="left:${left.toFixed(1)}%;width:${(right - left).toFixed(1)}%" data-tip="${escaped(tip)}"></i>`;
     })
     .join("");
 }
 
 /**
- * The picture in a sentence, for those who cannot see it.
+ * The alternative text: the picture in a sentence, for those who cannot see it.
  * @param {Panel} panel
  */
-function told(panel) {
+function altText(panel) {
   const lines = Object.entries(panel.lines);
   const last = Math.max(...lines.flatMap(([, line]) => line.map(([x]) => x)));
-  const said = lines.map(
+  const texts = lines.map(
     ([name, line]) => `${name} from ${short(line[0][1])} to ${short(line[line.length - 1][1])}`,
   );
-  return `${panel.name} up to ${panel.unit} ${last}: ${said.join("; ")}`;
+  return `${panel.name} up to ${panel.unit} ${last}: ${texts.join("; ")}`;
 }
 
 /** Four significant digits. @param {number} number */

@@ -32,7 +32,7 @@ class UnrolledCell:
         pairs: top-level statements, each with what takes its place. The first pair (after a cell
             magic such as %%time) has no statement: it holds the imports that the others need.
         calls: the calls that were unrolled.
-        cell: the cell, taken apart.
+        cell: the cell, in parts.
     """
 
     pairs: tuple[Pair, ...]
@@ -67,7 +67,7 @@ def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
     """Write out a cell with the plain loop of each call of a `Model` in its place.
 
     Nothing is trained, and no object of the namespace changes. The rest of the cell stays as it is.
-    Calls inside functions and comprehensions stay as well, and a comment says so.
+    Calls inside functions and comprehensions stay, too, and a comment says so.
 
     Args:
         source: the cell.

@@ -1,7 +1,7 @@
 """The lessons for JupyterLab and Notebook 7: an extension of the Jupyter server.
 
-It only tells. What is written into the user's folder, the page in the browser writes, with the
-server's own means.
+It only reads. The page in the browser writes into the user's directory, with the server's own
+means.
 
     tutorial/lessons         the list
     tutorial/lessons/NAME    a fresh copy of one
