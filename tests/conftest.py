@@ -28,6 +28,10 @@ os.environ.setdefault("PAIRWISE_SEED", str(date.today().toordinal() % 5))
 FRESH_PROCESS, proof.fresh_process = proof.fresh_process, warm.run
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write tests/golden anew")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Whoever begins the tests starts the warm Python, which all workers use."""
     if not hasattr(config, "workerinput"):

@@ -1,0 +1,232 @@
+"""Golden programs: what each layer alone, and each interaction of options, makes of the loop.
+
+Each is a file in golden/, to be read in a review: no source shows these combinations. To write them
+anew after a change that is meant: `pytest tests/test_golden.py --write-golden`; then look at
+the difference.
+"""
+
+import ast
+import itertools
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tutorial.loop.layers import LAYERS
+from tutorial.loop.options import Code
+from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.weave import Layer, all_layers
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def codes(*names: str) -> tuple[Code, ...]:
+    return tuple(map(Code, names))
+
+
+def metric(output: str = "y_hat", label: str = "y") -> dict[str, Any]:
+    return {
+        "METRICS": ((Code("accuracy"), Code(output), Code(label)),),
+        "VALUES": (("acc", Code("accuracy"), None),),
+    }
+
+
+ACCURACY = metric()
+TWO_OUTPUTS = {
+    "y_hat": codes("y_hat_0", "y_hat_1"),
+    "UNPACK_OUTPUT": Code("(y_hat_0, y_hat_1)"),
+    "OUTPUTS": "several",
+}
+EACH = {
+    **TWO_OUTPUTS, "LOSSES": "each", "TOTAL_LOSS": Code("loss_0 + loss_1"),
+    "LOSS_FNS": (
+        codes("loss_0", "loss_fn_0", "y_hat_0", "y"), codes("loss_1", "loss_fn_1", "y_hat_1", "y"),
+    ),
+}  # fmt: skip
+AT_ONCE = {
+    "LOSSES": "several", "losses": codes("loss_0", "loss_1"),
+    "TOTAL_LOSS": Code("loss_0 + loss_1"),
+}  # fmt: skip
+NO_LOSS = {"LOSSES": "none", **ACCURACY}
+GPU = {"DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
+HALF = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.bfloat16")}
+SCALED = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.float16"), "GRAD_SCALER": True}
+RANKS = {"DISTRIBUTED": True, "TRAIN_LOADING": "in_memory", "TRAIN_SPLIT": "strided"}
+EVAL = {"EVAL_DATA": True, "EVAL_LOADING": "in_memory"}
+EVAL_RANKS = {"DISTRIBUTED": True, "EVAL_LOADING": "in_memory", "EVAL_SPLIT": "contiguous"}
+STEP = {"SCHEDULERS": ((0, Code("scheduler")),), "STEP_SCHEDULERS": codes("scheduler")}
+EPOCH = {"SCHEDULERS": ((0, Code("scheduler")),), "EPOCH_SCHEDULERS": codes("scheduler")}
+STOPS = {"CALLBACKS": codes("early_stopping"), "ON_EVAL_END": codes("early_stopping")}
+
+
+def recorder(*moments: str) -> dict[str, Any]:
+    hooks = {f"ON_{moment}": codes("recorder") for moment in moments}
+    return {"CALLBACKS": codes("recorder"), **hooks}
+
+
+FIT_HOOKS = [
+    *("TRAIN_BEGIN", "TRAIN_END", "EPOCH_BEGIN", "EPOCH_END"),
+    *("TRAIN_BATCH_BEGIN", "TRAIN_BATCH_END"),
+]
+EVAL_HOOKS = ["EVAL_BEGIN", "EVAL_END", "EVAL_BATCH_BEGIN", "EVAL_BATCH_END"]
+PREDICT_HOOKS = ["PREDICT_BEGIN", "PREDICT_END", "PREDICT_BATCH_BEGIN", "PREDICT_BATCH_END"]
+
+# The first word of a name is the method; the rest names the options.
+CASES: dict[str, dict[str, Any]] = {
+    "fit plain": ACCURACY,
+    "fit denormals": {"FLUSH_DENORMAL": True},
+    "fit loading per batch": {"TRAIN_LOADING": "per_batch"},
+    "fit loading as is": {"TRAIN_LOADING": "as_is"},
+    "fit loading drop last, workers": {"DROP_LAST": True, "NUM_WORKERS": 2},
+    "fit checkpoints": {"CHECKPOINTS": codes("model_checkpoint")},
+    "fit limits": {"NUM_ITERS": 100},
+    "fit callbacks": {**recorder(*FIT_HOOKS, *EVAL_HOOKS), **EVAL},
+    "fit callbacks, no step": recorder("EPOCH_END"),
+    "fit resume": {"RESUME": "saved/3.pt", "FIRST_EPOCH": 4, "EPOCHS": 9},
+    "fit report": {**ACCURACY, **EVAL, "REPORT": True},
+    "fit distributed": {**RANKS, **ACCURACY},
+    "fit device": GPU,
+    "fit losses each": EACH,
+    "fit losses at once": AT_ONCE,
+    "fit precision bf16-mixed": HALF,
+    "fit precision 16-mixed": SCALED,
+    "fit accumulate": {"ACCUMULATE_GRAD_BATCHES": 4},
+    "fit clip": {"CLIP_GRAD_NORM": 1.0},
+    "fit schedule step": STEP,
+    "fit schedule epoch": EPOCH,
+    "fit evaluation": {**EVAL, **ACCURACY},
+    "fit compiled": {"COMPILE": True},
+    "fit accumulate, clip, schedule": {
+        "ACCUMULATE_GRAD_BATCHES": 4, "CLIP_GRAD_NORM": 1.0, **STEP,
+    },
+    "fit accumulate, limits": {"ACCUMULATE_GRAD_BATCHES": 4, "NUM_ITERS": 100},
+    "fit accumulate, 16-mixed": {"ACCUMULATE_GRAD_BATCHES": 4, **SCALED},
+    "fit accumulate, distributed": {"ACCUMULATE_GRAD_BATCHES": 4, **RANKS},
+    "fit clip, schedule, 16-mixed": {"CLIP_GRAD_NORM": 1.0, **STEP, **SCALED},
+    "fit evaluation, limits": {**EVAL, "NUM_ITERS": 100, "EVAL_FREQ": 2, "EPOCHS": 9},
+    "fit evaluation, callbacks": {**EVAL, "EVAL_FREQ": 2, "EPOCHS": 9, **STOPS},
+    "fit evaluation, distributed": {**EVAL, **RANKS, **EVAL_RANKS, **ACCURACY},
+    "fit distributed, report": {**RANKS, **EVAL, **EVAL_RANKS, **ACCURACY, "REPORT": True},
+    "fit distributed, device": {**RANKS, **GPU},
+    "fit distributed, callbacks": {
+        **RANKS, **recorder("TRAIN_BATCH_BEGIN", "TRAIN_BATCH_END"),
+    },
+    "fit distributed, buffers": {**RANKS, "HAS_BUFFERS": True},
+    "fit distributed, sharded": {**RANKS, "SHARDED": True},
+    "fit distributed, unused": {**RANKS, "FIND_UNUSED_PARAMETERS": True},
+    "fit distributed, per sample": {**RANKS, "TRAIN_LOADING": "per_sample"},
+    "fit resume, all": {
+        "RESUME": "saved/3.pt", **SCALED, **EPOCH, **STOPS,
+        "GENERATORS": ((0, Code("train_data.generator")),), "STATEFUL_CALLBACKS": ((0, Code("early_stopping")),),
+    },
+    "fit resume, distributed": {"RESUME": "saved/3.pt", **RANKS},
+    "fit resume, sharded": {"RESUME": "saved/3.pt", **RANKS, "SHARDED": True},
+    "fit device, 16-mixed, clip": {**GPU, **SCALED, "CLIP_GRAD_NORM": 1.0},
+    "fit two inputs": {
+        **metric('y_hat', 'batch["label"]'), "UNPACK": Code("batch"),
+        "x": codes('batch["image"]', 'batch["text"]'), "y": codes('batch["label"]'),
+    },
+    "fit class weights": {"BATCH_WEIGHT": Code("loss_fn.weight[y].sum().item()"), **EVAL},
+    "evaluate plain": ACCURACY,
+    "evaluate loading": {"EVAL_LOADING": "per_batch"},
+    "evaluate limits": {"NUM_ITERS": 100},
+    "evaluate callbacks": recorder(*EVAL_HOOKS),
+    "evaluate report": {**ACCURACY, "REPORT": True},
+    "evaluate distributed": {**EVAL_RANKS, **ACCURACY},
+    "evaluate distributed, report": {**EVAL_RANKS, "REPORT": True},
+    "evaluate device": GPU,
+    "evaluate precision": HALF,
+    "evaluate losses each": EACH,
+    "evaluate losses at once": AT_ONCE,
+    "evaluate losses none": NO_LOSS,
+    "evaluate losses none, device": {**NO_LOSS, **GPU},
+    "evaluate losses none, distributed": {**NO_LOSS, **EVAL_RANKS},
+    "predict plain": {},
+    "predict loading": {"TEST_LOADING": "in_memory"},
+    "predict labels unknown": {"LABELS_UNKNOWN": True, "UNPACK": Code("x")},
+    "predict callbacks": recorder(*PREDICT_HOOKS),
+    "predict report": {"REPORT": True},
+    "predict distributed": {
+        "DISTRIBUTED": True, "TEST_LOADING": "in_memory", "TEST_SPLIT": "contiguous",
+    },
+    "predict device": GPU,
+    "predict precision": HALF,
+    "predict outputs stacked": {"STACK_OUTPUTS": True},
+    "predict outputs several": TWO_OUTPUTS,
+    "predict outputs several, stacked": {**TWO_OUTPUTS, "STACK_OUTPUTS": True},
+    "predict outputs named, device": {
+        "y_hat": codes('y_hat["digit"]', 'y_hat["parity"]'), "UNPACK_OUTPUT": Code("y_hat"),
+        "OUTPUTS": "named", "OUTPUT_NAMES": ("digit", "parity"), **GPU,
+    },
+    "train_batch plain": ACCURACY,
+    "train_batch gradients": {"UPDATE": False},
+    "train_batch device": GPU,
+    "train_batch precision": HALF,
+    "train_batch 16-mixed": SCALED,
+    "train_batch 16-mixed, gradients": {**SCALED, "UPDATE": False},
+    "train_batch losses each": EACH,
+    "train_batch losses at once": AT_ONCE,
+    "train_batch distributed": {"DISTRIBUTED": True},
+    "train_batch distributed, gradients": {"DISTRIBUTED": True, "UPDATE": False},
+    "train_batch distributed, sharded": {"DISTRIBUTED": True, "SHARDED": True, "UPDATE": True},
+    "eval_batch plain": ACCURACY,
+    "predict_batch plain": {},
+    "predict_batch device": GPU,
+    "predict_batch precision": HALF,
+    "predict_batch outputs named": {
+        "y_hat": codes('y_hat["digit"]', 'y_hat["parity"]'), "UNPACK_OUTPUT": Code("y_hat"),
+        "OUTPUTS": "named", "OUTPUT_NAMES": ("digit", "parity"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_golden_program(case: str, request: pytest.FixtureRequest) -> None:
+    program = unroll(case.split()[0], tuple(CASES[case].items()))
+    path = FOLDER / f"{case.replace(',', '').replace(' ', '_')}.txt"
+    if request.config.getoption("--write-golden"):
+        path.write_text(program, encoding="utf-8")
+    assert program == path.read_text(encoding="utf-8")
+
+
+def on(case: str) -> list[Layer]:
+    """The layers that are on in a case."""
+    options = defaults() | {"METHOD": case.split()[0]} | CASES[case]
+    return [layer for layer in all_layers() if layer.is_on(options)]
+
+
+def test_each_layer_has_a_golden_program() -> None:
+    shown = {id(layer) for case in CASES for layer in on(case)}
+    assert [layer.name for layer in all_layers() if id(layer) not in shown] == []
+
+
+def options_in(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)} & defaults().keys()
+
+
+def interactions() -> set[tuple[str, ...]]:
+    """Pairs of options that a layer names: in a condition with `and`, or in a test inside of it."""
+    pairs: set[tuple[str, ...]] = set()
+    for name in LAYERS:
+        source = files("tutorial.loop.layers").joinpath(f"{name}.py").read_text(encoding="utf-8")
+        for layer in (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)):
+            conditions = [mark.args[0] for mark in layer.decorator_list]
+            tests = [n.test for n in ast.walk(layer) if isinstance(n, ast.If | ast.IfExp)]
+            for when in conditions:
+                if isinstance(when, ast.BoolOp) and isinstance(when.op, ast.And):
+                    pairs |= set(itertools.combinations(sorted(options_in(when)), 2))
+                for option, test in itertools.product(options_in(when), tests):
+                    pairs |= {tuple(sorted((option, other))) for other in options_in(test)}
+    return {pair for pair in pairs if pair[0] != pair[1] and "LOG_FREQ" not in pair}
+
+
+def test_each_interaction_has_a_golden_program() -> None:
+    named = [sorted({*options, "METHOD"}) for options in CASES.values()]
+    together = {pair for names in named for pair in itertools.combinations(names, 2)}
+    assert interactions() - together == set()
+
+
+def test_no_golden_program_is_left_over() -> None:
+    names = {f"{case.replace(',', '').replace(' ', '_')}.txt" for case in CASES}
+    assert {path.name for path in FOLDER.iterdir()} == names
