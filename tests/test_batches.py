@@ -13,7 +13,14 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import tutorial as tl
 from tutorial import InputSpec
-from tutorial.inputs.structure import Form, pieces, take_apart
+from tutorial.inputs.structure import (
+    BatchStructure,
+    OutputStructure,
+    codes,
+    leaves,
+    pattern_code,
+    structure_of,
+)
 from tutorial.unroll.proof import flat, identical
 
 CHANCE = torch.Generator().manual_seed(0)
@@ -337,7 +344,7 @@ def by_hand(case: Case) -> dict[str, Any]:
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
-            n = len(next(iter(pieces("", batch)))[1])
+            n = len(next(iter(leaves((), batch)))[1])
             step_losses.append(loss.item())
             shown = [loss, *losses][: len(sums)]
             sums = [total + part.item() * n for total, part in zip(sums, shown, strict=True)]
@@ -429,7 +436,7 @@ def test_every_form_predicts_all_rows_in_order_and_never_looks_at_labels(name: s
         inputs = [{"image": IMAGE, "text": TEXT}] if case.network is Whole else [IMAGE, text]
         named = case.network is Keyword
         expected = model.network(IMAGE, text=TEXT) if named else model.network(*inputs)
-    for key, whole in zip(keys, (tensor for _, tensor in pieces("", expected)), strict=True):
+    for key, whole in zip(keys, (tensor for _, tensor in leaves((), expected)), strict=True):
         assert torch.equal(torch.cat(batches[key]), stacked[key])
         torch.testing.assert_close(stacked[key][:20], whole)
     assert model.unroll("predict", case.data).source.count("y_hats.append(") == 1
@@ -588,12 +595,24 @@ def test_names_of_inputs_are_checked() -> None:
         tl.Model(Two(), inputs=["image"])
 
 
-def test_a_form_says_only_what_is_not_plain() -> None:
-    assert take_apart((IMAGE, DIGIT), nn.Linear(8, 3)) == Form()
-    assert Form().options() == {}
-    form = take_apart(one_dict(IMAGE, TEXT, DIGIT, PARITY), Two())
-    assert form.x == ('batch["image"]', 'batch["text"]')
-    assert form.unpack({"image": 1}) == {"batch": {"image": 1}}
+def test_a_structure_says_only_what_is_not_plain() -> None:
+    assert structure_of((IMAGE, DIGIT), nn.Linear(8, 3)) == BatchStructure()
+    assert BatchStructure().options() == OutputStructure().options() == {}
+    structure = structure_of(one_dict(IMAGE, TEXT, DIGIT, PARITY), Two())
+    assert structure.inputs == (("batch", "image"), ("batch", "text"))
+    assert codes(structure.inputs) == ('batch["image"]', 'batch["text"]')
+    assert structure.unpack({"image": 1}) == {"batch": {"image": 1}}
+
+
+def test_a_pattern_binds_what_an_assignment_would() -> None:
+    structure = BatchStructure((("x_0", ("x_1",)), "y"))
+    assert pattern_code(structure.pattern) == "((x_0, (x_1,)), y)"
+    batch = [(1, [2]), 3]
+    names: dict[str, Any] = {}
+    exec(f"{pattern_code(structure.pattern)} = batch", {"batch": batch}, names)
+    assert structure.unpack(batch) == names == {"x_0": 1, "x_1": 2, "y": 3}
+    with pytest.raises(ValueError, match="shorter"):
+        structure.unpack([(1, [2])])
 
 
 class Rows(IterableDataset):

@@ -13,8 +13,15 @@ from tutorial import checks
 from tutorial.device import set_random_state
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
-from tutorial.inputs.dry_run import Seen, dry_run
-from tutorial.inputs.structure import first_two, in_hand, pieces, take_apart
+from tutorial.inputs.dry_run import DryRun, dry_run
+from tutorial.inputs.structure import (
+    BatchStructure,
+    first_two,
+    in_hand,
+    leaves,
+    pattern_code,
+    structure_of,
+)
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
@@ -109,7 +116,7 @@ def decide_pass(model: Any, call: Call) -> Program:
     ]
     check_sources(call, sources, model.processes)
     seen = [dry_run(source, model) for source in sources]
-    checks.forms_agree(seen[0].form, seen[-1].form)
+    check_structures(seen[0].structure, seen[-1].structure)
     fitting = call.method == "fit"
     wiring = wire(
         call["callbacks"],
@@ -153,6 +160,15 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
     if call.get("resume"):
         checks.save_dir_given(call["save_dir"])
         train.check_resumable()
+
+
+def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
+    """Refuse evaluation data with another structure than the training data."""
+    if replace(train, arguments=None) != replace(evaluated, arguments=None):
+        raise ValueError(
+            f"train_data gives batches {pattern_code(train.pattern)}, but eval_data "
+            f"{pattern_code(evaluated.pattern)}. Both must hold the same parts in the same order."
+        )
 
 
 def split_of(source: DataSource, model: Any) -> str:
@@ -200,13 +216,14 @@ def decide_batch(model: Any, call: Call) -> Program:
     """The program of train_batch, eval_batch or predict_batch."""
     batch = in_hand(call["inputs"], call.get("labels"))
     predicting = call.method == "predict_batch"
-    form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
-    key = (predicting, form, *(signature_of(part) for _, part in pieces("", batch)))
+    structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
+    key = (predicting, structure, *(signature_of(part) for _, part in leaves((), batch)))
     if key not in model._seen:  # the first batch of its kind
         model._seen[key] = dry_run(batch_source(call, first_two(batch)), model)
     seen = model._seen[key]
-    flat = replace(seen, form=replace(seen.form, batch="(x, y)"))  # it has its parts already
-    return program_of(model, call, call.options(), form.unpack(batch), flat, Wiring())
+    # The program has the batch's parts already: there is nothing to unpack.
+    flat = replace(seen, structure=replace(seen.structure, pattern=BatchStructure().pattern))
+    return program_of(model, call, call.options(), structure.unpack(batch), flat, Wiring())
 
 
 def explain_batch(model: Any, call: Call) -> None:
@@ -232,7 +249,7 @@ def program_of(
     call: Call,
     options: dict[str, Any],
     data: dict[str, Any],
-    seen: Seen,
+    seen: DryRun,
     wiring: Wiring,
 ) -> Program:
     """The program of a call: its options, and what its names stand for."""
@@ -240,10 +257,11 @@ def program_of(
     together = model.processes > 1 and call.method in ("fit", "evaluate")
     if together:
         checks.metrics_add_up(model.metrics)
-    measured, means = model.measures.options(seen.form, seen.parts, together)
+    measured, means = model.measures.options(seen, together)
     options = {
         **options,
-        **seen.form.options(),
+        **seen.structure.options(),
+        **seen.outputs.options(),
         **(measured if "predict" not in call.method else {}),
         **wiring.options(),
         "DEVICE": model.device,

@@ -139,15 +139,6 @@ def save_dir_given(save_dir: Any) -> None:
         )
 
 
-def forms_agree(train: Any, evaluated: Any) -> None:
-    """Refuse evaluation data that is built in another way than the training data."""
-    if (train.batch, train.x, train.y) != (evaluated.batch, evaluated.x, evaluated.y):
-        raise ValueError(
-            f"train_data gives batches {train.batch}, but eval_data {evaluated.batch}. Both must "
-            "hold the same parts in the same order."
-        )
-
-
 def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -> None:
     """Refuse to train without an optimizer, a loss, or an optimizer that moves the network."""
     if optimizer is None:

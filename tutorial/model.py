@@ -16,7 +16,7 @@ from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.distributed.shard import parts_of, shard_weights
 from tutorial.history import History
-from tutorial.inputs.dry_run import Seen
+from tutorial.inputs.dry_run import DryRun
 from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
@@ -93,7 +93,7 @@ class Model:
         self.generators: list[torch.Generator] = []
         self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
         self._watch: Any = None
-        self._seen: dict[Any, Seen] = {}  # of batches for train_batch and the like
+        self._seen: dict[Any, DryRun] = {}  # of batches for train_batch and the like
 
     def prepare(
         self,

@@ -11,7 +11,7 @@ from torchinfo.torchinfo import clear_cached_forward_pass
 
 from tutorial.device import unchanged_randomness
 from tutorial.inputs.spec import InputSpec
-from tutorial.inputs.structure import arguments, mapped, pieces
+from tutorial.inputs.structure import arguments, leaves, tree_map
 
 COLUMNS = ("input_size", "output_size", "num_params")
 
@@ -61,7 +61,7 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     network.eval()
     try:
         with unchanged_randomness(), torch.no_grad():
-            inputs = mapped(specs, lambda spec: spec.example(1).to(somewhere))
+            inputs = tree_map(lambda spec: spec.example(1).to(somewhere), specs)
             table = _table(network, inputs, input_size)
     finally:
         for module, mode in modes.items():
@@ -157,7 +157,7 @@ def _table(network: nn.Module, inputs: Any, input_size: Any) -> torchinfo.ModelS
         fix = "Give the shape that the network expects, the batch first"
         if "type" in reason:
             fix = "Give the type that this layer expects, such as dtype='int64' for an Embedding"
-        types = " and ".join(dict.fromkeys(str(x.dtype) for _, x in pieces("", inputs)))
+        types = " and ".join(dict.fromkeys(str(x.dtype) for _, x in leaves((), inputs)))
         raise ValueError(
             f"input_size is {input_size!r} ({types}), but the network cannot take it: {reason}.\n"
             + "".join(f"    {line}\n" for line in [*layers, failed])

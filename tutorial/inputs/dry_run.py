@@ -1,14 +1,14 @@
-"""Before a call runs: one or two samples go through network, losses and metrics.
+"""The dry run before a call: one or two samples go through network, losses and metrics.
 
-So wrong data is refused before anything is trained, changed or lost, and it is seen how a batch is
-to be taken apart, and what the network returns.
+So wrong data is refused before anything is trained, changed or lost, and the structure of a batch
+is inferred, and that of what the network returns.
 """
 
 import copy
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,36 +18,53 @@ from torch import nn
 from tutorial.checks import kind_of, kinds_of
 from tutorial.device import unchanged_randomness
 from tutorial.inputs.data_source import DataSource
-from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, size_code
-from tutorial.inputs.objective import Parts
+from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, weight_of_batch
 from tutorial.inputs.spec import InputSpec
-from tutorial.inputs.structure import Form, item, mapped, numbered, parameters, take_apart
+from tutorial.inputs.structure import (
+    BatchStructure,
+    OutputStructure,
+    Path,
+    bind,
+    code,
+    codes,
+    numbered,
+    parameters,
+    structure_of,
+    tree_map,
+    value_at,
+)
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a rehearsal found out.
+class DryRun:
+    """What a dry run found out.
 
     Attributes:
-        form: how a batch is taken apart, and what the network returns.
-        parts: what loss_fn returns, and how much a batch counts.
+        structure: how a batch is unpacked.
+        outputs: what the network returns.
+        losses: of several losses that one loss_fn returns, their names.
+        losses_have_keys: whether it returns them in a dict.
+        batch_weight: code for the weight of a batch in a mean, if not its number of samples.
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
         unused: where several processes train, each with all weights: whether the loss depends on
             fewer than all of them.
     """
 
-    form: Form
-    parts: Parts
+    structure: BatchStructure
+    outputs: OutputStructure = field(default_factory=OutputStructure)
+    losses: tuple[str, ...] = ()
+    losses_have_keys: bool = False
+    batch_weight: str | None = None
     inputs: Any = None
     unused: bool = False
 
 
-def dry_run(source: DataSource, model: Any) -> Seen:
+def dry_run(source: DataSource, model: Any) -> DryRun:
     """Send one or two samples through network, losses and metrics, and explain what fails.
 
-    Nothing changes by it: the network is in evaluation mode, no gradient is kept, and chance goes
-    on as if nothing had been drawn. An iterator is not touched, since a batch cannot be put back.
+    Nothing changes by it: the network is in evaluation mode, no gradient is kept, and the random
+    state is restored. An iterator is not touched, since a batch cannot be put back.
 
     Args:
         source: the data.
@@ -59,7 +76,9 @@ def dry_run(source: DataSource, model: Any) -> Seen:
     training = source.name == "train_data"
     try:
         with as_before(model.network), torch.set_grad_enabled(training):
-            return _dry_run(source, model) if source.can_look else declared(source.name, model)
+            if not source.can_look:
+                return declared(source.name, model)
+            return of_samples(source, source.first_samples(), model)
     except Exception as error:
         error.add_note(f"(in a dry run with the first samples of {source.name}; nothing changed)")
         raise
@@ -67,7 +86,7 @@ def dry_run(source: DataSource, model: Any) -> Seen:
 
 @contextmanager
 def as_before(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards the modes of before, and chance as it was."""
+    """Evaluation mode inside; afterwards the modes and the random state of before."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
@@ -78,82 +97,103 @@ def as_before(network: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def declared(name: str, model: Any) -> Seen:
+def declared(name: str, model: Any) -> DryRun:
     """Of batches that cannot be looked at: what Model(inputs=..., labels=...) says of them."""
     predicting = name == "test_data"
-    several = len(model.measures.loss_fns) if len(model.measures.loss_fns) > 1 else 1
+    several = max(len(model.measures.loss_fns), 1)
     x = [spec.name for spec in model.inputs or ()]
     y = [spec.name for spec in model.labels or ()]
     x = [a or b for a, b in zip(x, numbered("x", len(x)), strict=True)] or ["x"]
     y = [a or b for a, b in zip(y, numbered("y", len(y)), strict=True)]
     y = y if model.labels is not None else numbered("y", several)
-    unpacked = [*x, "*_"] if predicting else [*x, *y]
-    unseen = predicting and len(x) == 1
-    batch = f"({', '.join(unpacked)}{',' if len(unpacked) == 1 else ''})"
-    form = Form(x[0] if unseen else batch, tuple(x), tuple(y), unseen=unseen)
+    unknown = predicting and len(x) == 1
+    structure = BatchStructure(
+        x[0] if unknown else (*x, *(["*_"] if predicting else y)),
+        tuple((name,) for name in x),
+        tuple((name,) for name in y),
+        labels_unknown=unknown,
+    )
     indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
-    size = size_code(form, model, indices, None) if len(y) == several == 1 else None
+    alone = len(y) == several == 1
+    weight = weight_of_batch((y[0],), model, indices, None) if alone else None
     if model.inputs is None or any(None in spec.shape[1:] for spec in model.inputs):
-        form = form if several == 1 else form.with_output([0.0] * several)
-        return Seen(form, Parts(size=size))
+        outputs = OutputStructure() if several == 1 else OutputStructure.of([0.0] * several)
+        return DryRun(structure, outputs, batch_weight=weight)
     name = f"{name}, as Model(inputs=..., labels=...) describes it"
     specs = [*model.inputs, *(model.labels or ())]
     names = dict(zip([*x, *y], (spec.example(2).to(model.device) for spec in specs), strict=False))
-    y_hat = _network(name, form, names, tuple(values(form.x, names)), model)
+    y_hat = _network(name, structure, names, model)
     if predicting or model.labels is None:
-        return Seen(form.with_output(y_hat), Parts(size=size))
-    form, parts, _ = _measured(name, form, y_hat, names, None, model)
-    return Seen(form, parts)
+        return DryRun(structure, OutputStructure.of(y_hat), batch_weight=weight)
+    return measured(name, structure, y_hat, names, None, model)[0]
 
 
-def _dry_run(source: DataSource, model: Any) -> Seen:
-    """The dry run itself."""
-    name, batch, predicting = source.name, source.first_samples(), source.name == "test_data"
+def of_samples(source: DataSource, batch: Any, model: Any) -> DryRun:
+    """The dry run with a batch of the first samples."""
+    name, predicting = source.name, source.name == "test_data"
     paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
     if not predicting and model.inputs is None and not paired:
         raise ValueError(
             f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
             "expected. Two tensors become pairs with TensorDataset(x, y)."
         )
-    form = take_apart(batch, model.network, model.inputs, model.labels, predicting)
-    names = mapped(form.unpack(batch), partial(moved, device=model.device))
-    x = tuple(values(form.x, names))
-    inputs = described(form, names, x, specs_fit(name, form, x, model.inputs))
-    y_hat = _network(name, form, names, x, model)
+    structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
+    names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
+    x = values(structure.inputs, names)
+    fitting = specs_fit(name, structure, x, model.inputs)
+    inputs = described(structure, names, x, fitting)
+    y_hat = _network(name, structure, names, model)
     if predicting:
-        return Seen(form.with_output(y_hat), Parts(), inputs)
-    alone = len(form.y) == 1 and form.y[0] in names
-    every = source.labels(list(names).index(form.y[0])) if alone else None
-    form, parts, losses = _measured(name, form, y_hat, names, every, model)
+        return DryRun(structure, OutputStructure.of(y_hat), inputs=inputs)
+    alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
+    every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
+    found, losses = measured(name, structure, y_hat, names, every, model)
     asked = name == "train_data" and model.processes > 1 and not model.sharded
-    return Seen(form, parts, inputs, asked and some_unused(losses, model.network))
+    unused = asked and some_unused(losses, model.network)
+    return replace(found, inputs=inputs, unused=unused)
 
 
-def _measured(
-    name: str, form: Form, y_hat: Any, names: dict[str, Any], every: Any, model: Any
-) -> tuple[Form, Parts, list[torch.Tensor]]:
-    """The form with its outputs, and what the losses return, once all of it was seen to fit."""
-    form, measures = form.with_output(y_hat), model.measures
-    exec(f"{form.output or 'y_hat'} = _y_hat", {"_y_hat": y_hat}, names)
-    losses: Any = []
+def measured(
+    name: str,
+    structure: BatchStructure,
+    y_hat: Any,
+    names: dict[str, Any],
+    every: torch.Tensor | None,
+    model: Any,
+) -> tuple[DryRun, list[torch.Tensor]]:
+    """What was found once losses and metrics were seen to fit, and the losses."""
+    outputs, measures = OutputStructure.of(y_hat), model.measures
+    names = names | dict(bind(outputs.pattern, y_hat))
+    losses: list[Any] = []
     for variable, loss_fn in measures.loss_fns.items():
-        codes = measures.compared(variable, form)
-        guess, truth = (values(each, names) for each in codes)
+        paths = measures.compared(variable, structure, outputs)
+        guess, truth = (values(each, names) for each in paths)
         if len(guess) == len(truth) == 1:
             labels_fit(name, guess[0], truth[0], every, loss_fn)
         with model.precision.autocast():
-            losses.append(_loss(name, loss_fn, guess, truth, sum(codes, ())))
+            losses.append(_loss(name, loss_fn, guess, truth, codes(sum(paths, ()))))
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
             pairs_fit(name, guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
-        guess, truth = (values(codes, names) for codes in measures.compared(variable, form))
+        paths = measures.compared(variable, structure, outputs)
+        guess, truth = (values(each, names) for each in paths)
         _metric(name, metric, guess, truth)
-    result = losses[0] if len(losses) == 1 else losses
-    listed = numbers_of(result)
+    returned = losses[0] if len(losses) == 1 else None
+    listed = numbers_of(losses if returned is None else returned)
     numbers_fit(name, listed)
-    size = size_code(form, model, values(form.y, names)[0], every) if len(form.y) == 1 else None
-    return form, Parts(losses[0] if len(losses) == 1 else None, size), listed
+    weight = None
+    if len(structure.labels) == 1:
+        [label] = structure.labels
+        weight = weight_of_batch(label, model, value_at(label, names), every)
+    found = DryRun(
+        structure,
+        outputs,
+        loss_names(returned),
+        isinstance(returned, Mapping),
+        weight,
+    )
+    return found, listed
 
 
 def moved(leaf: Any, device: str) -> Any:
@@ -161,9 +201,18 @@ def moved(leaf: Any, device: str) -> Any:
     return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
 
 
-def values(codes: tuple[str, ...], names: dict[str, Any]) -> list[Any]:
-    """What the codes stand for."""
-    return [eval(code, {}, names) for code in codes]
+def values(paths: tuple[Path, ...], names: dict[str, Any]) -> list[Any]:
+    """What stands there."""
+    return [value_at(path, names) for path in paths]
+
+
+def loss_names(returned: Any) -> tuple[str, ...]:
+    """The names of several losses that one loss_fn returns."""
+    if isinstance(returned, Mapping):
+        return tuple(returned)
+    if isinstance(returned, list | tuple):
+        return tuple(f"loss_{i}" for i in range(len(returned)))
+    return ()
 
 
 def numbers_of(losses: Any) -> list[Any]:
@@ -202,38 +251,44 @@ def numbers_fit(name: str, listed: list[Any]) -> None:
         )
 
 
-def described(form: Form, names: dict[str, Any], x: tuple[Any, ...], specs: list[Any]) -> Any:
+def described(
+    structure: BatchStructure, names: dict[str, Any], x: list[Any], fitting: list[Any]
+) -> Any:
     """The inputs' InputSpecs, nested as the network is called; None if it takes other things."""
     if not all(isinstance(part, torch.Tensor) and part.dim() and part.numel() for part in x):
         return None
     seen = [InputSpec((None, *part.shape[1:]), part.dtype) for part in x]
-    known = {id(part): spec for part, spec in zip(x, [*specs, *seen[len(specs) :]], strict=True)}
-    return mapped(form.called_with(names), lambda part: known[id(part)])
+    pairs = zip(x, [*fitting, *seen[len(fitting) :]], strict=True)
+    known = {id(part): spec for part, spec in pairs}
+    by_place, by_name = structure.call_arguments(names)
+    return tree_map(lambda part: known[id(part)], by_name or by_place)
 
 
-def specs_fit(name: str, form: Form, x: tuple[Any, ...], specs: Any) -> list[Any]:
+def specs_fit(name: str, structure: BatchStructure, x: list[Any], specs: Any) -> list[Any]:
     """The inputs' InputSpecs in order; refuse inputs that are not what Model(inputs=...) says."""
-    named = {item(code, spec.name): spec for spec in specs or () for code in ("inputs", "batch")}
-    fitting = [named.get(code, said) for code, said in zip(form.x, specs or (), strict=False)]
-    for code, value, spec in zip(form.x, x, fitting, strict=False):
+    named = {(root, spec.name): spec for spec in specs or () for root in ("inputs", "batch")}
+    pairs = zip(structure.inputs, specs or (), strict=False)
+    fitting = [named.get(path, spec) for path, spec in pairs]
+    for path, value, spec in zip(structure.inputs, x, fitting, strict=False):
         sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
         fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
         if not fit or value.dtype != spec.dtype:
             raise ValueError(
-                f"{name}: the input {code} is {kind_of(value)}, but Model(inputs=...) says shape "
-                f"{spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
+                f"{name}: the input {code(path)} is {kind_of(value)}, but Model(inputs=...) says "
+                f"shape {spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
             )
     return fitting
 
 
-def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], model: Any) -> Any:
+def _network(name: str, structure: BatchStructure, names: dict[str, Any], model: Any) -> Any:
     """What the network returns."""
     network = model.network
+    x = values(structure.inputs, names)
+    by_place, by_name = structure.call_arguments(names)
     weight = next((p for p in network.parameters() if p.is_floating_point()), None)
-    call = form.call or f"network({', '.join(form.x)})"
     try:
         with model.precision.autocast():
-            return eval(call, {"network": network}, names)
+            return network(*by_place, **by_name)
     except Exception as error:
         fix = "Compare them with what the first layer expects."
         if not all(isinstance(part, torch.Tensor) for part in x):
@@ -243,8 +298,8 @@ def _network(name: str, form: Form, names: dict[str, Any], x: tuple[Any, ...], m
         elif isinstance(error, TypeError) and "argument" in str(error):
             takes = ", ".join(parameters(network)) or "nothing"
             fix = (
-                f"It is called as {call}, and forward takes ({takes}). Say what the inputs are: "
-                "Model(network, inputs=[InputSpec(shape, name=...), ...])."
+                f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
+                "the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
             )
         raise ValueError(
             f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
@@ -262,7 +317,7 @@ def _loss(
         if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
             fix = (
                 f" It gets all outputs and all labels, loss({', '.join(codes)}); for one loss an "
-                "output, give a list of them. If a batch is taken apart in a wrong way, say what "
+                "output, give a list of them. If a batch is unpacked in a wrong way, say what "
                 "it holds: Model(network, inputs=[InputSpec(shape), ...], labels=[...])."
             )
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Labels: do they fit the loss and the predictions, and how much do they make a batch count?"""
+"""Check labels against the loss; the weight of a batch in the mean."""
 
 import warnings
 from functools import partial
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tutorial.checks import shape_of
-from tutorial.inputs.structure import Form
+from tutorial.inputs.structure import Path, code
 
 # Losses that take class indices, and losses that take labels in the shape of the predictions.
 BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
@@ -135,14 +135,14 @@ def _labels_by_index(
         )
 
 
-def size_code(form: Form, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
-    """How much a batch counts in a mean, if that is not its number of samples len(x).
+def weight_of_batch(label: Path, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
+    """Code for a batch's weight in the mean, if that is not its number of samples len(x).
 
     A loss with class weights averages over its labels' weights, and skips those it is to ignore.
     For the mean over all batches to be the same, a batch must count as much as it did there.
 
     Args:
-        form: the names of the loop's variables.
+        label: the path of the labels.
         model: the Model.
         y: the labels of the first samples.
         every: all labels, if they lie together; if not, some may be to ignore among them.
@@ -152,7 +152,7 @@ def size_code(form: Form, model: Any, y: Any, every: torch.Tensor | None) -> str
     [(variable, loss_fn)] = model.measures.loss_fns.items()
     if not isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) or loss_fn.reduction != "mean":
         return None
-    labels, skipped, weighted = form.y[0], loss_fn.ignore_index, loss_fn.weight is not None
+    labels, skipped, weighted = str(code(label)), loss_fn.ignore_index, loss_fn.weight is not None
     unsure = every is None and (weighted or skipped != -100 or y.dim() > 1)
     count = None
     if unsure or bool(((y if every is None else every) == skipped).any()):

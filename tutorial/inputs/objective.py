@@ -5,16 +5,19 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.inputs.structure import Form
+from tutorial.inputs.structure import BatchStructure, OutputStructure, Path, code, codes
 from tutorial.loop.names import reserved_names, variable
 from tutorial.loop.options import Code
 from tutorial.metrics import Mean, Metric
+
+if TYPE_CHECKING:
+    from tutorial.inputs.dry_run import DryRun
 
 
 class Measures:
@@ -67,60 +70,67 @@ class Measures:
         loss = ["loss"] if self.loss_fns else []
         return [*loss, *self.loss_names(), *(name for name, _, _ in self.values)]
 
-    # ---- for one call, whose batches have a form
+    # ---- for one call, with the structure of its batches
 
-    def compared(self, name: str, form: Form) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The code of what a loss_fn or metric compares: outputs and labels."""
+    def compared(
+        self, name: str, structure: BatchStructure, outputs: OutputStructure
+    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """The paths of what a loss_fn or metric compares: outputs and labels."""
         key, metrics = self.outputs[name], list(self.metrics)
-        if (
-            key is None
-            and len(metrics) == len(form.y_hat) > 1
-            and takes_two(self.metrics.get(name))
-        ):
+        several = len(metrics) == len(outputs.paths) > 1
+        if key is None and several and takes_two(self.metrics.get(name)):
             key = metrics.index(name)  # as many metrics as outputs: one for each
         if key is None:
-            return form.y_hat, form.y
-        place = place_of(key, form.y_hat, list(dict.fromkeys(self.outputs.values())))
+            return outputs.paths, structure.labels
+        place = place_of(key, outputs.paths, list(dict.fromkeys(self.outputs.values())))
         if place is None:
+            there = outputs.keys or range(len(outputs.paths))
             raise ValueError(
                 f"a loss or metric is for the output {key!r}, but the network's outputs are "
-                f"{', '.join(map(repr, form.keys or range(len(form.y_hat))))}. Name one of these."
+                f"{', '.join(map(repr, there))}. Name one of these."
             )
-        truth = place_of(key, form.y, [])
-        truth = min(place, len(form.y) - 1) if truth is None else truth
-        return (form.y_hat[place],), form.y[truth : truth + 1]
+        label = place_of(key, structure.labels, [])
+        label = min(place, len(structure.labels) - 1) if label is None else label
+        return (outputs.paths[place],), structure.labels[label : label + 1]
 
     def options(
-        self, form: Form, parts: "Parts", together: bool = False
+        self, seen: "DryRun", together: bool = False
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of `unroll` for a call, and the means that it needs by their variables.
 
         Args:
-            form: the names of the loop's variables.
-            parts: what one loss_fn returns.
+            seen: what the dry run found.
             together: do several processes count?
         """
-        size = parts.size or f"len({form.x[0]})"
-        options: dict[str, Any] = {"BATCH_WEIGHT": Code(parts.size) if parts.size else None}
+        weight = seen.batch_weight
+        size = weight or f"len({code(seen.structure.inputs[0])})"
+        options: dict[str, Any] = {"BATCH_WEIGHT": Code(weight) if weight else None}
         if not self.loss_fns:
             options["LOSSES"] = "none"
-        losses = {name: Code(variable_of(name)) for name in parts.names or self.loss_names()}
-        if parts.keyed:
-            losses = {name: Code(f"losses[{name!r}]".replace("'", '"')) for name in parts.names}
-        elif parts.names:
+        losses = {name: Code(variable_of(name)) for name in seen.losses or self.loss_names()}
+        if seen.losses_have_keys:
+            losses = {name: code(("losses", name)) for name in seen.losses}
+        elif seen.losses:
             options["losses"] = tuple(losses.values())
         if losses:
             options |= {"LOSSES": "several", "TOTAL_LOSS": Code(" + ".join(losses.values()))}
         if self.loss_names():
             options["LOSSES"] = "each"
             options["LOSS_FNS"] = tuple(
-                (loss, Code(variable), *map(several, self.compared(variable, form)))
+                (
+                    loss,
+                    Code(variable),
+                    *map(several, self.compared(variable, seen.structure, seen.outputs)),
+                )
                 for loss, variable in zip(losses.values(), self.loss_fns, strict=True)
             )
         means = {Code(f"{variable_of(name)}_mean"): (name, loss) for name, loss in losses.items()}
         options["METRICS"] = (
             *((mean, loss, Code(size)) for mean, (_, loss) in means.items()),
-            *((name, *map(several, self.compared(name, form))) for name in self.metrics),
+            *(
+                (name, *map(several, self.compared(name, seen.structure, seen.outputs)))
+                for name in self.metrics
+            ),
         )
         counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
         own = [(name, mean, None) for mean, (name, _) in means.items()]
@@ -132,23 +142,6 @@ class Measures:
         return options, counters
 
 
-class Parts:
-    """What one loss_fn returns, and how much a batch counts.
-
-    Attributes:
-        names: of several losses that one loss_fn returns; empty if it returns one.
-        keyed: whether it returns them in a dict.
-        size: code for the weight of a batch in a mean, where that is not its number of samples.
-    """
-
-    def __init__(self, loss: Any = None, size: str | None = None) -> None:
-        self.keyed = isinstance(loss, Mapping)
-        self.names = list(loss) if isinstance(loss, Mapping) else []
-        if isinstance(loss, list | tuple):
-            self.names = [f"loss_{i}" for i in range(len(loss))]
-        self.size = size
-
-
 def by_output(parts: Any) -> list[tuple[Any, Any]]:
     """Pairs of an output's key, or its number, and what is for it; one thing is for all: None."""
     if isinstance(parts, Mapping):
@@ -158,15 +151,15 @@ def by_output(parts: Any) -> list[tuple[Any, Any]]:
     return [] if parts is None else [(None, parts)]
 
 
-def place_of(key: Any, codes: tuple[str, ...], keys: list[Any]) -> int | None:
-    """Which of the codes is meant by a key: y_hat["digit"] or digit by 'digit', else by order."""
+def place_of(key: Any, paths: tuple[Path, ...], keys: list[Any]) -> int | None:
+    """Which of the paths is meant by a key: y_hat["digit"] or digit by 'digit', else by order."""
     if isinstance(key, int):
-        return key if key < len(codes) else None
-    for place, code in enumerate(codes):
-        if code == key or code.endswith(f'["{key}"]'):
+        return key if key < len(paths) else None
+    for place, path in enumerate(paths):
+        if path[-1] == key:
             return place
-    named = any(code.endswith('"]') for code in codes)
-    return None if named or key not in keys or len(keys) > len(codes) else keys.index(key)
+    named = any(len(path) > 1 and isinstance(path[-1], str) for path in paths)
+    return None if named or key not in keys or len(keys) > len(paths) else keys.index(key)
 
 
 def takes_two(metric: Any) -> bool:
@@ -184,9 +177,9 @@ def in_all(metric: Code, metrics: Mapping[str, Any]) -> Code:
     return Code(f"everywhere({metric})") if hasattr(metrics[metric], "sums") else metric
 
 
-def several(codes: tuple[str, ...]) -> Any:
-    """One code as it is, several as a tuple of codes."""
-    return Code(codes[0]) if len(codes) == 1 else tuple(map(Code, codes))
+def several(paths: tuple[Path, ...]) -> Any:
+    """Code for one path, or a tuple of codes for several."""
+    return code(paths[0]) if len(paths) == 1 else codes(paths)
 
 
 def identifier(name: str) -> str:

@@ -1,13 +1,16 @@
 """What a batch holds: which of its parts are inputs, which are labels, and their names in the loop.
 
 A plain batch is a pair (x, y). But there may be several inputs and labels, nested or in dicts, and
-a network may give several outputs. A look at the first samples tells how to take them apart.
+a network may give several outputs. The structure is inferred from the first samples.
+
+A part is known by its path: the variable that the loop binds, then keys and places in it. ("x",) is
+written x, and ("batch", "image") is written batch["image"].
 """
 
 import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from inspect import Parameter
 from typing import Any
 
@@ -18,87 +21,113 @@ from torch import nn
 from tutorial.inputs.spec import InputSpec
 from tutorial.loop.options import Code
 
+Path = tuple[Any, ...]
+Pattern = str | tuple["Pattern", ...]  # what an assignment binds: "x", or (("x_0", "x_1"), "y")
+
 
 @dataclass(frozen=True)
-class Form:
-    """How a batch is taken apart, and what the loop calls its parts.
+class BatchStructure:
+    """How a batch is unpacked, and what the loop calls its parts.
 
     Attributes:
-        batch: the pattern: '(x, y)', '((image, text), y)', '(inputs, y)' where the inputs are a
-            dict, or 'batch' where all is one.
-        x: the inputs: ('x',), ('image', 'text'), or ('batch["image"]', 'batch["text"]').
-        y: the labels, likewise.
-        call: how the network is called, if not with x.
-        output: the pattern of what the network returns, if that is not one tensor.
-        y_hat: its parts: ('y_hat_0', 'y_hat_1'), or ('y_hat["digit"]', 'y_hat["parity"]').
-        keys: the keys, where the network returns a dict.
-        unseen: whether only the loop will see if there are labels, which it does not need.
+        pattern: what the loop binds: ("x", "y"), (("image", "text"), "y"), ("inputs", "y") where
+            the inputs are a dict, or "batch" where all is one dict.
+        inputs: the paths of the inputs.
+        labels: those of the labels.
+        arguments: what the network is called with, by keyword or (None) by place, if that is not
+            just the inputs.
+        labels_unknown: whether only the loop will see if there are labels, which it does not need.
     """
 
-    batch: str = "(x, y)"
-    x: tuple[str, ...] = ("x",)
-    y: tuple[str, ...] = ("y",)
-    call: str | None = None
-    output: str | None = None
-    y_hat: tuple[str, ...] = ("y_hat",)
-    keys: tuple[str, ...] | None = None
-    unseen: bool = False
+    pattern: Pattern = ("x", "y")
+    inputs: tuple[Path, ...] = (("x",),)
+    labels: tuple[Path, ...] = (("y",),)
+    arguments: tuple[tuple[str | None, Path], ...] | None = None
+    labels_unknown: bool = False
 
     def options(self) -> dict[str, Any]:
-        """What of this is not plain, as options for `unroll`."""
-        plain = Form()
-        names = [
-            name for name in ("x", "y", "y_hat") if getattr(self, name) != getattr(plain, name)
-        ]
-        options: dict[str, Any] = {name: tuple(map(Code, getattr(self, name))) for name in names}
-        if self.batch != plain.batch:
-            options["UNPACK"] = Code(self.batch)
-        if self.call is not None:
-            options["NETWORK_CALL"] = Code(self.call)
-        if self.output is not None:
-            options |= {"UNPACK_OUTPUT": Code(self.output), "OUTPUTS": "several"}
-        if self.keys is not None:
-            options |= {"OUTPUTS": "named", "OUTPUT_NAMES": self.keys}
-        return options | ({"LABELS_UNKNOWN": True} if self.unseen else {})
+        """The options for `unroll` that differ from a plain (x, y) batch."""
+        options: dict[str, Any] = {}
+        if self.inputs != (("x",),):
+            options["x"] = codes(self.inputs)
+        if self.labels != (("y",),):
+            options["y"] = codes(self.labels)
+        if self.pattern != ("x", "y"):
+            options["UNPACK"] = Code(pattern_code(self.pattern))
+        if self.arguments is not None:
+            options["NETWORK_CALL"] = Code(self.call_code())
+        return options | ({"LABELS_UNKNOWN": True} if self.labels_unknown else {})
 
     def unpack(self, batch: Any) -> dict[str, Any]:
         """The batch's parts by the names of their variables, as the loop's `for` binds them."""
-        names: dict[str, Any] = {}
-        exec(f"{self.batch} = batch", {"batch": batch}, names)
-        return names
+        return dict(bind(self.pattern, batch))
 
-    def called_with(self, names: Mapping[str, Any]) -> Any:
-        """What the network is called with: a list by place, or a dict by keyword."""
-        call = self.call or f"network({', '.join(self.x)})"
-        place, keyword = eval(call, {"network": lambda *x, **named: (list(x), named)}, dict(names))
-        return keyword or place
+    def call_arguments(self, names: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """What the network is called with, by place and by keyword."""
+        arguments = self.arguments or [(None, path) for path in self.inputs]
+        by_place = [value_at(path, names) for keyword, path in arguments if keyword is None]
+        by_name = {keyword: value_at(path, names) for keyword, path in arguments if keyword}
+        return by_place, by_name
 
-    def with_output(self, y_hat: Any) -> "Form":
-        """This form, for a network that returns such a thing."""
+    def call_code(self) -> str:
+        """The call of the network as code."""
+        arguments = self.arguments or [(None, path) for path in self.inputs]
+        written = [f"{keyword}={code(p)}" if keyword else code(p) for keyword, p in arguments]
+        return f"network({', '.join(written)})"
+
+
+@dataclass(frozen=True)
+class OutputStructure:
+    """What a network returns.
+
+    Attributes:
+        pattern: what the loop binds: "y_hat", or ("y_hat_0", "y_hat_1").
+        paths: the outputs' paths.
+        keys: the keys, where the network returns a dict.
+    """
+
+    pattern: Pattern = "y_hat"
+    paths: tuple[Path, ...] = (("y_hat",),)
+    keys: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, y_hat: Any) -> "OutputStructure":
+        """The structure of such an output."""
         if isinstance(y_hat, Mapping):
-            parts = tuple(code for code, _ in pieces("y_hat", y_hat))
-            return replace(self, output="y_hat", y_hat=parts, keys=tuple(map(str, y_hat)))
+            paths = tuple(path for path, _ in leaves(("y_hat",), y_hat))
+            return cls("y_hat", paths, tuple(map(str, y_hat)))
         if isinstance(y_hat, list | tuple):
             names = numbered("y_hat", len(list(variables(y_hat))))
-            return replace(self, output=pattern(y_hat, iter(names)), y_hat=tuple(names))
-        return self
+            return cls(pattern_of(y_hat, iter(names)), tuple((name,) for name in names))
+        return cls()
+
+    def options(self) -> dict[str, Any]:
+        """The options for `unroll` that differ from a single tensor."""
+        if self == OutputStructure():
+            return {}
+        options: dict[str, Any] = {"UNPACK_OUTPUT": Code(pattern_code(self.pattern))}
+        if self.paths != (("y_hat",),):
+            options["y_hat"] = codes(self.paths)
+        if self.keys is not None:
+            return options | {"OUTPUTS": "named", "OUTPUT_NAMES": self.keys}
+        return options | {"OUTPUTS": "several"}
 
 
-def take_apart(
+def structure_of(
     batch: Any,
     network: nn.Module,
     inputs: Sequence[InputSpec] | None = None,
     labels: Sequence[InputSpec] | None = None,
     predicting: bool = False,
-) -> Form:
+) -> BatchStructure:
     """Find out what in a batch are inputs and what are labels, and name them.
 
     If `inputs` are given, so many tensors are the inputs, and the rest are labels. Else a pair with
-    a nest in it is (inputs, labels); and of a flat batch the network gets as many parts as its
-    forward has arguments without a default. From a dict it gets those that forward can take.
+    something nested in it is (inputs, labels); and of a flat batch the network gets as many parts
+    as its forward has arguments without a default. From a dict it gets those that forward can take.
 
     Args:
-        batch: a tensor, or a nest of tuples, lists and dicts of tensors.
+        batch: a tensor, or tensors in nested tuples, lists and dicts.
         network: what takes the inputs.
         inputs: what the inputs are, if that was said.
         labels: what the labels are, if that was said.
@@ -108,37 +137,32 @@ def take_apart(
         ValueError: the batch does not hold what is said of it.
     """
     if isinstance(batch, Mapping):
-        return of_dict(batch, network, inputs, labels)
+        return structure_of_dict(batch, network, inputs, labels)
     parts = list(variables(batch))
     count = inputs_among(batch, parts, network, inputs, labels, predicting)
     x_names = named("x", parts[:count], inputs)
     y_names = named("y", parts[count:], labels)
-    x = [piece for name, part in zip(x_names, parts, strict=False) for piece in pieces(name, part)]
-    y = [
-        piece
-        for name, part in zip(y_names, parts[count:], strict=True)
-        for piece in pieces(name, part)
-    ]
-    call = None
+    arguments: tuple[tuple[str | None, Path], ...] | None = None
     if any(isinstance(part, Mapping) for part in parts[:count]):
-        call = f"network({', '.join(x_names)})"  # it takes a dict as it is
+        arguments = tuple((None, (name,)) for name in x_names)  # it takes a dict as it is
         if count == 1 and set(parts[0]) <= set(parameters(network)):
-            call = call_by_names(x_names[0], parts[0], network)
-    return Form(
-        batch=pattern(batch, iter([*x_names, *(["_"] * len(y_names) if predicting else y_names)])),
-        x=tuple(code for code, _ in x),
-        y=tuple(code for code, _ in y),
-        call=call,
+            arguments = arguments_by_name((x_names[0],), parts[0], network)
+    bound = [*x_names, *(["_"] * len(y_names) if predicting else y_names)]
+    return BatchStructure(
+        pattern_of(batch, iter(bound)),
+        paths_in(x_names, parts[:count]),
+        paths_in(y_names, parts[count:]),
+        arguments,
     )
 
 
-def of_dict(
+def structure_of_dict(
     batch: Mapping[str, Any],
     network: nn.Module,
     inputs: Sequence[InputSpec] | None,
     labels: Sequence[InputSpec] | None,
-) -> Form:
-    """The form of a batch that is a dict: `batch`, and the parts that its keys name."""
+) -> BatchStructure:
+    """The structure of a batch that is a dict: `batch`, and the parts that its keys name."""
     takes = [name for name in parameters(network) if name in batch]
     x_keys = [str(spec.name) for spec in inputs] if inputs else takes
     rest = [key for key in batch if key not in x_keys]
@@ -151,11 +175,11 @@ def of_dict(
             f"{type(network).__name__}.forward takes {', '.join(parameters(network)) or 'nothing'}."
             " Say which are the inputs: Model(network, inputs=[InputSpec(shape, name=key), ...])."
         )
-    x = [piece for key in x_keys for piece in pieces(item("batch", key), batch[key])]
-    y = [piece for key in y_keys for piece in pieces(item("batch", key), batch[key])]
+    x = [path for key in x_keys for path, _ in leaves(("batch", key), batch[key])]
+    y = [path for key in y_keys for path, _ in leaves(("batch", key), batch[key])]
     by_name = not inputs or set(x_keys) <= set(parameters(network))
-    call = call_by_names("batch", x_keys, network) if by_name else None
-    return Form("batch", tuple(code for code, _ in x), tuple(code for code, _ in y), call)
+    arguments = arguments_by_name(("batch",), x_keys, network) if by_name else None
+    return BatchStructure("batch", tuple(x), tuple(y), arguments)
 
 
 def inputs_among(
@@ -168,7 +192,7 @@ def inputs_among(
 ) -> int:
     """How many of the parts are inputs: the first ones."""
     if inputs or (labels and not predicting):
-        sizes = [len(list(pieces("", part))) for part in parts]
+        sizes = [len(list(leaves((), part))) for part in parts]
         said = len(inputs) if inputs else sum(sizes) - len(labels or ())
         for count in range(len(parts) + 1):
             if sum(sizes[:count]) == said and (labels is None or predicting or not inputs):
@@ -212,52 +236,102 @@ def required(network: nn.Module) -> int | None:
     return sum(given[name].default is Parameter.empty for name in parameters(network, None))
 
 
-def call_by_names(code: str, keys: Iterable[str], network: nn.Module) -> str:
-    """The call of the network with a dict's items, whose keys are the names of its arguments.
+def arguments_by_name(
+    path: Path, keys: Iterable[str], network: nn.Module
+) -> tuple[tuple[str | None, Path], ...]:
+    """The network's arguments from a dict whose keys are their names.
 
     By place, if they are the first ones; else with keywords.
     """
     names = [name for name in parameters(network) if name in keys]
-    if names == parameters(network, None)[: len(names)]:
-        return f"network({', '.join(item(code, name) for name in names)})"
-    return f"network({', '.join(f'{name}={item(code, name)}' for name in names)})"
+    by_place = names == parameters(network, None)[: len(names)]
+    return tuple((None if by_place else name, (*path, name)) for name in names)
 
 
-# ---- nests, and code for their parts
+# ---- nested structures
 
 
-def variables(nest: Any) -> Iterator[Any]:
+def variables(nested: Any) -> Iterator[Any]:
     """What a pattern binds to names: all that is in tuples and lists."""
-    if isinstance(nest, list | tuple):
-        for part in nest:
+    if isinstance(nested, list | tuple):
+        for part in nested:
             yield from variables(part)
     else:
-        yield nest
+        yield nested
 
 
-def pattern(nest: Any, names: Iterator[str]) -> str:
-    """The pattern that takes tuples and lists apart: '((x_0, x_1), y)'."""
-    if not isinstance(nest, list | tuple):
+def pattern_of(nested: Any, names: Iterator[str]) -> Pattern:
+    """The pattern that unpacks tuples and lists: (("x_0", "x_1"), "y")."""
+    if not isinstance(nested, list | tuple):
         return next(names)
-    parts = [pattern(part, names) for part in nest]
-    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    return tuple(pattern_of(part, names) for part in nested)
 
 
-def pieces(code: str, part: Any) -> Iterator[tuple[str, Any]]:
-    """The tensors in a variable, each with its code: x, or x["image"] and so on for a dict."""
+def bind(pattern: Pattern, value: Any) -> Iterator[tuple[str, Any]]:
+    """The names of a pattern and what they are bound to."""
+    if isinstance(pattern, str):
+        yield pattern, value
+    else:
+        for part, inner in zip(pattern, value, strict=True):
+            yield from bind(part, inner)
+
+
+def leaves(path: Path, part: Any) -> Iterator[tuple[Path, Any]]:
+    """The tensors in a part, each with its path."""
     if isinstance(part, Mapping):
         for key, value in part.items():
-            yield from pieces(item(code, key), value)
+            yield from leaves((*path, key), value)
     elif isinstance(part, list | tuple):
         for i, value in enumerate(part):
-            yield from pieces(f"{code}[{i}]", value)
+            yield from leaves((*path, i), value)
     else:
-        yield code, part
+        yield path, part
 
 
-def item(code: str, key: Any) -> str:
-    """Code for an item of a dict."""
-    return f"{code}[{json.dumps(key) if isinstance(key, str) else repr(key)}]"
+def paths_in(names: Sequence[str], parts: Sequence[Any]) -> tuple[Path, ...]:
+    """The paths of all tensors in some named parts."""
+    pairs = zip(names, parts, strict=True)
+    return tuple(path for name, part in pairs for path, _ in leaves((name,), part))
+
+
+def value_at(path: Path, names: Mapping[str, Any]) -> Any:
+    """What stands there."""
+    value: Any = names
+    for key in path:
+        value = value[key]
+    return value
+
+
+def tree_map(function: Callable[[Any], Any], nested: Any) -> Any:
+    """The same nested structure with the function's results in place of its leaves."""
+    if isinstance(nested, Mapping):
+        return {key: tree_map(function, part) for key, part in nested.items()}
+    if isinstance(nested, list | tuple):
+        return [tree_map(function, part) for part in nested]
+    return function(nested)
+
+
+# ---- paths and patterns as code
+
+
+def code(path: Path) -> Code:
+    """The path as code: batch["image"]."""
+    name, *keys = path
+    items = [json.dumps(key) if isinstance(key, str) else repr(key) for key in keys]
+    return Code(name + "".join(f"[{item}]" for item in items))
+
+
+def codes(paths: Sequence[Path]) -> tuple[Code, ...]:
+    """Several paths as code."""
+    return tuple(map(code, paths))
+
+
+def pattern_code(pattern: Pattern) -> str:
+    """The pattern as code: ((x_0, x_1), y)."""
+    if isinstance(pattern, str):
+        return pattern
+    parts = [pattern_code(part) for part in pattern]
+    return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
 
 
 def named(stem: str, parts: Sequence[Any], specs: Sequence[InputSpec] | None) -> list[str]:
@@ -275,18 +349,9 @@ def numbered(stem: str, count: int) -> list[str]:
     return [stem] if count == 1 else [f"{stem}_{i}" for i in range(count)]
 
 
-def mapped(nest: Any, function: Callable[[Any], Any]) -> Any:
-    """The nest with the function's results in place of its leaves."""
-    if isinstance(nest, Mapping):
-        return {key: mapped(part, function) for key, part in nest.items()}
-    if isinstance(nest, list | tuple):
-        return [mapped(part, function) for part in nest]
-    return function(nest)
-
-
 def arguments(inputs: Any, make: Callable[[Any], Any]) -> tuple[list[Any], dict[str, Any]]:
-    """What to call a network with, by place and by keyword, made of InputSpecs in the same nest."""
-    made = mapped(inputs, make)
+    """What to call a network with, by place and by keyword, made of nested InputSpecs."""
+    made = tree_map(make, inputs)
     return ([], made) if isinstance(made, dict) else (made, {})
 
 
@@ -298,14 +363,17 @@ def in_hand(inputs: Any, labels: Any) -> list[Any]:
         labels: the same, or None.
     """
     parts = [[] if part is None else part for part in (inputs, labels)]
-    nests = [part if isinstance(part, list | tuple) else [part] for part in parts]
-    return list(
-        mapped(nests, lambda leaf: torch.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf)
-    )
+    nested = [part if isinstance(part, list | tuple) else [part] for part in parts]
+    return list(tree_map(as_tensor, nested))
+
+
+def as_tensor(leaf: Any) -> Any:
+    """An array of NumPy's as a tensor; anything else as it is."""
+    return torch.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def first_two(batch: Any) -> Any:
     """The first two samples of a batch."""
-    return mapped(
-        batch, lambda leaf: leaf[:2] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
+    return tree_map(
+        lambda leaf: leaf[:2] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf, batch
     )

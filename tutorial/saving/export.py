@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 
 from tutorial.device import unchanged_randomness
 from tutorial.inputs.spec import InputSpec
-from tutorial.inputs.structure import arguments, mapped
+from tutorial.inputs.structure import arguments, tree_map
 from tutorial.saving.checkpoint import replacing
 
 ENDINGS = (".pt", ".pt2", ".onnx")
@@ -157,9 +157,9 @@ def captured(network: nn.Module, inputs: Any, names: list[str]) -> ExportedProgr
             network,
             tuple(place),
             keyword,
-            dynamic_shapes=mapped(
-                inputs,
+            dynamic_shapes=tree_map(
                 lambda spec: {a: Dim.DYNAMIC if a else Dim("batch") for a in open_axes(spec)},
+                inputs,
             ),
         )
     except Exception as error:

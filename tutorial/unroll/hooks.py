@@ -1,7 +1,8 @@
 """What callbacks are connected to, and at which places of the loop each of them is called."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -71,13 +72,18 @@ class Wiring:
         """Whether a callback ends the training when the loss is no number any more."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
 
+    def generators_in(self, names: Mapping[str, Any]) -> list[torch.Generator]:
+        """The loader's generators, where the names stand for these objects."""
+        places = [code.partition(".") for code in self.generators]
+        return [attrgetter(place)(names[name]) for name, _, place in places]
+
     def connect(self, names: dict[str, Any]) -> None:
         """Tell the model of its company, and each callback of the model."""
         model = names["model"]
         model.stop_training = False
         model.callbacks = [names[name] for name in self.callbacks]
         model.schedulers = [names[name] for name in self.schedulers]
-        model.generators = [eval(code, {}, names) for code in self.generators]
+        model.generators = self.generators_in(names)
         for callback in model.callbacks:
             callback.set_model(model)
             callback.set_params(dict(self.params))

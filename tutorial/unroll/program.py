@@ -224,7 +224,7 @@ class Program:
         for name in stateful(self.names):
             self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
         self.began = {n: detached(callback) for n, callback in self.wiring.callbacks.items()}
-        generators = [eval(code, {}, self.names) for code in self.wiring.generators]
+        generators = self.wiring.generators_in(self.names)
         if generators:
             self.state["generators"] = [generator.get_state() for generator in generators]
 

@@ -156,7 +156,7 @@ def run_copy(program: "Program") -> dict[str, Any]:
             names[name].load_state_dict(copy.deepcopy(begin[name]))
         if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
             names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
-        generators = [eval(code, {}, names) for code in program.wiring.generators]
+        generators = program.wiring.generators_in(names)
         before = [generator.get_state() for generator in generators]
         for generator, state in zip(generators, begin.get("generators", ()), strict=True):
             generator.set_state(state)
