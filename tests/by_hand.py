@@ -4,12 +4,14 @@ A case is a dict with a value for each option of test_equality.OPTIONS.
 """
 
 import copy
+import math
 from contextlib import nullcontext
 from inspect import signature
 from typing import Any
 
 import torch
 from fakes import Dicts, Normed, Samples, TwoHeads
+from torch import distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -17,11 +19,12 @@ import tutorial as tl
 
 
 def make_network(case: dict[str, Any]) -> nn.Module:
+    """Smooth functions, so that a rounding before them is no more than that in the gradient."""
     if case["network"] == "batch norm":
         return Normed(12)
     if case["network"] == "two heads":
         return TwoHeads()
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 3))
+    return nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Dropout(), nn.Linear(16, 3))
 
 
 CLASS_WEIGHTS = torch.tensor([1.0, 2.0, 0.5])
@@ -40,7 +43,7 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
     tl.seed(5)
     keys = KEYS[case["network"]]
     kind = Dicts if case["data"] == "dicts" else Samples
-    samples = kind(150, keys)
+    samples = kind(155, keys)
     given = {
         "tensors": TensorDataset(*samples.whole()),
         "samples": samples,
@@ -84,9 +87,11 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
 
 
 def train(case: dict[str, Any]) -> dict[str, Any]:
-    """What a careful person writes without this library."""
+    """What a careful person writes without this library: in each process, if there are several."""
     p = parts(case, by_hand=True)
     network, optimizer = p["network"], p["optimizer"]
+    world_size = dist.get_world_size() if dist.is_initialized() else 1
+    rank = dist.get_rank() if world_size > 1 else 0
     precision = case["precision"]
     autocast = (
         nullcontext()
@@ -98,24 +103,21 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
     if case["data"] in ("tensors", "samples", "dicts"):
         loader = DataLoader(
             loader,
-            batch_size=case["batch_size"],
+            batch_size=case["batch_size"] * world_size,
             shuffle=case["shuffle"],
             drop_last=case["drop_last"],
         )
 
-    def forward(batch: Any) -> tuple[list[torch.Tensor], list[torch.Tensor], torch.Tensor]:
+    def forward(tensors: list[torch.Tensor]) -> tuple[list[torch.Tensor], torch.Tensor]:
         """The losses (of two heads: both), their sum in front; and the scores of the first head."""
-        tensors = list(batch.values()) if isinstance(batch, dict) else list(batch)
         half = len(tensors) // 2
         with autocast:
             y_hat = network(*tensors[:half])
             if half == 1:
-                losses = [p["loss_fn"](y_hat, tensors[1])]
-            else:
-                each = zip(p["loss_fn"], y_hat, tensors[2:], strict=True)
-                losses = [fn(guess, truth) for fn, guess, truth in each]
-                losses = [losses[0] + losses[1], *losses]
-        return losses, tensors, y_hat if half == 1 else y_hat[0]
+                return [p["loss_fn"](y_hat, tensors[1])], y_hat
+            each = zip(p["loss_fn"], y_hat, tensors[2:], strict=True)
+            losses = [fn(guess, truth) for fn, guess, truth in each]
+            return [losses[0] + losses[1], *losses], y_hat[0]
 
     def size(tensors: list[torch.Tensor]) -> float:
         """What a batch counts in a mean."""
@@ -130,15 +132,32 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
     recorded: list[Any] = [{}]
     best, best_weights, worse = float("inf"), None, 0
     for epoch in range(case["epochs"]):
+        if world_size > 1:  # the processes draw the same order
+            random_state = torch.get_rng_state()
+            dist.broadcast(random_state, 0)
+            torch.set_rng_state(random_state)
         network.train()
         means = Means(case)
         group = 0.0
         for i, batch in enumerate(loader):
-            losses, tensors, y_hat = forward(batch)
-            n = size(tensors)
-            scaler.scale(losses[0] if k == 1 else losses[0] * n).backward()
-            group += n
-            step_losses.append(losses[0].item())
+            tensors = [part[rank::world_size] for part in tensors_of(batch)]
+            losses, y_hat = forward(tensors)
+            n = total = size(tensors)
+            loss, step_loss = losses[0], losses[0].item()
+            if world_size > 1:  # the mean over the samples of all processes
+                loss_sum, total = over_all([step_loss * n, n])
+                step_loss = loss_sum / total
+            if k > 1:
+                loss = loss * n
+            elif world_size > 1:
+                loss = loss * n * world_size / total
+            scaler.scale(loss).backward()
+            if world_size > 1:
+                for weight in network.parameters():
+                    dist.all_reduce(weight.grad)
+                    weight.grad /= world_size
+            group += total / world_size
+            step_losses.append(step_loss)
             if (i + 1) % k == 0 or i + 1 == len(loader) or len(step_losses) == limit:
                 if k > 1:
                     for weight in network.parameters():
@@ -153,21 +172,29 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
                 group = 0.0
                 if case["schedule"] == "step" and scaler.get_scale() >= before:
                     p["schedule"].step()
-            means.update(losses, y_hat, tensors, n)
+            means.update(step_loss, total, losses, n, y_hat, tensors)
             recorded.append((i, means.value() | {"batch_size": n}))
             if len(step_losses) == limit:
                 break
         rows.append({"epoch": epoch + 1} | means.value())
+        if world_size > 1:
+            for buffer in network.buffers():  # batch norm's, which differ
+                dist.broadcast(buffer, 0)
         if case["schedule"] == "epoch":
             p["schedule"].step()
         last = epoch + 1 == case["epochs"] or len(step_losses) == limit
         if p["eval_data"] is not None and (last or (epoch + 1) % case["eval_freq"] == 0):
             network.eval()
             means = Means(case)
+            batches = list(DataLoader(p["eval_data"], batch_size=case["batch_size"]))
+            share = math.ceil(len(batches) / world_size)
             with torch.no_grad():
-                for batch in DataLoader(p["eval_data"], batch_size=case["batch_size"]):
-                    losses, tensors, y_hat = forward(batch)
-                    means.update(losses, y_hat, tensors, size(tensors))
+                for batch in batches[rank * share : (rank + 1) * share]:
+                    tensors = tensors_of(batch)
+                    losses, y_hat = forward(tensors)
+                    n = size(tensors)
+                    means.update(losses[0].item(), n, losses, n, y_hat, tensors)
+            means.loss_sum, means.size = over_all([means.loss_sum, means.size])
             rows[-1] |= {f"eval_{name}": value for name, value in means.value().items()}
             recorded.append(means.value())
             if stops(case):
@@ -190,31 +217,52 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def tensors_of(batch: Any) -> list[torch.Tensor]:
+    return list(batch.values()) if isinstance(batch, dict) else list(batch)
+
+
+def over_all(numbers: list[float]) -> list[float]:
+    """The sums over all processes."""
+    sums = torch.tensor(numbers, dtype=torch.float64)
+    if dist.is_initialized():
+        dist.all_reduce(sums)
+    return sums.tolist()
+
+
 class Means:
     """The means so far of the losses and metrics of a case."""
 
     def __init__(self, case: dict[str, Any]) -> None:
-        names = [[], ["acc"], ["acc", "best_top1", "best_top2"]][case["metrics"]]
         heads = case["network"] == "two heads"
+        names = [[], ["acc"], ["acc", "best_top1", "best_top2"]][case["metrics"]]
         self.names = [f"{name}_0" if heads else name for name in names]
-        self.losses = ["loss", "loss_0", "loss_1"] if heads else ["loss"]
-        self.sums, self.weight, self.count = [0.0] * len(self.losses), 0.0, 0
-        self.right = torch.zeros(3, dtype=torch.long)
+        self.loss_sum, self.size = 0.0, 0.0
+        self.parts = {"loss_0": 0.0, "loss_1": 0.0} if heads else {}  # of this process
+        self.parts_size, self.count, self.right = 0.0, 0, [0, 0]
 
-    def update(self, losses: list[Any], y_hat: Any, tensors: list[Any], size: float) -> None:
-        self.sums = [s + loss.item() * size for s, loss in zip(self.sums, losses, strict=True)]
-        self.weight += size
-        self.count += len(tensors[0])
-        best = (
-            y_hat.detach().sort(dim=1, descending=True).indices
-            == tensors[len(tensors) // 2][:, None]
-        )
-        self.right += torch.stack([best[:, 0].sum(), best[:, 0].sum(), best[:, :2].sum()])
+    def update(
+        self, loss: float, size: float, losses: Any, parts_size: float, y_hat: Any, tensors: Any
+    ) -> None:
+        self.loss_sum += loss * size
+        self.size += size
+        for name, part in zip(self.parts, losses[1:], strict=True):
+            self.parts[name] += part.item() * parts_size
+        self.parts_size += parts_size
+        best = y_hat.detach().sort(dim=1, descending=True).indices
+        right = best == tensors[len(tensors) // 2][:, None]
+        self.count += len(right)
+        self.right = [
+            n + right[:, :k].sum().item() for n, k in zip(self.right, (1, 2), strict=True)
+        ]
 
     def value(self) -> dict[str, float]:
-        shares = [n / self.count for n in self.right.tolist()]
+        *parts, size, count, first, two = over_all(
+            [*self.parts.values(), self.parts_size, self.count, *self.right]
+        )
+        shares = [first / count, first / count, two / count]
         return {
-            **{name: s / self.weight for name, s in zip(self.losses, self.sums, strict=True)},
+            "loss": self.loss_sum / self.size,
+            **{name: part / size for name, part in zip(self.parts, parts, strict=True)},
             **dict(zip(self.names, shares, strict=False)),
         }
 

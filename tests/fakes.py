@@ -56,7 +56,7 @@ class TwoHeads(nn.Module):
         self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 2)])
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> list[torch.Tensor]:
-        hidden = torch.relu(self.left(left) + self.right(right))
+        hidden = torch.tanh(self.left(left) + self.right(right))
         return [head(hidden) for head in self.heads]
 
 

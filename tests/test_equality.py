@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,20 @@ import pytest
 import torch
 import warm
 from fakes import Recorder
+from torch import distributed as dist
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import unchanged_randomness
+from tutorial.distributed.process_group import is_first
 from tutorial.unroll.proof import flat, identical
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step"),  # all overflowed
+    pytest.mark.filterwarnings("ignore:.*the mean loss is nan"),  # in float16, by hand too
+]
 
 OPTIONS: dict[str, list[Any]] = {
     "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Adadelta"],
@@ -32,7 +40,7 @@ OPTIONS: dict[str, list[Any]] = {
     "metrics": [0, 1, 2],
     "data": ["tensors", "samples", "loader", "batches", "dicts"],
     "eval_data": [False, True],
-    "batch_size": [32, 50],  # of 150 samples: 4 * 32 + 22, and 3 * 50
+    "batch_size": [32, 50],  # of 155 samples: 4 * 32 + 27, and 3 * 50 + 5; of two processes, each
     "epochs": [1, 3],
     "eval_freq": [1, 2],
     "shuffle": [False, True],
@@ -44,6 +52,7 @@ OPTIONS: dict[str, list[Any]] = {
     "precision": ["32", "bf16-mixed", "bf16", "16-mixed"],
     "callbacks": [None, "recorder", "early stopping"],
     "save_dir": [False, True],
+    "processes": [1, 2],
 }
 
 
@@ -79,7 +88,7 @@ CASES = [
     for seed, table in enumerate(TABLES)
     for number in range(len(table))
 ]
-EXAMPLE = TABLES[TODAY][0]
+EXAMPLE = TABLES[TODAY][0] | {"processes": 1}
 
 
 FIT = (
@@ -113,7 +122,7 @@ def prepared(case: dict[str, Any], folder: Path) -> tuple[tl.Model, dict[str, An
 def by_fit(case: dict[str, Any], folder: Path = Path("unused")) -> dict[str, Any]:
     model, call = prepared(case, folder)
     history = model.fit(**call, verbose=0)
-    if case["save_dir"]:
+    if case["save_dir"] and is_first():
         saved = torch.load(folder / "final.pt", weights_only=True)
         assert not differences(saved["network"], model.network.state_dict())
         assert saved["fit"]["step_losses"] == history.step_losses
@@ -127,55 +136,14 @@ def by_fit(case: dict[str, Any], folder: Path = Path("unused")) -> dict[str, Any
     }
 
 
-RUN_ALL = """
-import runpy, sys
-from pathlib import Path
-sys.modules["tutorial"] = None  # importing it is an error from here on
-import torch
-torch.set_num_threads(1)
-for script in sorted(Path(sys.argv[1]).glob("*.py")):
-    names = runpy.run_path(str(script))
-    kept = {k: names[k] for k in ("step_losses", "rows")}
-    kept |= {k: names[k].state_dict() for k in ("network", "optimizer")}
-    kept["recorded"] = [names["recorder"].logs] if "recorder" in names else []
-    torch.save(kept, script.with_suffix(".result"))
-"""
-
-
-@pytest.fixture(scope="module")
-def by_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], dict[str, Any]]:
-    """The scripts of all cases of a table, run one after the other in one fresh process."""
-
-    @cache
-    def scripts(seed: int) -> Path:
-        folder = tmp_path_factory.mktemp(f"scripts_{seed}")
-        for number, case in enumerate(TABLES[seed]):
-            model, call = prepared(case, folder / "saved" / f"{number:02}")
-            model.unroll("fit", **call).save(folder / f"{number:02}.py")
-        ran = warm.run(RUN_ALL, folder, cwd="/")
-        assert ran.returncode == 0, ran.stderr
-        return folder
-
-    return lambda seed, number: torch.load(scripts(seed) / f"{number:02}.result", weights_only=True)
-
-
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     a, b = flat(one), flat(other)
     return [key for key in a | b if not identical(a.get(key), b.get(key))]
 
 
-@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")  # all overflowed
-@pytest.mark.filterwarnings("ignore:.*the mean loss is nan")  # in float16, and is nan by hand too
-@pytest.mark.parametrize(("seed", "number"), CASES)
-def test_fit_script_and_hand_are_equal_bit_for_bit(
-    seed: int, number: int, by_script: Callable[[int, int], dict[str, Any]], tmp_path: Path
-) -> None:
-    torch.set_num_threads(1)
-    case = TABLES[seed][number]
-    fit = by_fit(case, tmp_path)
-    assert len(fit["step_losses"]) >= min(case["num_iters"] or 2, 2)
-    assert not differences(fit, by_script(seed, number))
-    assert not differences(fit, by_hand.train(case))
+def fit_and_hand(case: dict[str, Any], folder: Path) -> dict[str, Any]:
+    fit = by_fit(case, folder)
+    return {"fit": fit, "differences": differences(fit, by_hand.train(case))}
 
 
 # ---- what a mean is, asked of autograd and of one cross_entropy: in float64, without a loop
@@ -211,26 +179,21 @@ def sum_and_size(
     return first + second if case["network"] == "two heads" else first, size
 
 
-@pytest.mark.parametrize(("seed", "number"), CASES)
-def test_the_mean_loss_of_an_evaluation_is_one_cross_entropy_over_the_whole_set(
-    seed: int, number: int, tmp_path: Path
-) -> None:
-    case = with_one_mean(TABLES[seed][number], eval_data=True)
-    model, call = prepared(case, tmp_path)
+def error_of_the_mean_loss(case: dict[str, Any], folder: Path) -> float:
+    """Relative, of an evaluation: against one cross_entropy over the whole set."""
+    case = with_one_mean(case, eval_data=True)
+    model, call = prepared(case, folder)
     result = model.evaluate(call["eval_data"], batch_size=case["batch_size"], verbose=0)
     total, size = sum_and_size(case, exact_copy(model.network), call["eval_data"].whole())
-    expected = pytest.approx(total.item() / size, rel=4 * ROUNDING[case["precision"]])
-    assert result["loss"] == expected
+    return abs(result["loss"] / (total.item() / size) - 1)
 
 
-@pytest.mark.parametrize(("seed", "number"), CASES)
-def test_the_gradient_of_an_update_is_that_of_the_mean_over_its_samples(
-    seed: int, number: int, tmp_path: Path
-) -> None:
-    case = with_one_mean(TABLES[seed][number], epochs=1, clip_grad_norm=None)
+def errors_of_the_gradients(case: dict[str, Any], folder: Path) -> list[float]:
+    """Relative, of each update of an epoch: against autograd's, of its samples' mean loss."""
+    case = with_one_mean(case, epochs=1, clip_grad_norm=None)
     group = case["accumulate_grad_batches"]
     samples = by_hand.parts(case)["samples"]
-    model, call = prepared(case, tmp_path)
+    model, call = prepared(case, folder)
     network = model.network
     if model.scaler is not None:  # so that nothing overflows, and no update is left out
         model.scaler.load_state_dict(model.scaler.state_dict() | {"scale": 128.0})
@@ -250,7 +213,11 @@ def test_the_gradient_of_an_update_is_that_of_the_mean_over_its_samples(
             torch.set_rng_state(random_state)
             of_batch = sum_and_size(case, exact, tensors)
             total, size = total + of_batch[0], size + of_batch[1]
+        [size] = by_hand.over_all([size])
         expected = torch.autograd.grad(total / size, [*exact.parameters()])
+        if case["processes"] > 1:
+            for grad in expected:
+                dist.all_reduce(grad)
         scale = getattr(optimizer, "grad_scale", None) or 1.0  # fused, it divides by it itself
         found = [weight.grad.double() / scale for weight in network.parameters()]
         a, b = (torch.cat([grad.flatten() for grad in grads]) for grads in (found, expected))
@@ -260,7 +227,131 @@ def test_the_gradient_of_an_update_is_that_of_the_mean_over_its_samples(
     model.optimizer.register_step_pre_hook(compare)
     model.fit(**call, verbose=0)
     assert len(errors) == -(-len(batches) // group)
-    assert max(errors) < 32 * ROUNDING[case["precision"]]
+    return errors
+
+
+# ---- the cases, each in as many processes as it says; a table's cases of two share a launch
+
+QUESTIONS = (fit_and_hand, error_of_the_mean_loss, errors_of_the_gradients)
+Ask = Callable[[Callable[..., Any], int, int], list[Any]]
+
+
+def answer(seed: int, folder: Path) -> None:
+    """In each of two processes: ask all questions of their cases."""
+    for number, case in enumerate(TABLES[seed]):
+        for question in QUESTIONS if case["processes"] == 2 else ():
+            found = question(case, folder / str(number))
+            name = f"{question.__name__} {number} {dist.get_rank()}"
+            torch.save(found, folder / name)
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Ask:
+    """The answer to a question of a case, from each of its processes."""
+
+    @cache
+    def answered(seed: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"answers_{seed}")
+        tl.launch(answer, seed, folder)
+        return folder
+
+    def ask_it(question: Callable[..., Any], seed: int, number: int) -> list[Any]:
+        case = TABLES[seed][number]
+        torch.set_num_threads(1)
+        if case["processes"] == 1:
+            return [question(case, tmp_path_factory.mktemp("alone"))]
+        files = [answered(seed) / f"{question.__name__} {number} {rank}" for rank in range(2)]
+        return [torch.load(file, weights_only=True) for file in files]
+
+    return ask_it
+
+
+RUN_ALL = """
+import runpy, sys
+from pathlib import Path
+sys.modules["tutorial"] = None  # importing it is an error from here on
+import torch
+from torch import distributed as dist
+torch.set_num_threads(1)
+folder, rank, processes = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+if processes > 1:  # once for all of them
+    dist.init_process_group("gloo", f"file://{folder}/join", rank=rank, world_size=processes)
+    dist.init_process_group = lambda *_: None
+for script in sorted(folder.glob("*.py")):
+    names = runpy.run_path(str(script))
+    network = names["network"]
+    kept = {k: names[k] for k in ("step_losses", "rows")}
+    kept["network"] = getattr(network, "module", network).state_dict()
+    kept["optimizer"] = names["optimizer"].state_dict()
+    kept["recorded"] = [names["recorder"].logs] if "recorder" in names else []
+    torch.save(kept, script.with_suffix(f".{rank}"))
+"""
+
+
+def write_scripts(seed: int, processes: int, folder: Path) -> None:
+    for number, case in enumerate(TABLES[seed]):
+        if case["processes"] == processes:
+            model, call = prepared(case, folder / "saved" / f"{number:02}")
+            program = model.unroll("fit", **call)
+            if is_first():
+                program.save(folder / f"{number:02}.py")
+
+
+@pytest.fixture(scope="module")
+def by_script(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], list[Any]]:
+    """What the script of a case leaves, in each process. A table's run one after the other."""
+
+    @cache
+    def ran(seed: int, processes: int) -> Path:
+        folder = tmp_path_factory.mktemp(f"scripts_{seed}_{processes}")
+        if processes == 1:
+            write_scripts(seed, 1, folder)
+        else:
+            tl.launch(write_scripts, seed, processes, folder)
+
+        def run_all(rank: int) -> Any:
+            return warm.run(RUN_ALL, folder, str(rank), str(processes), cwd="/")
+
+        with ThreadPoolExecutor() as threads:
+            for process in threads.map(run_all, range(processes)):
+                assert process.returncode == 0, process.stderr
+        return folder
+
+    def results(seed: int, number: int) -> list[Any]:
+        processes = TABLES[seed][number]["processes"]
+        files = [ran(seed, processes) / f"{number:02}.{rank}" for rank in range(processes)]
+        return [torch.load(file, weights_only=True) for file in files]
+
+    return results
+
+
+@pytest.mark.parametrize(("seed", "number"), CASES)
+def test_fit_script_and_hand_are_equal_bit_for_bit(
+    seed: int, number: int, ask: Ask, by_script: Callable[[int, int], list[Any]]
+) -> None:
+    answers = ask(fit_and_hand, seed, number)
+    for found, script in zip(answers, by_script(seed, number), strict=True):
+        assert found["fit"]["step_losses"]
+        assert not found["differences"]
+        assert not differences(found["fit"], script)
+    assert not differences(answers[0]["fit"]["network"], answers[-1]["fit"]["network"])
+
+
+@pytest.mark.parametrize(("seed", "number"), CASES)
+def test_the_mean_loss_of_an_evaluation_is_one_cross_entropy_over_the_whole_set(
+    seed: int, number: int, ask: Ask
+) -> None:
+    rounding = ROUNDING[TABLES[seed][number]["precision"]]
+    assert max(ask(error_of_the_mean_loss, seed, number)) < 4 * rounding
+
+
+@pytest.mark.parametrize(("seed", "number"), CASES)
+def test_the_gradient_of_an_update_is_that_of_the_mean_over_its_samples(
+    seed: int, number: int, ask: Ask
+) -> None:
+    rounding = ROUNDING[TABLES[seed][number]["precision"]]
+    for errors in ask(errors_of_the_gradients, seed, number):
+        assert max(errors) < 32 * rounding
 
 
 # ---- the table
