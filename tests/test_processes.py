@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDa
 
 import tutorial as tl
 from tutorial.callbacks import EarlyStopping, LambdaCallback, LRScheduler
-from tutorial.distributed.shard import whole_state
+from tutorial.distributed.shard import full_state_dict
 from tutorial.distributed.split import Share
 
 N = 151  # with batches of 60: 60, 60, 31, and so 11 + 10 + 10 for three processes
@@ -56,7 +56,7 @@ def prepared(**options: Any) -> tl.Model:
 
 def outcome(model: tl.Model, history: tl.History) -> dict[str, Any]:
     """All that a training leaves behind, as plain numbers."""
-    weights = [weight.tolist() for weight in whole_state(model.network).values()]
+    weights = [weight.tolist() for weight in full_state_dict(model.network).values()]
     return {"step_losses": history.step_losses, "rows": history.rows, "weights": weights}
 
 
@@ -467,7 +467,7 @@ def test_a_launch_leaves_signals_as_they_were() -> None:
 
 
 def test_launch_refuses_what_is_no_number() -> None:
-    with pytest.raises(ValueError, match="processes is 0, but a whole number from 1"):
+    with pytest.raises(ValueError, match="processes is 0, but a integer from 1"):
         tl.launch(print, processes=0)
 
 

@@ -13,7 +13,7 @@ import torch
 
 SCRIPT = """
 import os, sys, torch, tutorial as tl
-from tutorial.distributed.process_group import is_first
+from tutorial.distributed.process_group import is_rank_zero
 from torch import nn
 from tutorial.callbacks import LambdaCallback
 
@@ -38,7 +38,7 @@ options = dict(batch_size=size, epochs=3, callbacks=spy, save_dir=folder + "/sav
 program = model.unroll("fit", data, batch_size=size, epochs=3)
 program.save(folder + "/alone.py")
 history = model.fit(data, **options)
-if is_first():
+if is_rank_zero():
     torch.save([history.step_losses, network.state_dict()], folder + "/result.pt")
 """
 

@@ -199,7 +199,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
 def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
     folder = wiring.folder() or call["save_dir"]
-    first = process_group.is_first()
+    first = process_group.is_rank_zero()
     found = checkpoint.newest(folder, model, wiring) if first else None
     path, saved = process_group.from_first(found)
     wiring.params["start"] = path is None

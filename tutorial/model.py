@@ -78,7 +78,7 @@ class Model:
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
         if self.processes > 1:
-            process_group.begin_alike(self.network)
+            process_group.broadcast_parameters(self.network)
         self.sharded = shard and self.processes > 1
         if self.sharded:
             shard_weights(self.network)
@@ -536,7 +536,7 @@ def report_of(call: Call, wiring: Wiring) -> Report:
     verbose, log_freq = call["verbose"], call.get("log_freq", 10)
     if wiring.bar is not None:
         verbose, log_freq = wiring.bar.verbose, wiring.bar.log_freq
-    return choose(verbose if process_group.is_first() else 0, log_freq)
+    return choose(verbose if process_group.is_rank_zero() else 0, log_freq)
 
 
 def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tutorial.callbacks.base import Callback
-from tutorial.distributed.process_group import is_first
+from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
 
 
@@ -45,7 +45,7 @@ class TensorBoard(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch + 1
-        if self.writer is None and is_first():  # only now, when a resumed training knows its step
+        if self.writer is None and is_rank_zero():  # a resumed training knows its step only now
             from torch.utils.tensorboard import SummaryWriter
 
             purge = self.step + 1 if self.step else None  # from there on, points are obsolete
@@ -121,7 +121,7 @@ class CSVLogger(Callback):
 
     def write(self) -> None:
         """Write all rows to a file beside it, and move that into place."""
-        if not is_first():
+        if not is_rank_zero():
             return  # of several processes, the first one writes
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         path = Path(self.path)

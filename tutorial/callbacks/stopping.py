@@ -10,7 +10,7 @@ import torch
 
 from tutorial.callbacks.base import Callback, expect, from_0, whole
 from tutorial.callbacks.monitor import evaluated_name, improves, worst
-from tutorial.distributed.process_group import is_first
+from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
 
 
@@ -97,7 +97,7 @@ class EarlyStopping(Callback):
             self.ends = True
 
     def on_train_end(self, logs: Any = None) -> None:
-        if self.ends and self.verbose and is_first():  # only now: no bar is in the way
+        if self.ends and self.verbose and is_rank_zero():  # only now: no bar is in the way
             print(self.message())
         if self.restore_best and self.best_weights is not None and self.wait > 0:
             self.model.network.load_state_dict(self.best_weights)
@@ -210,7 +210,7 @@ class ReduceLROnPlateau(Callback):
         return bool(groups)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if self.news and is_first():  # only now: no bar is in the way
+        if self.news and is_rank_zero():  # only now: no bar is in the way
             print(self.news)
         self.news = ""
 

@@ -76,12 +76,12 @@ def ready() -> bool:
     return dist.is_available() and dist.is_initialized()
 
 
-def is_first() -> bool:
+def is_rank_zero() -> bool:
     """Whether this is rank 0: the process that shows, prints and saves."""
     return not ready() or dist.get_rank() == 0
 
 
-def begin_alike(network: nn.Module) -> None:
+def broadcast_parameters(network: nn.Module) -> None:
     """Broadcast parameters and buffers from rank 0."""
     for tensor in (*network.parameters(), *network.buffers()):
         dist.broadcast(tensor.detach(), 0)
@@ -97,7 +97,7 @@ def from_first(value: Any) -> Any:
 
 
 @contextmanager
-def ending_together() -> Iterator[None]:
+def explain_peer_failure() -> Iterator[None]:
     """Explain an error that comes from another process's end; the launcher finds that one first."""
     try:
         yield

@@ -19,7 +19,7 @@ def shard_weights(network: nn.Module) -> None:
     fully_shard(network, mesh=mesh)
 
 
-def whole_state(owner: Any) -> dict[str, Any]:
+def full_state_dict(owner: Any) -> dict[str, Any]:
     """The full state_dict of a sharded network or its optimizer, or of any other.
 
     All ranks must call it at the same time, where the network is sharded.

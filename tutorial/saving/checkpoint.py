@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from tutorial.device import rng_state
-from tutorial.distributed.process_group import is_first
-from tutorial.distributed.shard import parts_of, whole_state
+from tutorial.distributed.process_group import is_rank_zero
+from tutorial.distributed.shard import full_state_dict, parts_of
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (
@@ -33,10 +33,10 @@ def state_of(model: Any) -> dict[str, Any]:
         The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
         'schedulers' and 'generators'; and 'random', all chance as it stands.
     """
-    state: dict[str, Any] = {"network": whole_state(model.network), "random": rng_state()}
+    state: dict[str, Any] = {"network": full_state_dict(model.network), "random": rng_state()}
     for name in ("optimizer", "scaler"):
         if getattr(model, name) is not None:
-            state[name] = whole_state(getattr(model, name))
+            state[name] = full_state_dict(getattr(model, name))
     if model.schedulers:
         state["schedulers"] = [scheduler.state_dict() for scheduler in model.schedulers]
     if model.generators:
@@ -62,7 +62,7 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
             was.
     """
     path = with_ending(path)
-    if is_first():  # of several processes, the first one writes
+    if is_rank_zero():
         with replacing(path, "wb") as file:
             torch.save(without_numpy(state), file)
     return path

@@ -22,7 +22,7 @@ from tutorial.callbacks.saving import floats
 from tutorial.device import rng_state
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
-from tutorial.distributed.process_group import ending_together
+from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
 from tutorial.saving.checkpoint import without_numpy
@@ -122,7 +122,7 @@ class Program:
             report.warned = True  # it is a callback that will tell
         with interrupts_between_steps(waiting):
             try:
-                with flushing_restored(), ending_together():
+                with flushing_restored(), explain_peer_failure():
                     if callable(self.loop):
                         namespace["step_losses"] = call_by_names(self.loop, namespace)
                     else:
@@ -173,7 +173,7 @@ class Program:
         """
         path = Path(path)
         text, data = self._script()
-        if process_group.is_first():
+        if process_group.is_rank_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             torch.save(data, path.with_suffix(".pt"))
