@@ -467,7 +467,7 @@ def test_a_launch_leaves_signals_as_they_were() -> None:
 
 
 def test_launch_refuses_what_is_no_number() -> None:
-    with pytest.raises(ValueError, match="processes is 0, but a integer from 1"):
+    with pytest.raises(ValueError, match="processes is 0, but an integer from 1"):
         tl.launch(print, processes=0)
 
 
