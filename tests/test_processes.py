@@ -158,7 +158,10 @@ TRAININGS = (
 
 @pytest.mark.parametrize(
     ("train", "processes"),
-    [*((train, 2) for train in TRAININGS), (plain, 3), (own_loader, 3), (sharded, 3)],
+    [
+        *((train, 2) for train in TRAININGS),
+        *(pytest.param(train, 3, marks=pytest.mark.slow) for train in (plain, own_loader, sharded)),
+    ],
 )
 def test_together_they_train_as_one_does_alone(train: Callable[[int], Any], processes: int) -> None:
     alone = train(60)

@@ -299,10 +299,11 @@ def test_the_straight_run_is_what_it_should_be(run) -> None:
     assert not difference(straight, run(run.folder / "again"))
 
 
-def test_killed_at_every_moment(run, tmp_path) -> None:
+@pytest.mark.parametrize("stride", [13, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_every_moment(run, tmp_path, stride: int) -> None:
     straight = run.straight()
     different = {}
-    for i, name in enumerate(straight["moments"]):
+    for i, name in list(enumerate(straight["moments"]))[::stride]:
         folder = tmp_path / str(i)
         run.killed(folder, i)
         if found := difference(straight, run.resumed(folder, seed=i)):
@@ -351,6 +352,7 @@ def test_killed_in_trainings_of_all_kinds(run, tmp_path, kind: str, options: dic
         assert len(resumed["moments"]) < share * last  # it did not begin anew
 
 
+@pytest.mark.slow
 def test_two_processes_that_share_nothing(run, tmp_path) -> None:
     for more in ({"what": "kill", "at": 50}, {"seed": 5}):
         task = {"folder": str(tmp_path), "results": str(tmp_path / "results"), **more}

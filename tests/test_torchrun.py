@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+# tl.launch calls what torchrun calls: test_processes.py and test_equality.py are the quick way.
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os, sys, torch, tutorial as tl
 from tutorial.distributed.process_group import is_rank_zero
@@ -105,7 +108,6 @@ def test_the_same_script_and_its_unrolled_loop(script: Path, alone: Any) -> None
     assert torch.load(folder / "losses.pt") == torch.load(folder / "result.pt")[0]  # in every bit
 
 
-@pytest.mark.slow
 def test_a_killed_worker_ends_the_job_and_a_restart_goes_on(script: Path, alone: Any) -> None:
     folder = script.parent
     process = torchrun(
@@ -119,7 +121,6 @@ def test_a_killed_worker_ends_the_job_and_a_restart_goes_on(script: Path, alone:
     assert_as_alone(folder, alone)
 
 
-@pytest.mark.slow
 def test_without_a_restart_the_job_ends_with_a_clear_error(script: Path) -> None:
     process = torchrun("--standalone", "--nproc-per-node=2", script, script.parent, 20)
     out, err = finished(process)
@@ -154,7 +155,6 @@ def hosts() -> Iterator[list[str]]:
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
 
 
-@pytest.mark.slow
 def test_two_hosts(script: Path, hosts: list[str], alone: Any) -> None:
     folders = [script.parent / host for host in hosts]  # they share no file
     running = []
