@@ -1,7 +1,6 @@
 """Calls and options, and the loops that they run, as `model.unroll` gives them."""
 
 import re
-from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 import tutorial as tl
+from tutorial.course.changes import changed_lines
 
 START = """\
 network = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
@@ -93,21 +93,9 @@ def options() -> str:
 
     def loop(code: str) -> str:
         lines = unrolled(code).splitlines()
-        same = SequenceMatcher(None, stripped(plain), stripped(lines), autojunk=False)
-        changed = [
-            number + 1
-            for kind, *_, start, end in same.get_opcodes()
-            if kind != "equal"
-            for number in range(start, end)
-        ]
-        return block("\n".join(lines), ",".join(map(str, changed)))
+        return block("\n".join(lines), ",".join(str(i + 1) for i in changed_lines(plain, lines)))
 
     return tabs({name: f"{block(code)}\n{loop(code)}" for name, code in OPTIONS.items()})
-
-
-def stripped(lines: list[str]) -> list[str]:
-    """Lines without the blanks around them: a line that only moved to the right is the same."""
-    return [re.sub(r"\s+", " ", line.strip()) for line in lines]
 
 
 def tabs(contents: dict[str, str]) -> str:

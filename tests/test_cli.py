@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tutorial as tl
 from tutorial.course.cli import main
 from tutorial.course.grading.grade import Result, Score
 from tutorial.course.grading.marks import UNSHIELDED, as_csv, as_html
@@ -30,8 +31,67 @@ def test_help_names_the_commands() -> None:
         text=True,
         check=True,
     ).stdout
+    assert "loop" in said
     assert "student" in said
     assert "grade" in said
+
+
+# ---- loop
+
+
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["loop", *arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_loop_of_a_call_is_that_of_a_model(data, more_data, make_model, capsys) -> None:
+    model = make_model(tl.metrics.Accuracy())
+    for arguments in (
+        {"epochs": 3},
+        {"clip_grad_norm": 1.0, "accumulate_grad_batches": 4, "shuffle": False},
+        {"eval_freq": 2, "num_iters": 7, "batch_size": (32, 70), "drop_last": True},
+    ):
+        written = [f"{name}={value}" for name, value in arguments.items()]
+        program = model.unroll("fit", data, more_data, **arguments)
+        assert shown(capsys, "fit", "eval_data=more_data", *written) == str(program).splitlines()
+    program = model.unroll("predict", data, stack_outputs=True)
+    assert shown(capsys, "predict", "stack_outputs=True") == str(program).splitlines()
+    program = model.unroll("fit", data, more_data, callbacks=tl.callbacks.EarlyStopping())
+    given = ("eval_data=more_data", "callbacks=EarlyStopping")
+    assert shown(capsys, "fit", *given) == str(program).splitlines()
+
+
+def test_each_line_is_marked_with_the_arguments_that_it_comes_from(capsys) -> None:
+    lines = shown(capsys, "fit", "clip_grad_norm=1.0", "accumulate_grad_batches=4", "--changes")
+    marks = {line.split("|")[1].split("#")[0].strip(): line.split("|")[0].strip() for line in lines}
+    assert marks["nn.utils.clip_grad_norm_(network.parameters(), 1.0)"] == "clip_grad_norm"
+    assert marks["(loss * len(x)).backward()"] == "accumulate_grad_batches"
+    assert marks["optimizer.step()"] == ""
+    plain = shown(capsys, "fit", "clip_grad_norm=1.0", "accumulate_grad_batches=4")
+    assert [line.split("| ", 1)[1] for line in lines] == plain
+
+
+def test_arguments_outside_of_the_call_change_its_loop_too(capsys) -> None:
+    lines = shown(capsys, "fit", "precision=16-mixed", "device=cuda:0", "--changes")
+    assert any("precision |" in line and "scaler.update()" in line for line in lines)
+    assert any("device |" in line and 'x.to("cuda:0")' in line for line in lines)
+    assert "dist.all_reduce(sums)" in "\n".join(shown(capsys, "fit", "processes=2"))
+    assert "    scheduler.step()" in "\n".join(shown(capsys, "fit", "scheduler=epoch"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["epochs=0"], "epochs is 0, but an integer of at least 1 is expected"),
+        (["clip=1"], "fit has no argument 'clip'; it has train_data, eval_data, batch_size"),
+        (["epochs"], "'epochs' is no argument; write it as clip_grad_norm=1.0"),
+        (["callbacks=EarlyStoping"], "there is no callback 'EarlyStoping'; there are"),
+        (["precision=O1"], "precision is 'O1', but one of 32, bf16-mixed, bf16, 16-mixed"),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_explained(arguments, said, capsys) -> None:
+    assert main(["loop", "fit", *arguments]) == 2
+    assert said in capsys.readouterr().err
 
 
 # ---- student

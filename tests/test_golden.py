@@ -118,7 +118,8 @@ CASES: dict[str, dict[str, Any]] = {
     "fit distributed, per sample": {**RANKS, "TRAIN_LOADING": "per_sample"},
     "fit resume, all": {
         "RESUME": "saved/3.pt", **SCALED, **EPOCH, **STOPS,
-        "GENERATORS": ((0, Code("train_data.generator")),), "STATEFUL_CALLBACKS": ((0, Code("early_stopping")),),
+        "GENERATORS": ((0, Code("train_data.generator")),),
+        "STATEFUL_CALLBACKS": ((0, Code("early_stopping")),),
     },
     "fit resume, distributed": {"RESUME": "saved/3.pt", **RANKS},
     "fit resume, sharded": {"RESUME": "saved/3.pt", **RANKS, "SHARDED": True},

@@ -1,6 +1,7 @@
 """The course: lessons, exercises, grading, and the command `tutorial`.
 
 cli.py      the command `tutorial`
+changes.py  a call's loop without a model, and which argument changes which line
 lessons.py  the lessons, as their notebooks tell of them
 exercises/  check: what of an answer is right, and where it first goes wrong
 grading/    lessons without solutions, and points for what students hand in

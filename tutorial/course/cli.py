@@ -1,15 +1,19 @@
-"""The command `tutorial`: lessons for students, and points for what they hand in."""
+"""The command `tutorial`: a call's loop, lessons for students, points for what they hand in."""
 
 import argparse
+import ast
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from tutorial.course.changes import OTHER_ARGUMENTS, marked_loop
 from tutorial.course.grading.grade import Result, can_isolate, grade
 from tutorial.course.grading.marks import UNSHIELDED, as_csv, as_html
 from tutorial.course.grading.release import find_lessons, for_students, read
 from tutorial.course.grading.sandbox import GB, Limits
+from tutorial.model import METHODS
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -33,10 +37,24 @@ def parser() -> argparse.ArgumentParser:
     """What the command understands."""
     main_parser = argparse.ArgumentParser(
         prog="tutorial",
-        description="The lessons of `tutorial`, for a course.",
-        epilog="tutorial student --help and so on tell more.",
+        description="The loop of a call; and the lessons of `tutorial`, for a course.",
+        epilog="tutorial loop --help and so on tell more.",
     )
     commands = main_parser.add_subparsers(required=True, metavar="COMMAND")
+    loop = commands.add_parser(
+        "loop",
+        help="print the loop that a call runs",
+        description="Print the plain PyTorch loop of a call, for data in tensors and one metric. "
+        "No model is needed, and nothing is run.",
+        epilog="Example: tutorial loop fit eval_data=test_data clip_grad_norm=1.0 --changes. "
+        f"Beside the method's own arguments: {', '.join(OTHER_ARGUMENTS)}.",
+    )
+    loop.add_argument("method", choices=METHODS, help="a method of Model")
+    loop.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="an argument of the call")
+    loop.add_argument(
+        "--changes", action="store_true", help="mark the lines that each argument changes"
+    )
+    loop.set_defaults(run=print_loop)
     student = commands.add_parser(
         "student",
         help="write the lessons for students: without solutions",
@@ -97,6 +115,33 @@ def number(kind: type[float], least: float) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def print_loop(options: argparse.Namespace) -> int:
+    """`tutorial loop`: the loop of a call; with --changes each line's arguments stand before it."""
+    arguments = dict(map(parsed_argument, options.arguments))
+    lines = marked_loop(options.method, arguments)
+    width = max(len(", ".join(names)) for _, names in lines) if options.changes else 0
+    bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
+    for line, names in lines:
+        if not options.changes:
+            print(line)
+        elif names:
+            print(f"{', '.join(names):>{width}} | {bold}{line}{plain}")
+        else:
+            print(f"{'':{width}} | {line}".rstrip())
+    return 0
+
+
+def parsed_argument(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value as Python reads it; what it cannot read is a string."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise ValueError(f"loop: {text!r} is no argument; write it as clip_grad_norm=1.0.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def write_for_students(options: argparse.Namespace) -> int:
