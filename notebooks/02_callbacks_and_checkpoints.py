@@ -506,8 +506,8 @@ print(f"{len(resumed_history.step_losses)} losses and {numbers:,} weights: equal
 # - Give the same data, and the same callbacks in the same order. Their state is in the file too: an
 #   `EarlyStopping` goes on with the patience that it had left.
 # - `epochs` counts the epochs that are done, too. To go on for longer, give a larger number.
-# - If a callback *of your own* must remember something, name it: `kept = ("best",)` in the class
-#   puts `self.best` into the checkpoint.
+# - If a callback *of your own* must remember something, name it: `state_attributes = ("best",)` in
+#   the class puts `self.best` into the checkpoint.
 #
 # By the way, **Ctrl-C** (in a notebook: the stop button) is no error. `fit` finishes the step and
 # returns the history so far, with `history.interrupted` set to `True`.

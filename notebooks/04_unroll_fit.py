@@ -464,9 +464,8 @@ print("the first different loss: step", step, "of", len(right_eval.step_losses))
 
 # %% [markdown]
 # Step 17 is the first step of epoch 2, the first one after an evaluation. From there on the network
-# trains without dropout. PyTorch says nothing; the warning above is from `tutorial`, which looks at
-# every step for you. In a loop without it the mistake is hard to see: the loss falls. It even falls
-# *faster*, because dropout makes training harder on purpose.
+# trains without dropout. PyTorch says nothing, and the mistake is hard to see: the loss falls. It
+# even falls *faster*, because dropout makes training harder on purpose.
 
 # %% tags=["nbval-ignore-output"]
 for name, history in (("right", right_eval), ("no train()", broken_eval)):

@@ -320,8 +320,9 @@ assert results["train"][0] != results["train"][1]
 assert all(one["loss"] > result["loss"] + 0.02 for one in results["train"])
 
 # %% [markdown]
-# One more thing about the switch: an evaluation leaves the network in evaluation mode. Nothing in
-# the loop switches back. That is why each epoch of training begins with `network.train()`.
+# One more thing about the switch: the loop leaves the network in evaluation mode. Nothing in it
+# switches back. That is why each epoch of training begins with `network.train()`. A call of the
+# model is more careful: whatever its loop does, it puts the mode back to what it was.
 
 # %%
 network.train()

@@ -247,28 +247,6 @@ def warned(call: Callable[[], Any]) -> list[str]:
     return [str(warning.message) for warning in seen]
 
 
-def by_hand(model: tl.Model, begin: bool = False) -> None:
-    for x, y in zip(X.split(5), Y.split(5), strict=True):
-        if begin:
-            model.network.train()
-        F.cross_entropy(model.network(x), y).backward()
-        model.optimizer.step()
-        model.optimizer.zero_grad()
-
-
-def test_a_hand_loop_in_evaluation_mode_is_warned_of_once() -> None:
-    model = prepared()
-    assert warned(lambda: by_hand(model)) == []
-    model.evaluate(GOOD, verbose=0)
-    [message] = warned(lambda: by_hand(model))
-    assert "evaluation mode" in message and "network.train()" in message
-    assert warned(lambda: by_hand(model)) == []  # it was said
-    other = prepared()
-    other.evaluate(GOOD, verbose=0)
-    assert warned(lambda: by_hand(other, begin=True)) == []
-    assert warned(lambda: other.fit(GOOD, GOOD, epochs=2, verbose=0)) == []
-
-
 def test_an_optimizer_of_another_network_is_warned_of_once() -> None:
     model = prepared()
     both = [*model.parameters(), *nn.Linear(3, 3).parameters()]

@@ -21,6 +21,7 @@ The rooms, in the order in which to read them. Each has a map of its files in it
     device.py     set_device, get_device, seed
     precision.py  mixed precision
     call.py       one call of a Model: its arguments, and what is decided before its loop begins
+    running.py    what belongs to a call stays in the call: calls inside calls, and in threads
     parameters.py  what a parameter takes, said in its annotation
     checks.py     refuses a network, loss, metric or optimizer that cannot be trained
 """

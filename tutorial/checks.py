@@ -112,24 +112,6 @@ def loop_given(loop: Any) -> None:
             ) from error
 
 
-def warn_eval_mode_step(optimizer: torch.optim.Optimizer, network: nn.Module) -> Any:
-    """Warn once if somebody steps the optimizer while the network is in evaluation mode."""
-    warned = False
-
-    def look(*_: Any) -> None:
-        nonlocal warned
-        if not network.training and not warned:
-            warned = True
-            warnings.warn(
-                "optimizer.step() while the network is in evaluation mode: dropout is off, and "
-                "batch norm does not learn. evaluate and predict leave it so. Call network.train() "
-                "before you train.",
-                stacklevel=3,
-            )
-
-    return optimizer.register_step_pre_hook(look)
-
-
 def save_dir_given(save_dir: Any) -> None:
     """Refuse to resume where no checkpoint is left."""
     if save_dir is None:

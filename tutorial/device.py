@@ -130,3 +130,18 @@ def unchanged_randomness() -> Iterator[None]:
         yield
     finally:
         set_random_state(state)
+
+
+def flushes_denormals() -> bool:
+    """Whether the CPU flushes denormals, numbers below 1e-38, to 0."""
+    return bool(torch.tensor(1e-39) * 1.0 == 0)
+
+
+@contextmanager
+def unchanged_denormals() -> Iterator[None]:
+    """Afterwards the CPU flushes denormals if it did before."""
+    flushed = flushes_denormals()
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)

@@ -46,6 +46,7 @@ class Model:
 
     Attributes:
         stop_training: a callback sets it to True to end the training.
+        history: what the last fit returned; after an error, what there was until then.
 
     Raises:
         TypeError: network is not an nn.Module, or inputs or labels are not InputSpecs.
@@ -87,12 +88,12 @@ class Model:
         self.precision = Precision()
         self.stop_training = False
         self.called_with: Any = None  # InputSpecs, as the network is called; once data was seen
+        self.history: History | None = None
         # What took part in the last fit: `save` writes their state.
         self.callbacks: list[Any] = []
         self.schedulers: list[Any] = []
         self.generators: list[torch.Generator] = []
         self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
-        self._watch: Any = None
         self._seen: dict[Any, DryRun] = {}  # of batches for train_batch and the like
 
     def prepare(
@@ -142,9 +143,6 @@ class Model:
         if optimizer is not None:
             choose_fused(optimizer, scaled=computing.scaler is not None)
             checks.warn_foreign_parameters(self.network, optimizer, self.measures.loss_fns)
-            if self._watch is not None:
-                self._watch.remove()
-            self._watch = checks.warn_eval_mode_step(optimizer, self.network)
         self.optimizer = optimizer
         self.precision = computing
         self._seen = {}

@@ -3,7 +3,7 @@
 A callback has hooks: methods such as `on_epoch_end`, which the loop calls at that moment. Override
 those that you need; the loop calls no others. Its constructor only notes what was asked for. All
 that changes in the course of a training begins in `on_train_begin`, so that an object can be used
-again; and is named in `kept`, so that a resumed training finds it.
+again; and is named in `state_attributes`, so that a resumed training finds it.
 """
 
 import copy
@@ -51,7 +51,8 @@ class Callback:
         params: what was asked for: 'epochs', 'steps' (batches in an epoch, or None if the data has
             no length), 'batch_size', 'verbose', 'metrics' (the names that are reported, 'loss'
             first), 'evaluates' (is there data to evaluate on?) and 'save_dir' (or None).
-        kept: names of attributes that a resumed training needs; plain values and tensors.
+        state_attributes: names of attributes that a resumed training needs: plain values and
+            tensors.
 
     Example:
         >>> class Countdown(Callback):
@@ -65,7 +66,7 @@ class Callback:
 
     model: Any
     params: dict[str, Any]
-    kept: tuple[str, ...] = ()
+    state_attributes: tuple[str, ...] = ()
     in_fit = False  # for those who set it in on_train_begin: is this evaluation a training's?
 
     def set_model(self, model: Any) -> None:
@@ -79,17 +80,18 @@ class Callback:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs."""
-        return {name: getattr(self, name) for name in self.kept}
+        return {name: getattr(self, name) for name in self.state_attributes}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict()`; this comes after `on_train_begin`."""
-        if set(state) != set(self.kept):
+        if set(state) != set(self.state_attributes):
             raise ValueError(
-                f"callbacks: {type(self).__name__} needs {sorted(self.kept)} to resume, but the "
-                f"checkpoint has {sorted(state)} in its place. Give the same callbacks, in the "
-                "same order, as to the training that wrote the checkpoint."
+                f"callbacks: {type(self).__name__} needs {sorted(self.state_attributes)} to "
+                f"resume, but the checkpoint has {sorted(state)} in its place. "
+                "Give the same callbacks, in the same order, as to the training that wrote the "
+                "checkpoint."
             )
-        for name in self.kept:
+        for name in self.state_attributes:
             setattr(self, name, copy.copy(state[name]))
 
     def on_train_begin(self, logs: Any = None) -> None:

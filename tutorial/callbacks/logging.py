@@ -25,7 +25,7 @@ class TensorBoard(Callback):
         >>> board = TensorBoard("runs/first")
     """
 
-    kept = ("step",)
+    state_attributes = ("step",)
     writer: Any = None
 
     def __init__(self, log_dir: str | Path) -> None:
@@ -94,7 +94,7 @@ class CSVLogger(Callback):
         >>> log = CSVLogger("log.csv")
     """
 
-    kept = ("rows",)
+    state_attributes = ("rows",)
 
     def __init__(self, path: str | Path) -> None:
         self.path = path

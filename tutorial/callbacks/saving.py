@@ -36,7 +36,7 @@ class ModelCheckpoint(Callback):
         >>> keep_best = ModelCheckpoint(save_dir="checkpoints", best_only=True, monitor="acc")
     """
 
-    kept = ("began", "epochs", "step_losses", "rows", "best")
+    state_attributes = ("began", "epochs", "step_losses", "rows", "best")
 
     def __init__(
         self,

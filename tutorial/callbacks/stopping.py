@@ -38,7 +38,7 @@ class EarlyStopping(Callback):
         >>> stop = EarlyStopping(monitor="acc", patience=3)
     """
 
-    kept = ("best", "best_epoch", "best_weights", "wait", "saved", "ends", "epoch")
+    state_attributes = ("best", "best_epoch", "best_weights", "wait", "saved", "ends", "epoch")
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class ReduceLROnPlateau(Callback):
         >>> slower = ReduceLROnPlateau(factor=0.5, patience=2)
     """
 
-    kept = ("best", "wait", "cooldown_counter")
+    state_attributes = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,

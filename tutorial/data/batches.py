@@ -24,6 +24,7 @@ class Batches:
         processes: how many there are. Batches of `processes * batch_size` samples are split across
             them: this one takes every `processes`-th sample, from its rank on. A batch of fewer
             samples than processes is not split: then each works on all of them.
+        generator: what random numbers are drawn from; without one, PyTorch's own.
 
     Raises:
         TypeError: the samples of the data do not lie in tensors.
@@ -45,6 +46,7 @@ class Batches:
         device: str = "cpu",
         rank: int = 0,
         processes: int = 1,
+        generator: torch.Generator | None = None,
     ) -> None:
         rows, data = rows_of(data)
         if getattr(data, "tensors", None) is None:
@@ -63,17 +65,18 @@ class Batches:
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
-        self.rank, self.processes = rank, processes
+        self.rank, self.processes, self.generator = rank, processes, generator
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.rows), self.batch_size * self.processes)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        a_seed()  # a DataLoader draws one for its workers
+        a_seed(self.generator)  # a DataLoader draws one for its workers
         rows = self.rows
         if self.shuffle:
-            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(a_seed()))
+            seed = a_seed(self.generator)
+            order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
             rows = rows[order.to(rows.device)]
         for batch in torch.split(rows, self.batch_size * self.processes)[: len(self)]:
             if len(batch) >= self.processes:
@@ -98,6 +101,6 @@ def rows_of(data: Any) -> tuple[Tensor, Any]:
     return rows, data
 
 
-def a_seed() -> int:
+def a_seed(generator: torch.Generator | None = None) -> int:
     """Draw a seed."""
-    return int(torch.empty((), dtype=torch.int64).random_())
+    return int(torch.empty((), dtype=torch.int64).random_(generator=generator))

@@ -12,8 +12,8 @@ from tutorial.checks import kind_of, shape_of
 from tutorial.display.figures import new_figure
 from tutorial.history import aligned
 from tutorial.inputs.data_source import look
-from tutorial.inputs.dry_run import as_before
 from tutorial.parameters import Count, checked
+from tutorial.running import own_loader, randomness_kept
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,9 +104,9 @@ def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
         )
     checked(confusion, locals())
     counts = torch.zeros(0, 0, dtype=torch.int64)
-    with as_before(model.network):
+    with randomness_kept():
         as_is = look("data", data).mode == "as_is"
-        for batch in data if as_is else DataLoader(data, batch_size):
+        for batch in own_loader(data if as_is else DataLoader(data, batch_size)):
             if not isinstance(batch, list | tuple) or len(batch) < 2:
                 raise ValueError(f"data gives {kind_of(batch)}, but pairs (x, y) are expected.")
             *x, y = batch

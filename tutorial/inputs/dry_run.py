@@ -6,8 +6,7 @@ is inferred, and that of what the network returns.
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,7 +15,6 @@ import torch
 from torch import nn
 
 from tutorial.checks import kind_of, kinds_of
-from tutorial.device import unchanged_randomness
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, weight_of_batch
 from tutorial.inputs.spec import InputSpec
@@ -33,6 +31,7 @@ from tutorial.inputs.structure import (
     tree_map,
     value_at,
 )
+from tutorial.running import in_evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -75,26 +74,17 @@ def dry_run(source: DataSource, model: Any) -> DryRun:
     """
     training = source.name == "train_data"
     try:
-        with as_before(model.network), torch.set_grad_enabled(training):
+        with (
+            in_evaluation_mode(network=model.network, model=model) as own,
+            torch.set_grad_enabled(training),
+        ):
+            model = own["model"]
             if not source.can_look:
                 return declared(source.name, model)
             return of_samples(source, source.first_samples(), model)
     except Exception as error:
         error.add_note(f"(in a dry run with the first samples of {source.name}; nothing changed)")
         raise
-
-
-@contextmanager
-def as_before(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards the modes and the random state of before."""
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with unchanged_randomness():
-            yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def declared(name: str, model: Any) -> DryRun:

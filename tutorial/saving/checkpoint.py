@@ -222,11 +222,12 @@ def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) ->
                 f"{have}. Give fit the same {name} as when the training began."
             )
     for callback, state in zip(wiring.callbacks.values(), kept, strict=True):
-        if callback.kept and set(state) != set(callback.kept):
+        if callback.state_attributes and set(state) != set(callback.state_attributes):
             raise ValueError(
                 f"resume: {str(path)!r} has {sorted(state) or 'nothing'} in the place of the "
-                f"callback {type(callback).__name__}, which needs {sorted(callback.kept)}. Give "
-                "fit the same callbacks, in the same order, as when the training began."
+                f"callback {type(callback).__name__}, which needs "
+                f"{sorted(callback.state_attributes)}. Give fit the same callbacks, in the same "
+                "order, as when the training began."
             )
 
 

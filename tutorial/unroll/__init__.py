@@ -4,6 +4,7 @@ weave.py       makes one function of the loop and of the layers that are on
 specialize.py  puts what the call has decided into the loop, and drops what is off
 hooks.py       which hook of the loop calls which callback
 program.py     Program: a plain loop that can be read, run, changed, saved and proved
+interrupts.py  Ctrl-C ends a loop after its step
 script.py      from live objects to source code: a standalone file
 objects.py     any object as code: inspect, rebuild and compare it
 networks.py    a network as code

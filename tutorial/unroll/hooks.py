@@ -46,7 +46,8 @@ class Wiring:
         remember = [
             (i, Code(name))
             for i, (name, callback) in enumerate(self.callbacks.items())
-            if callback.kept or type(callback).load_state_dict is not Callback.load_state_dict
+            if callback.state_attributes
+            or type(callback).load_state_dict is not Callback.load_state_dict
         ]
         hooked: dict[str, Any] = {
             hook.upper(): tuple(Code(n) for n, c in self.callbacks.items() if overridden(c, hook))
@@ -77,14 +78,19 @@ class Wiring:
         places = [code.partition(".") for code in self.generators]
         return [attrgetter(place)(names[name]) for name, _, place in places]
 
-    def connect(self, names: dict[str, Any]) -> None:
-        """Tell the model of its company, and each callback of the model."""
+    def connect(self, names: dict[str, Any], fits: bool) -> None:
+        """Attach callbacks and schedulers to the model, and the model to each callback.
+
+        What a fit attaches stays there, for `save`, until the next one; other calls leave it.
+        """
         model = names["model"]
-        model.stop_training = False
-        model.callbacks = [names[name] for name in self.callbacks]
-        model.schedulers = [names[name] for name in self.schedulers]
-        model.generators = self.generators_in(names)
-        for callback in model.callbacks:
+        callbacks = [names[name] for name in self.callbacks]
+        if fits:
+            model.stop_training = False
+            model.callbacks = callbacks
+            model.schedulers = [names[name] for name in self.schedulers]
+            model.generators = self.generators_in(names)
+        for callback in callbacks:
             callback.set_model(model)
             callback.set_params(dict(self.params))
 

@@ -5,10 +5,8 @@ import copy
 import dataclasses
 import inspect
 import linecache
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -19,14 +17,16 @@ import torch
 
 from tutorial import checks
 from tutorial.callbacks.saving import floats
-from tutorial.device import rng_state
+from tutorial.device import rng_state, unchanged_denormals
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
+from tutorial.running import WATCHER, begun, own_metric
 from tutorial.saving.checkpoint import without_numpy
 from tutorial.unroll.hooks import Wiring
+from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
 from tutorial.unroll.script import Script
 from tutorial.unroll.specialize import defaults, unroll
@@ -109,20 +109,22 @@ class Program:
                 f"run: {', '.join(sorted(unknown))} is no name of this program; "
                 f"its names are {', '.join(self.names)}."
             )
-        namespace = {**TOOLS, **self.names, **names, "report": report}
-        how = "failed"
-        if self.function == "fit":
-            namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
+        fits, alone = self.function == "fit", not self.option("DISTRIBUTED")
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         # And of several processes, each could stop at another step: there it ends them all.
-        alone = not self.option("DISTRIBUTED")
         waiting = report if self.loop is None and alone else None
-        self.wiring.connect(namespace)
-        if report is not None and self.wiring.guards():
-            report.warned = True  # it is a callback that will tell
-        with interrupts_between_steps(waiting):
+        watcher = WATCHER.get()
+        watcher.begins(self.function)
+        how = "failed"
+        names = {**TOOLS, **self.names, **names, "report": report}
+        with begun(self.function, names) as namespace, interrupts_between_steps(waiting):
+            self.wiring.connect(namespace, fits)
+            if fits:
+                namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
+            if report is not None and self.wiring.guards():
+                report.warned = True  # it is a callback that will tell
             try:
-                with flushing_restored(), explain_peer_failure():
+                with unchanged_denormals(), explain_peer_failure():
                     if callable(self.loop):
                         namespace["step_losses"] = call_by_names(self.loop, namespace)
                     else:
@@ -131,7 +133,7 @@ class Program:
                 how = "done"
             except KeyboardInterrupt:
                 how = "stopped"
-                if self.function != "fit" or not alone:
+                if not fits or not alone:
                     raise
             except ZeroDivisionError:
                 if namespace.get("samples") != 0:
@@ -142,13 +144,14 @@ class Program:
             finally:
                 if report is not None:
                     report.close(how)
-                if self.function == "fit":  # and no half-made one is left
-                    namespace["optimizer"].zero_grad()
-            if self.function == "fit":
-                losses = floats(namespace.get("step_losses") or [])
-                asked = report is not None and report.interrupted  # perhaps after the last step
-                return History(losses, namespace.get("rows", []), how == "stopped" or asked)
-            return namespace[RESULTS.get(self.function, "result")]
+                if fits:
+                    namespace["optimizer"].zero_grad()  # and no half-made one is left
+                    asked = report is not None and report.interrupted  # perhaps after the last step
+                    history = history_of(namespace, how == "stopped" or asked)
+                    namespace["model"].history = history
+            result = history if fits else namespace[RESULTS.get(self.function, "result")]
+        watcher.ended(self.function, result)
+        return result
 
     # ---- a file of its own
 
@@ -246,7 +249,7 @@ class Program:
             used.add("optimizer")
         for name, value in self.names.items():
             if name in used and name != "model":
-                script.make(name, fresh(self.began.get(name, value)))
+                script.make(name, own_metric(self.began.get(name, value)))
         if self.wiring.callbacks.keys() & used:
             script.wire(self.wiring)
         script.restore(self.state, self.wiring.generators)
@@ -298,46 +301,9 @@ def detached(callback: Any) -> Any:
         return copied
 
 
-def fresh(value: Any) -> Any:
-    """A metric as if it was never used; anything else as it is."""
-    if not (hasattr(value, "reset") and hasattr(value, "update") and hasattr(value, "compute")):
-        return value
-    value = copy.deepcopy(value)
-    value.reset()
-    return value
-
-
-def flushes() -> bool:
-    """Whether the CPU flushes denormals: counts numbers below 1e-38 as 0."""
-    return bool(torch.tensor(1e-39) * 1.0 == 0)
-
-
-@contextmanager
-def flushing_restored() -> Iterator[None]:
-    """Whether the CPU flushes denormals is the same afterwards as it was before."""
-    was_flushing = flushes()
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(was_flushing)
-
-
-@contextmanager
-def interrupts_between_steps(report: Report | None) -> Iterator[None]:
-    """Ctrl-C, or a notebook's stop button, waits for the end of the step; a second one does not."""
-    usual = signal.getsignal(signal.SIGINT)
-    in_main = threading.current_thread() is threading.main_thread()
-    if report is None or not in_main or usual is not signal.default_int_handler:
-        yield
-        return
-
-    def wait_for_the_step(number: int, frame: Any) -> None:
-        if report.interrupted:
-            raise KeyboardInterrupt
-        report.interrupted = True
-
-    signal.signal(signal.SIGINT, wait_for_the_step)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)
+def history_of(namespace: Mapping[str, Any], interrupted: bool) -> History:
+    """What a loop has noted until now."""
+    losses: list[float] = []
+    with suppress(RuntimeError):  # a device that failed gives nothing back
+        losses = floats(namespace.get("step_losses") or [])
+    return History(losses, namespace.get("rows", []), interrupted)

@@ -8,7 +8,7 @@ from torch import nn
 
 from tutorial.checks import kind_of, shape_of
 from tutorial.data.mnist import treats_all_alike
-from tutorial.inputs.dry_run import as_before
+from tutorial.running import in_evaluation_mode
 
 Transform = Callable[[torch.Tensor], torch.Tensor] | None
 
@@ -50,10 +50,10 @@ def probabilities(network: nn.Module, transform: Transform, picture: bytes) -> l
     """
     x = torch.frombuffer(bytearray(picture), dtype=torch.uint8).reshape(1, 28, 28).float()
     somewhere = next(network.parameters(), x)  # the device and the type of the weights
-    with as_before(network), torch.no_grad():
+    with in_evaluation_mode(network=network) as own, torch.no_grad():
         x = (x if transform is None else transform(x)).unsqueeze(0).to(somewhere)
         try:
-            y_hat = network(x)
+            y_hat = own["network"](x)
         except RuntimeError as error:
             raise ValueError(
                 f"the network cannot take a picture, x of shape {shape_of(x)}: {error}. Draw for a "

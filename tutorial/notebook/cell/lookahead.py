@@ -7,7 +7,6 @@ on copies; what they print is not shown, and chance goes on as if nothing had be
 
 import contextlib
 import copy
-import functools
 import inspect
 import io
 import types
@@ -19,10 +18,11 @@ from typing import Any
 from torch.utils.data import Dataset, IterableDataset
 
 from tutorial import device
-from tutorial.device import unchanged_randomness
-from tutorial.model import METHODS, Model
+from tutorial.device import unchanged_denormals, unchanged_randomness
+from tutorial.model import Model
 from tutorial.notebook.cell.parts import Argument, Cell, CellError, Part, Site, names_in
-from tutorial.unroll.program import Program, flushing_restored
+from tutorial.running import Watcher, watched_by
+from tutorial.unroll.program import Program
 
 
 @dataclass
@@ -69,11 +69,11 @@ def look_ahead(cell: Cell, namespace: Mapping[str, Any]) -> list[Call]:
     chosen = device._chosen
     with (
         unchanged_randomness(),
-        flushing_restored(),
+        unchanged_denormals(),
         contextlib.redirect_stdout(quiet),
         contextlib.redirect_stderr(quiet),
         warnings.catch_warnings(),
-        instead_of_calls(refuse_to_train),
+        watched_by(NothingRuns()),
     ):
         warnings.simplefilter("ignore")  # the cell itself will say it
         try:
@@ -86,26 +86,11 @@ class NotNowError(Exception):
     """Something that is run ahead of time makes a call of a Model."""
 
 
-def refuse_to_train(method: Any, *args: Any, **kwargs: Any) -> Any:
-    """What a Model's call does while we look ahead."""
-    raise NotNowError(method.__name__)
+class NothingRuns(Watcher):
+    """Refuses every run while we look ahead."""
 
-
-@contextlib.contextmanager
-def instead_of_calls(function: Any) -> Iterator[None]:
-    """Inside, a Model's calls are calls of the function: with the method, then its arguments."""
-    usual = {method: getattr(Model, method) for method in METHODS}
-
-    def replaced(made: Any) -> Any:
-        return functools.wraps(made)(lambda *args, **kwargs: function(made, *args, **kwargs))
-
-    for method, made in usual.items():
-        setattr(Model, method, replaced(made))
-    try:
-        yield
-    finally:
-        for method in METHODS:
-            setattr(Model, method, usual[method])
+    def begins(self, method: str) -> None:
+        raise NotNowError(method)
 
 
 class Lookahead:

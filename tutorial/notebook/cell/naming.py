@@ -22,12 +22,13 @@ import numpy as np
 from torch import nn
 
 from tutorial.data.batches import Batches
+from tutorial.device import flushes_denormals
 from tutorial.loop.names import TOOLS
 from tutorial.loop.options import WrittenAs
 from tutorial.metrics import Mean
 from tutorial.notebook.cell.lookahead import Call
 from tutorial.notebook.cell.parts import Argument, names_in
-from tutorial.unroll.program import RESULTS, flushes
+from tutorial.unroll.program import RESULTS
 from tutorial.unroll.script import Script
 from tutorial.unroll.source import bracketed, names_assigned
 from tutorial.unroll.specialize import respelled, unroll
@@ -114,7 +115,7 @@ class Writer:
             optimizer = self.codes["optimizer"]
             lines.append(f"{optimizer}.zero_grad()  # no gradient of an earlier call counts")
         lines += loop
-        if ("FLUSH_DENORMAL", True) in self.options and not flushes():
+        if ("FLUSH_DENORMAL", True) in self.options and not flushes_denormals():
             lines.append("torch.set_flush_denormal(False)  # as it was")
         if any(code.startswith("torch.") for _, code in self.bindings):
             self._place_tool("torch")

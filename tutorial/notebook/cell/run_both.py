@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tutorial.device import unchanged_randomness
+from tutorial.device import unchanged_denormals, unchanged_randomness
 from tutorial.history import History
 from tutorial.model import Model
-from tutorial.notebook.cell.lookahead import copied, instead_of_calls
+from tutorial.notebook.cell.lookahead import copied
 from tutorial.notebook.cell.parts import CellError, names_in, runnable
 from tutorial.notebook.cell.unrolled import RECORD, UnrolledCell
-from tutorial.unroll.program import flushing_restored
+from tutorial.running import Watcher, watched_by
 from tutorial.unroll.proof import Proof
 
 Results = list[tuple[str, Any]]  # methods, and what they returned
@@ -69,7 +69,7 @@ def prove(
     except Exception as error:  # perhaps the cell itself fails as well, and says so
         failed = f"the unrolled cell fails: {type(error).__name__}: {error}"
     results: Results = []
-    with recorded(results):
+    with watched_by(Noting(results)):
         if run is None:
             exec(compile(unrolled.cell.runnable, "<cell>", "exec"), namespace)
         else:
@@ -124,25 +124,24 @@ def run_copy(
     with (
         quiet(),
         unchanged_randomness(),
-        flushing_restored(),
+        unchanged_denormals(),
         warnings.catch_warnings(),
         new_figures_closed(),
-        recorded(results),
+        watched_by(Noting(results)),
     ):
         warnings.simplefilter("ignore")  # the cell itself will say it
         exec(compile(source, file, "exec"), names)
     return found(unrolled, names, results)
 
 
-def recorded(results: Results) -> AbstractContextManager[None]:
-    """Inside, what each call of a Model returns is noted down."""
+class Noting(Watcher):
+    """Notes what each call of a Model returns."""
 
-    def call(method: Any, *args: Any, **kwargs: Any) -> Any:
-        result = method(*args, **kwargs)
-        results.append((method.__name__, result))
-        return result
+    def __init__(self, results: Results) -> None:
+        self.results = results
 
-    return instead_of_calls(call)
+    def ended(self, method: str, result: Any) -> None:
+        self.results.append((method, result))
 
 
 @contextlib.contextmanager
