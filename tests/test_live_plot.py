@@ -28,7 +28,7 @@ SETUP = """async ([source, history]) => {
     Object.assign(window, { model, el, functions, handlers });
     window.close_view = widget.render({ model, el });
 }"""
-EMPTY = {"points": [], "rows": []}
+EMPTY = {"points": [], "rows": [], "axes": {}}
 
 
 def curves_of(epochs: int) -> Curves:
@@ -69,8 +69,8 @@ def test_python_and_the_browser_draw_the_same_picture(page, epochs: int) -> None
     history = curves_of(epochs).history()
     show(page, history)
     drawn = page.evaluate(
-        "() => { const { points, rows } = model.get('history');"
-        "return functions.panels(points, rows).map(functions.svg); }"
+        "() => { const { points, rows, axes } = model.get('history');"
+        "return functions.panels(points, rows).map((it) => functions.svg(it, axes[it.name])); }"
     )
     ours = [svg(panel) for panel in panels(history["points"], history["rows"])]
     assert len(drawn) == len(ours) == 2
@@ -85,8 +85,7 @@ def test_it_keeps_up_with_the_news(page) -> None:
     for step in range(300):
         curves.add_losses([1 / (step + 1)])
         if step % 7 == 0:
-            news = {"points": curves.points.news(), "rows": curves.rows.news()}
-            page.evaluate("(news) => model.emit('msg:custom', news)", plain(news))
+            page.evaluate("(news) => model.emit('msg:custom', news)", plain(curves.news()))
     assert told.history() == EMPTY
     heard = page.evaluate("() => model.get('history').points")
     assert heard == plain({"points": curves.points.items[: len(heard)]})["points"]
@@ -120,8 +119,9 @@ def test_those_who_listen_hear_each_epoch(page) -> None:
 
 
 def test_a_name_cannot_become_markup(page) -> None:
-    row = {"epoch": 1, "<img src=x onerror=window.hit=1>": 1.0}
-    show(page, {"points": [], "rows": [[1, row]]})
+    curves = Curves()
+    curves.add_row({"epoch": 1, "<img src=x onerror=window.hit=1>": 1.0})
+    show(page, curves.history())
     assert page.locator("img").count() == 0
     assert page.evaluate("() => window.hit") is None
 

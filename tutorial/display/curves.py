@@ -106,11 +106,20 @@ class Curves:
 
     def history(self) -> dict[str, Any]:
         """All of it, plain and small."""
-        return {"points": self.points.all(), "rows": self.rows.all()}
+        points, rows = self.points.all(), self.rows.all()
+        chosen = {
+            panel.name: [vars(axis) for axis in axes(panel)] for panel in panels(points, rows)
+        }
+        return {"points": points, "rows": rows, "axes": chosen}
+
+    def news(self) -> dict[str, Any]:
+        """What is new since the last time."""
+        news = {"points": self.points.news(), "rows": self.rows.news()}
+        return {**self.history(), **news}
 
     def html(self) -> str:
         """The picture as HTML that needs nothing else."""
-        return curves_html(**self.history())
+        return curves_html(self.points.all(), self.rows.all())
 
 
 def mean_of(group: list[Point]) -> Point:
@@ -177,16 +186,15 @@ def svg(panel: Panel) -> str:
         f"font-family='system-ui, sans-serif' font-size='11' fill='{GREY}'>",
         f"<text x='{LEFT}' y='14' font-size='13' font-weight='600'>{escape(panel.name)}</text>",
     ]
-    for value in y_axis.ticks:
+    for value, label in y_axis.ticks:
         parts.append(
             f"<path d='M{LEFT} {y(value):.1f}H{right}' stroke='{GREY}' stroke-opacity='0.25'/>"
             f"<text x='{LEFT - 6}' y='{y(value) + 4:.1f}' text-anchor='end'>"
-            f"{y_axis.label(value)}</text>"
+            f"{label}</text>"
         )
-    for value in x_axis.ticks:
+    for value, label in x_axis.ticks:
         parts.append(
-            f"<text x='{x(value):.1f}' y='{bottom + 15}' text-anchor='middle'>"
-            f"{x_axis.label(value)}</text>"
+            f"<text x='{x(value):.1f}' y='{bottom + 15}' text-anchor='middle'>{label}</text>"
         )
     parts.append(f"<text x='{right}' y='{HEIGHT - 4}' text-anchor='end'>{panel.unit}</text>")
     place = right
@@ -254,21 +262,15 @@ def alt_text(panel: Panel) -> str:
 
 @dataclass
 class Axis:
-    """Where an axis begins and ends, and what is marked on it."""
+    """Where an axis begins and ends, and the values that are marked on it, with their labels."""
 
     low: float
     high: float
-    ticks: list[float]
-    digits: int = 0  # behind the point
+    ticks: list[tuple[float, str]]
 
     def place(self, start: float, end: float) -> Callable[[float], float]:
         """From values to places between start and end."""
         return lambda value: start + (end - start) * (value - self.low) / (self.high - self.low)
-
-    def label(self, value: float) -> str:
-        """A marked value as it is written, short enough for its place."""
-        short = self.digits <= 4 and max(abs(self.low), abs(self.high)) < 1e7
-        return f"{value:.{self.digits}f}" if short else f"{value:.1e}"
 
 
 def axes(panel: Panel) -> tuple[Axis, Axis]:
@@ -276,9 +278,16 @@ def axes(panel: Panel) -> tuple[Axis, Axis]:
     xs = [x for line in panel.lines.values() for x, _ in line]
     ys = [y for line in panel.lines.values() for _, y in line if math.isfinite(y)]
     marks, _ = round_numbers(0, max(xs), least=1)
-    x_axis = Axis(0, max(xs), [mark for mark in marks if mark <= max(xs)])
+    marks = [mark for mark in marks if mark <= max(xs)]
+    x_axis = Axis(0, max(xs), labelled(marks, 0))
     marks, digits = round_numbers(min(ys, default=0), max(ys, default=1))
-    return x_axis, Axis(marks[0], marks[-1], marks, digits)
+    return x_axis, Axis(marks[0], marks[-1], labelled(marks, digits))
+
+
+def labelled(marks: list[float], digits: int) -> list[tuple[float, str]]:
+    """The marks of an axis as they are written, short enough for their place."""
+    short = digits <= 4 and max(map(abs, marks)) < 1e7
+    return [(mark, f"{mark:.{digits}f}" if short else f"{mark:.1e}") for mark in marks]
 
 
 def round_numbers(low: float, high: float, least: float = 0) -> tuple[list[float], int]:

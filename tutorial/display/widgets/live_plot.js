@@ -5,9 +5,10 @@
  *
  * @typedef {[number, number]} Point  x and y
  * @typedef {[number, Record<string, number>]} Row  the step at which an epoch ended, and its means
- * @typedef {{ points: Point[], rows: Row[] }} History
+ * @typedef {{ low: number, high: number, ticks: [number, string][] }} Axis  ticks, with their labels
+ * @typedef {Record<string, [Axis, Axis]>} Axes  x and y of each panel, as Python has chosen them
+ * @typedef {{ points: Point[], rows: Row[], axes: Axes }} History
  * @typedef {{ name: string, unit: string, lines: Record<string, Point[]> }} Panel
- * @typedef {{ low: number, high: number, ticks: number[], digits: number }} Axis
  */
 
 // A panel's size, and the room around its axes: left, right, above, below. All in pixels.
@@ -29,8 +30,9 @@ export default {
   initialize({ model }) {
     model.on("msg:custom", (/** @type {any} */ news) => {
       const { points, rows } = model.get("history");
-      const history = { points: joined(points, news.points), rows: joined(rows, news.rows) };
-      if (history.points && history.rows) model.set("history", history); // else the trait will come
+      const [more, further] = [joined(points, news.points), joined(rows, news.rows)];
+      if (more && further) model.set("history", { points: more, rows: further, axes: news.axes });
+      // Else some was lost; all of it will come.
     });
   },
 
@@ -45,9 +47,9 @@ export default {
     status.className = "tutorial-status";
     status.setAttribute("role", "status");
     const draw = () => {
-      const { points, rows } = model.get("history");
+      const { points, rows, axes } = model.get("history");
       const found = panels(points, rows);
-      plot.innerHTML = found.map((panel) => panelHtml(panel)).join("");
+      plot.innerHTML = found.map((panel) => panelHtml(panel, axes[panel.name])).join("");
       plot.dataset.points = String(points.length);
       plot.dataset.rows = String(rows.length);
       const said = rows.length ? inWords(rows[rows.length - 1][1]) : "";
@@ -102,17 +104,17 @@ export function panels(points, rows) {
 
 // ---- from panels to pictures
 
-/** @param {Panel} panel */
-function panelHtml(panel) {
-  return `<div class="tutorial-panel" role="img" aria-label="${escaped(altText(panel))}">${svg(panel)}${tips(panel)}</div>`;
+/** @param {Panel} panel  @param {[Axis, Axis]} axes */
+function panelHtml(panel, axes) {
+  return `<div class="tutorial-panel" role="img" aria-label="${escaped(altText(panel))}">${svg(panel, axes)}${tips(panel, axes[0])}</div>`;
 }
 
 /**
  * One panel as SVG.
  * @param {Panel} panel
+ * @param {[Axis, Axis]} axes
  */
-export function svg(panel) {
-  const [xAxis, yAxis] = axes(panel);
+export function svg(panel, [xAxis, yAxis]) {
   const [right, bottom] = [WIDTH - RIGHT, HEIGHT - BOTTOM];
   const [x, y] = [place(xAxis, LEFT, right), place(yAxis, bottom, TOP)];
   const names = Object.keys(panel.lines);
@@ -121,17 +123,17 @@ export function svg(panel) {
       `font-family='system-ui, sans-serif' font-size='11' fill='${GREY}'>`,
     `<text x='${LEFT}' y='14' font-size='13' font-weight='600'>${escaped(panel.name)}</text>`,
   ];
-  for (const value of yAxis.ticks) {
+  for (const [value, label] of yAxis.ticks) {
     parts.push(
       `<path d='M${LEFT} ${y(value).toFixed(1)}H${right}' stroke='${GREY}' stroke-opacity='0.25'/>` +
         `<text x='${LEFT - 6}' y='${(y(value) + 4).toFixed(1)}' text-anchor='end'>` +
-        `${label(yAxis, value)}</text>`,
+        `${label}</text>`,
     );
   }
-  for (const value of xAxis.ticks) {
+  for (const [value, label] of xAxis.ticks) {
     parts.push(
       `<text x='${x(value).toFixed(1)}' y='${bottom + 15}' text-anchor='middle'>` +
-        `${label(xAxis, value)}</text>`,
+        `${label}</text>`,
     );
   }
   parts.push(`<text x='${right}' y='${HEIGHT - 4}' text-anchor='end'>${panel.unit}</text>`);
@@ -181,14 +183,14 @@ function drawn(name, line, marks) {
 /**
  * Tooltips: the values at each place, shown while a pointer rests there.
  * @param {Panel} panel
+ * @param {Axis} xAxis
  */
-function tips(panel) {
+function tips(panel, xAxis) {
   /** @type {Map<number, string[]>} */
   const texts = new Map();
   for (const [name, line] of Object.entries(panel.lines)) {
     for (const [x, y] of line) texts.set(x, [...(texts.get(x) ?? []), `${name} ${short(y)}`]);
   }
-  const [xAxis] = axes(panel);
   const percent = place(xAxis, (100 * LEFT) / WIDTH, 100 * (1 - RIGHT / WIDTH));
   const places = [...texts.keys()].sort((a, b) => a - b);
   return places
@@ -224,26 +226,6 @@ function escaped(text) {
   return text.replace(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 }
 
-// ---- axes
-
-/**
- * The two axes of a panel. Steps and epochs begin at 0; values between round numbers.
- * @param {Panel} panel
- * @returns {[Axis, Axis]}
- */
-function axes(panel) {
-  const all = Object.values(panel.lines).flat();
-  const end = Math.max(...all.map(([x]) => x));
-  const values = all.map(([, y]) => y).filter(Number.isFinite);
-  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 1];
-  const ticks = roundNumbers(0, end, 1)[0].filter((mark) => mark <= end);
-  const [marks, digits] = roundNumbers(low, high);
-  return [
-    { low: 0, high: end, ticks, digits: 0 },
-    { low: marks[0], high: marks[marks.length - 1], ticks: marks, digits },
-  ];
-}
-
 /**
  * From values on the axis to places between start and end.
  * @param {Axis} axis
@@ -253,33 +235,4 @@ function axes(panel) {
 function place(axis, start, end) {
   /** @param {number} value */
   return (value) => start + ((end - start) * (value - axis.low)) / (axis.high - axis.low);
-}
-
-/**
- * A marked value as it is written, short enough for its place.
- * @param {Axis} axis
- * @param {number} value
- */
-function label(axis, value) {
-  const short = axis.digits <= 4 && Math.max(Math.abs(axis.low), Math.abs(axis.high)) < 1e7;
-  return short ? value.toFixed(axis.digits) : value.toExponential(1);
-}
-
-/**
- * Up to seven round numbers around low and high, evenly spaced; and the digits that they need.
- * @param {number} low
- * @param {number} high
- * @param {number} least they are at least so far apart
- * @returns {[number[], number]}
- */
-function roundNumbers(low, high, least = 0) {
-  const largest = Math.max(Math.abs(low), Math.abs(high), 1e-30);
-  const spread = high - low > 1e-6 * largest ? high - low : largest;
-  const power = 10 ** Math.floor(Math.log10(spread / 5));
-  const size = Math.max(least, [1, 2, 5, 10].map((n) => n * power).find((n) => n * 5 >= spread));
-  const [first, last] = [Math.floor(low / size), Math.ceil(high / size)];
-  const digits = Math.max(0, -Math.floor(Math.log10(size)));
-  const numbers = [];
-  for (let n = first; n <= Math.max(last, first + 1); n++) numbers.push(size * n);
-  return [numbers, digits];
 }

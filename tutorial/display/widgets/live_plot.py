@@ -21,7 +21,7 @@ class LivePlot(anywidget.AnyWidget):
 
     Attributes:
         history: what is drawn, as a dict: 'points', pairs of a step (from 1) and a loss; and
-            'rows', pairs of a step and the row of the epoch that ended there; see `Curves`.
+            'rows', pairs of a step and the row of the epoch that ended there; 'axes'; see `Curves`.
 
     Example:
         >>> from tutorial import History
@@ -31,7 +31,7 @@ class LivePlot(anywidget.AnyWidget):
 
     _esm = HERE / "live_plot.js"
     _css = HERE / "live_plot.css"
-    history: Any = traitlets.Dict({"points": [], "rows": []}).tag(sync=True)
+    history: Any = traitlets.Dict({"points": [], "rows": [], "axes": {}}).tag(sync=True)
 
     def __init__(self, history: Any = None, **traits: Any) -> None:
         if history is not None:
@@ -43,7 +43,7 @@ class LivePlot(anywidget.AnyWidget):
 
     def tell(self, curves: Curves) -> None:
         """Send what is new. Where nobody looks yet, that is lost: `history` must follow."""
-        self.send({"points": curves.points.news(), "rows": curves.rows.news()})
+        self.send(curves.news())
 
     def __repr__(self) -> str:
         points, rows = len(self.history["points"]), len(self.history["rows"])
