@@ -11,6 +11,8 @@ import torch
 
 from tutorial import checks
 from tutorial.device import set_random_state
+from tutorial.display import choose
+from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, dry_run
@@ -55,16 +57,9 @@ class Call:
         """Whether it works on a batch in the hand, not on a data set."""
         return "inputs" in self.arguments
 
-    def __getitem__(self, name: str) -> Any:
-        return self.arguments[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The argument; the default, if the method has no such parameter."""
-        return self.arguments.get(name, default)
-
     def batch_sizes(self) -> tuple[int, int]:
         """The batch sizes for training and for evaluation."""
-        size = self["batch_size"]
+        size = self.arguments["batch_size"]
         return size if isinstance(size, tuple) else (size, size)
 
     def options(self) -> dict[str, Any]:
@@ -100,7 +95,7 @@ def decide(model: Any, call: Call) -> Program:
         checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
     if call.method in ("evaluate", "eval_batch"):
         checks.measurable(model.measures.loss_fns, model.metrics)
-    checks.loop_given(call.get("loop"))
+    checks.loop_given(call.arguments.get("loop"))
     return decide_batch(model, call) if call.over_one_batch else decide_pass(model, call)
 
 
@@ -110,7 +105,7 @@ def decide(model: Any, call: Call) -> Program:
 def decide_pass(model: Any, call: Call) -> Program:
     """The program of fit, evaluate or predict."""
     sources = [
-        look(name, data, model.device, call["num_workers"])
+        look(name, data, model.device, call.arguments["num_workers"])
         for name, data in call.arguments.items()
         if name.endswith("_data") and data is not call.parameters[name].default
     ]
@@ -119,17 +114,17 @@ def decide_pass(model: Any, call: Call) -> Program:
     check_structures(seen[0].structure, seen[-1].structure)
     fitting = call.method == "fit"
     wiring = wire(
-        call["callbacks"],
+        call.arguments["callbacks"],
         params_of(model, call, sources),
         sources[0].generators if fitting else [],
-        call.get("save_freq", 1),
+        call.arguments.get("save_freq", 1),
     )
     train_size, eval_size = call.batch_sizes()
     options = call.options() | {
         "BATCH_SIZE": train_size,
         "EVAL_BATCH_SIZE": eval_size,
         "EVAL_DATA": len(sources) == 2,
-        "SHUFFLE": call.get("shuffle", False) and not sources[0].is_stream,
+        "SHUFFLE": call.arguments.get("shuffle", False) and not sources[0].is_stream,
         "RESUME": None,
     }
     for source in sources:
@@ -138,12 +133,12 @@ def decide_pass(model: Any, call: Call) -> Program:
     if wiring.bar is not None:
         options["LOG_FREQ"] = wiring.bar.log_freq
     data = {source.name: source.data for source in sources}
-    if call.get("resume"):
+    if call.arguments.get("resume"):
         resumed = resume_options(model, call, wiring)
         options |= resumed
         data |= {"set_random_state": set_random_state} if resumed else {}
     if fitting:
-        model._restore_schedulers(wiring)
+        checkpoint.restore_schedulers(model, list(wiring.schedulers.values()))
     return program_of(model, call, options, data, seen[0], wiring)
 
 
@@ -151,14 +146,14 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
     """Refuse data that does not go with the other arguments."""
     for source in sources:
         source.check_distributable(processes)
-        source.check_reiterable(call.get("epochs", 1))
+        source.check_reiterable(call.arguments.get("epochs", 1))
     train = sources[0]
-    if call.get("drop_last"):
+    if call.arguments.get("drop_last"):
         train.check_full_batch(call.batch_sizes()[0])
-    if call.get("accumulate_grad_batches", 1) > 1:
+    if call.arguments.get("accumulate_grad_batches", 1) > 1:
         train.check_length("accumulate_grad_batches")
-    if call.get("resume"):
-        checks.save_dir_given(call["save_dir"])
+    if call.arguments.get("resume"):
+        checks.save_dir_given(call.arguments["save_dir"])
         train.check_resumable()
 
 
@@ -183,12 +178,12 @@ def split_of(source: DataSource, model: Any) -> str:
 
 def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, Any]:
     """What callbacks are told of the call."""
-    size, save_dir = call.batch_sizes()[0], call.get("save_dir")
+    size, save_dir = call.batch_sizes()[0], call.arguments.get("save_dir")
     return {
-        "epochs": call.get("epochs"),
-        "steps": sources[0].steps(size, call.get("drop_last", False)),
+        "epochs": call.arguments.get("epochs"),
+        "steps": sources[0].steps(size, call.arguments.get("drop_last", False)),
         "batch_size": size,
-        "verbose": call["verbose"],
+        "verbose": call.arguments["verbose"],
         "metrics": model.measures.names(),
         "evaluates": sources[-1].name == "eval_data",
         "began": time.time(),
@@ -198,15 +193,24 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
 
 def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
-    folder = wiring.folder() or call["save_dir"]
+    folder = wiring.folder() or call.arguments["save_dir"]
     first = process_group.is_rank_zero()
     found = checkpoint.newest(folder, model, wiring) if first else None
     path, saved = process_group.from_first(found)
     wiring.params["start"] = path is None
     if path is None:
         return {}
-    first_epoch = checkpoint.first_epoch(saved["fit"], call["epochs"], call["num_iters"])
+    epochs, num_iters = call.arguments["epochs"], call.arguments["num_iters"]
+    first_epoch = checkpoint.first_epoch(saved["fit"], epochs, num_iters)
     return {"RESUME": str(path), "FIRST_EPOCH": first_epoch}
+
+
+def report_of(call: Call, wiring: Wiring) -> Report:
+    """Who is told how a call goes: a ProgressBar's wishes count; ranks above 0 are silent."""
+    verbose, log_freq = call.arguments["verbose"], call.arguments.get("log_freq", 10)
+    if wiring.bar is not None:
+        verbose, log_freq = wiring.bar.verbose, wiring.bar.log_freq
+    return choose(verbose if process_group.is_rank_zero() else 0, log_freq)
 
 
 # ---- over one batch
@@ -214,7 +218,7 @@ def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
 
 def decide_batch(model: Any, call: Call) -> Program:
     """The program of train_batch, eval_batch or predict_batch."""
-    batch = in_hand(call["inputs"], call.get("labels"))
+    batch = batch_of(call)
     predicting = call.method == "predict_batch"
     structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
     key = (predicting, structure, *(signature_of(part) for _, part in leaves((), batch)))
@@ -228,7 +232,12 @@ def decide_batch(model: Any, call: Call) -> Program:
 
 def explain_batch(model: Any, call: Call) -> None:
     """Raise a better error than the loop's, if a dry run with the whole batch finds one."""
-    dry_run(batch_source(call, in_hand(call["inputs"], call.get("labels"))), model)
+    dry_run(batch_source(call, batch_of(call)), model)
+
+
+def batch_of(call: Call) -> Any:
+    """The batch that the arguments make."""
+    return in_hand(call.arguments["inputs"], call.arguments.get("labels"))
 
 
 def batch_source(call: Call, batch: Any) -> DataSource:
@@ -288,4 +297,4 @@ def program_of(
         **data,
     }
     names = {name: value for name, value in names.items() if value is not None}
-    return Program(call.method, call.title(), options, names, call.get("loop"), wiring)
+    return Program(call.method, call.title(), options, names, call.arguments.get("loop"), wiring)

@@ -74,6 +74,23 @@ def has_room(device: str, tensors: Iterable[torch.Tensor]) -> bool:
     return 4 * sum(tensor.nbytes for tensor in tensors) <= free
 
 
+def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
+    """Use the optimizer's fused implementation, if there is one and the choice was left open.
+
+    Not for momentum with a scaled loss: where its first step overflows, and so is left out, torch's
+    fused SGD goes on with a momentum that was never set.
+    """
+    for group in optimizer.param_groups:
+        open_choice = group.get("fused", False) is None and not group.get("foreach")
+        others = group.get("differentiable") or group.get("capturable")
+        others = others or (scaled and group.get("momentum"))
+        devices = {weight.device.type for weight in group["params"] if weight.is_floating_point()}
+        if open_choice and not others and devices <= {"cpu", "cuda", "mps"} and len(devices) == 1:
+            group["fused"] = True
+            # As its constructor does: a GradScaler leaves the scale to the fused implementation.
+            optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
+
+
 def seed(n: int) -> None:
     """Seed Python's, NumPy's and PyTorch's generators on every device (and so the data loaders).
 

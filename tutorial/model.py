@@ -9,12 +9,10 @@ import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.call import Call, decide, explain_batch
-from tutorial.device import get_device, set_random_state
-from tutorial.display import choose
-from tutorial.display.report import Report
+from tutorial.call import Call, decide, explain_batch, report_of
+from tutorial.device import choose_fused, get_device
 from tutorial.distributed import process_group
-from tutorial.distributed.shard import parts_of, shard_weights
+from tutorial.distributed.shard import shard_weights
 from tutorial.history import History
 from tutorial.inputs.dry_run import DryRun
 from tutorial.inputs.objective import Measures
@@ -23,7 +21,6 @@ from tutorial.loop.names import reserved_names
 from tutorial.parameters import BatchSizes, Count, Directory, Natural, Positive, checked
 from tutorial.precision import Precision
 from tutorial.saving import checkpoint
-from tutorial.unroll.hooks import Wiring
 from tutorial.unroll.program import Program
 
 Loop = Program | str | Callable[..., Any]
@@ -419,25 +416,7 @@ class Model:
             ValueError: the file is damaged or does not fit; nothing was changed.
         """
         checked(Model.load, locals())
-        state = checkpoint.read(path)
-        kept = None if reset_optimizer or self.optimizer is None else state.get("optimizer")
-        if self.optimizer is not None and kept is not None:
-            checkpoint.check_optimizer(self.optimizer, kept)
-        fitted = checkpoint.load_network(self.network, state["network"], skip_mismatch)
-        if self.optimizer is None or kept is None or not fitted:
-            return
-        self.optimizer.load_state_dict(parts_of(kept, self.optimizer))
-        if self.scaler is not None and "scaler" in state:
-            self.scaler.load_state_dict(state["scaler"])
-        if "random" in state:
-            set_random_state(state["random"])
-        self.loaded = {}
-        if "schedulers" in state:
-            self.loaded = {"schedulers": state["schedulers"], "groups": kept["param_groups"]}
-        if self.loaded and len(self.schedulers) == len(self.loaded["schedulers"]):
-            for scheduler, saved in zip(self.schedulers, self.loaded["schedulers"], strict=True):
-                scheduler.load_state_dict(saved)
-            self.loaded = {}
+        checkpoint.load_into(self, checkpoint.read(path), skip_mismatch, reset_optimizer)
 
     def summary(self, input_size: Any = None, dtype: Any = None) -> dict[str, int]:
         """Print the network's layers, with the shapes of their outputs and their parameters.
@@ -506,19 +485,6 @@ class Model:
         program.remember()
         return program
 
-    def _restore_schedulers(self, wiring: Wiring) -> None:
-        """Give new schedulers the state that `load` has read."""
-        schedulers, states = wiring.schedulers.values(), self.loaded.get("schedulers", ())
-        if schedulers and len(schedulers) == len(states):
-            for scheduler, state in zip(schedulers, states, strict=True):
-                scheduler.load_state_dict(state)
-            assert self.optimizer is not None
-            groups = zip(self.optimizer.param_groups, self.loaded["groups"], strict=True)
-            scheduled = ("lr", "momentum", "betas", *checkpoint.NOTED_BY_SCHEDULERS)
-            for group, saved in groups:  # a new scheduler has set them anew
-                group.update({key: saved[key] for key in scheduled if key in saved})
-            self.loaded = {}
-
 
 METHODS: dict[str, Callable[..., Any]] = {
     method.__name__: method
@@ -527,28 +493,3 @@ METHODS: dict[str, Callable[..., Any]] = {
         *(Model.train_batch, Model.eval_batch, Model.predict_batch),
     )
 }
-
-
-def report_of(call: Call, wiring: Wiring) -> Report:
-    """Who is told how a call goes: a ProgressBar's wishes count; other ranks than 0 are silent."""
-    verbose, log_freq = call["verbose"], call.get("log_freq", 10)
-    if wiring.bar is not None:
-        verbose, log_freq = wiring.bar.verbose, wiring.bar.log_freq
-    return choose(verbose if process_group.is_rank_zero() else 0, log_freq)
-
-
-def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
-    """Use the optimizer's fused implementation, if there is one and the choice was left open.
-
-    Not for momentum with a scaled loss: where its first step overflows, and so is left out, torch's
-    fused SGD goes on with a momentum that was never set.
-    """
-    for group in optimizer.param_groups:
-        open_choice = group.get("fused", False) is None and not group.get("foreach")
-        others = group.get("differentiable") or group.get("capturable")
-        others = others or (scaled and group.get("momentum"))
-        devices = {weight.device.type for weight in group["params"] if weight.is_floating_point()}
-        if open_choice and not others and devices <= {"cpu", "cuda", "mps"} and len(devices) == 1:
-            group["fused"] = True
-            # As its constructor does: a GradScaler leaves the scale to the fused implementation.
-            optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]

@@ -153,21 +153,21 @@ def measured(
 ) -> tuple[DryRun, list[torch.Tensor]]:
     """What was found once losses and metrics were seen to fit, and the losses."""
     outputs, measures = OutputStructure.of(y_hat), model.measures
-    names = names | dict(bind(outputs.pattern, y_hat))
+    names = names | bind(outputs.pattern, y_hat)
     losses: list[Any] = []
     for variable, loss_fn in measures.loss_fns.items():
-        paths = measures.compared(variable, structure, outputs)
-        guess, truth = (values(each, names) for each in paths)
+        compared, labels = measures.compared(variable, structure, outputs)
+        guess, truth = values(compared, names), values(labels, names)
         if len(guess) == len(truth) == 1:
             labels_fit(name, guess[0], truth[0], every, loss_fn)
         with model.precision.autocast():
-            losses.append(_loss(name, loss_fn, guess, truth, codes(sum(paths, ()))))
+            losses.append(_loss(name, loss_fn, guess, truth, codes(compared + labels)))
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
             pairs_fit(name, guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
-        paths = measures.compared(variable, structure, outputs)
-        guess, truth = (values(each, names) for each in paths)
+        compared, labels = measures.compared(variable, structure, outputs)
+        guess, truth = values(compared, names), values(labels, names)
         _metric(name, metric, guess, truth)
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)

@@ -11,7 +11,9 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from inspect import Parameter
+from operator import getitem
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,7 @@ class BatchStructure:
 
     def unpack(self, batch: Any) -> dict[str, Any]:
         """The batch's parts by the names of their variables, as the loop's `for` binds them."""
-        return dict(bind(self.pattern, batch))
+        return bind(self.pattern, batch)
 
     def call_arguments(self, names: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """What the network is called with, by place and by keyword."""
@@ -267,13 +269,14 @@ def pattern_of(nested: Any, names: Iterator[str]) -> Pattern:
     return tuple(pattern_of(part, names) for part in nested)
 
 
-def bind(pattern: Pattern, value: Any) -> Iterator[tuple[str, Any]]:
+def bind(pattern: Pattern, value: Any) -> dict[str, Any]:
     """The names of a pattern and what they are bound to."""
     if isinstance(pattern, str):
-        yield pattern, value
-    else:
-        for part, inner in zip(pattern, value, strict=True):
-            yield from bind(part, inner)
+        return {pattern: value}
+    bound: dict[str, Any] = {}
+    for part, inner in zip(pattern, value, strict=True):
+        bound |= bind(part, inner)
+    return bound
 
 
 def leaves(path: Path, part: Any) -> Iterator[tuple[Path, Any]]:
@@ -296,10 +299,7 @@ def paths_in(names: Sequence[str], parts: Sequence[Any]) -> tuple[Path, ...]:
 
 def value_at(path: Path, names: Mapping[str, Any]) -> Any:
     """What stands there."""
-    value: Any = names
-    for key in path:
-        value = value[key]
-    return value
+    return reduce(getitem, path, names)
 
 
 def tree_map(function: Callable[[Any], Any], nested: Any) -> Any:
@@ -317,8 +317,12 @@ def tree_map(function: Callable[[Any], Any], nested: Any) -> Any:
 def code(path: Path) -> Code:
     """The path as code: batch["image"]."""
     name, *keys = path
-    items = [json.dumps(key) if isinstance(key, str) else repr(key) for key in keys]
-    return Code(name + "".join(f"[{item}]" for item in items))
+    return Code(name + "".join(map(item_code, keys)))
+
+
+def item_code(key: Any) -> str:
+    """An item of a dict or a list as code: ["image"]."""
+    return f"[{json.dumps(key) if isinstance(key, str) else repr(key)}]"
 
 
 def codes(paths: Sequence[Path]) -> tuple[Code, ...]:

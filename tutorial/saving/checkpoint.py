@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tutorial.device import rng_state
+from tutorial.device import rng_state, set_random_state
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.distributed.shard import full_state_dict, parts_of
 
@@ -229,6 +229,49 @@ def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) ->
                 f"{sorted(callback.state_attributes)}. Give fit the same callbacks, in the same "
                 "order, as when the training began."
             )
+
+
+def load_into(
+    model: Any, state: dict[str, Any], skip_mismatch: bool, reset_optimizer: bool
+) -> None:
+    """Load what `state_of` gave: the network; unless reset_optimizer, its training too.
+
+    Raises:
+        ValueError: the state does not fit the model; nothing was changed.
+    """
+    optimizer = model.optimizer
+    memory = None if reset_optimizer or optimizer is None else state.get("optimizer")
+    if memory is not None:
+        check_optimizer(optimizer, memory)
+    fitted = load_network(model.network, state["network"], skip_mismatch)
+    if memory is None or not fitted:
+        return
+    optimizer.load_state_dict(parts_of(memory, optimizer))
+    if model.scaler is not None and "scaler" in state:
+        model.scaler.load_state_dict(state["scaler"])
+    if "random" in state:
+        set_random_state(state["random"])
+    model.loaded = {}
+    schedulers = state.get("schedulers")
+    if schedulers is not None and len(schedulers) == len(model.schedulers):
+        for scheduler, saved in zip(model.schedulers, schedulers, strict=True):
+            scheduler.load_state_dict(saved)
+    elif schedulers is not None:  # they wait for the next fit
+        model.loaded = {"schedulers": schedulers, "groups": memory["param_groups"]}
+
+
+def restore_schedulers(model: Any, schedulers: list[Any]) -> None:
+    """Give new schedulers the state that `load` has read."""
+    states = model.loaded.get("schedulers", ())
+    if not schedulers or len(schedulers) != len(states):
+        return
+    for scheduler, state in zip(schedulers, states, strict=True):
+        scheduler.load_state_dict(state)
+    scheduled = ("lr", "momentum", "betas", *NOTED_BY_SCHEDULERS)
+    groups = zip(model.optimizer.param_groups, model.loaded["groups"], strict=True)
+    for group, saved in groups:  # a new scheduler has set them again
+        group.update({key: saved[key] for key in scheduled if key in saved})
+    model.loaded = {}
 
 
 def load_network(
