@@ -38,10 +38,11 @@ test-all: $(if $(shell command -v npm),$(MODULES))
 test-all: $(READY)  ## Run the slow tests as well: half an hour
 	$(PYTEST) tutorial tests $(wildcard notebooks/*.ipynb)
 
-lint: $(READY)  ## Check style, format and types
+lint: $(READY)  ## Check style, format, types, and that no room imports one above it
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
 
 format: $(READY)  ## Put the code into the format that lint checks
 	$(PY) -m ruff check --fix-only

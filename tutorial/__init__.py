@@ -3,7 +3,8 @@
 The rooms, in the order in which to read them. Each has a map of its files in its `__init__.py`.
 
     loop/         READ FIRST, fit.py: training, evaluation and prediction as plain PyTorch
-    model.py      Model: remembers the parts, chooses the options; contains no loop
+    model.py      Model: remembers the parts; contains no loop
+    call.py       one call of a Model: its arguments, and what is decided before its loop begins
     callbacks/    stop early, save, log, change the learning rate, ...
     unroll/       from a call to its loop; Program: read, run, change, save and prove it
     inputs/       what a batch holds, and whether it fits network, loss and metrics
@@ -20,7 +21,6 @@ The rooms, in the order in which to read them. Each has a map of its files in it
     models.py     LeNet
     device.py     set_device, get_device, seed
     precision.py  mixed precision
-    call.py       one call of a Model: its arguments, and what is decided before its loop begins
     running.py    what belongs to a call stays in the call: calls inside calls, and in threads
     parameters.py  what a parameter takes, said in its annotation
     checks.py     refuses a network, loss, metric or optimizer that cannot be trained
