@@ -25,7 +25,7 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import unchanged_randomness
-from tutorial.distributed.process_group import is_first
+from tutorial.distributed.process_group import is_rank_zero
 from tutorial.unroll.proof import flat, identical
 
 pytestmark = [
@@ -122,7 +122,7 @@ def prepared(case: dict[str, Any], folder: Path) -> tuple[tl.Model, dict[str, An
 def by_fit(case: dict[str, Any], folder: Path = Path("unused")) -> dict[str, Any]:
     model, call = prepared(case, folder)
     history = model.fit(**call, verbose=0)
-    if case["save_dir"] and is_first():
+    if case["save_dir"] and is_rank_zero():
         saved = torch.load(folder / "final.pt", weights_only=True)
         assert not differences(saved["network"], model.network.state_dict())
         assert saved["fit"]["step_losses"] == history.step_losses
@@ -293,7 +293,7 @@ def write_scripts(seed: int, processes: int, folder: Path) -> None:
         if case["processes"] == processes:
             model, call = prepared(case, folder / "saved" / f"{number:02}")
             program = model.unroll("fit", **call)
-            if is_first():
+            if is_rank_zero():
                 program.save(folder / f"{number:02}.py")
 
 
