@@ -159,16 +159,8 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
             group += total / world_size
             step_losses.append(step_loss)
             if (i + 1) % k == 0 or i + 1 == len(loader) or len(step_losses) == limit:
-                if k > 1:
-                    for weight in network.parameters():
-                        weight.grad /= group
-                if case["clip_grad_norm"] is not None:
-                    scaler.unscale_(optimizer)
-                    nn.utils.clip_grad_norm_(network.parameters(), case["clip_grad_norm"])
                 before = scaler.get_scale()
-                scaler.step(optimizer)
-                scaler.update()
-                optimizer.zero_grad()
+                update(optimizer, scaler, group if k > 1 else None, case["clip_grad_norm"])
                 group = 0.0
                 if case["schedule"] == "step" and scaler.get_scale() >= before:
                     p["schedule"].step()
@@ -215,6 +207,22 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
         "optimizer": optimizer.state_dict(),
         "recorded": [recorded] if case["callbacks"] and not stops(case) else [],
     }
+
+
+def update(
+    optimizer: Any, scaler: Any, group: float | None = None, clip_grad_norm: float | None = None
+) -> None:
+    """The gradients divided by the samples of a group, clipped; one step; and forgotten."""
+    weights = [weight for param_group in optimizer.param_groups for weight in param_group["params"]]
+    if group is not None:
+        for weight in weights:
+            weight.grad /= group
+    if clip_grad_norm is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(weights, clip_grad_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
 
 
 def tensors_of(batch: Any) -> list[torch.Tensor]:

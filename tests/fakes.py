@@ -4,9 +4,34 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 
 import tutorial as tl
+
+
+class OneByOne(Dataset):
+    """The same data, but it must be asked for one sample at a time."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, index: int) -> Any:
+        if not isinstance(index, int):
+            raise TypeError("one at a time")
+        return self.data[index]
+
+
+class Stream(IterableDataset):
+    """The same data, and nobody knows what comes next."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __iter__(self) -> Any:
+        return (self.data[i] for i in range(len(self.data)))
 
 
 class Samples(Dataset):

@@ -3,7 +3,7 @@
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchmetrics
+from fakes import Stream
 from torch import nn
 from torch.utils.data import (
     BatchSampler,
     ConcatDataset,
     DataLoader,
     Dataset,
-    IterableDataset,
     RandomSampler,
     StackDataset,
     Subset,
@@ -59,14 +59,6 @@ class Foreign:
     __len__ = Rows.__len__
     __getitem__ = Rows.__getitem__
     __init__ = Rows.__init__
-
-
-class Stream(IterableDataset):
-    def __init__(self, count: int = 20) -> None:
-        self.count = count
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return zip(X[: self.count], Y[: self.count], strict=True)
 
 
 class NoLength(Dataset):
@@ -254,13 +246,13 @@ def test_data_that_ends_too_soon_is_refused() -> None:
     refused(model, "train_data", *words, call=lambda: model.fit(once, epochs=2))
     refused(model, "eval_data", *words, call=lambda: model.fit(GOOD, once, epochs=2))
     words = ("has no length", "accumulate_grad_batches", "Give a Dataset")
-    for data in (once, Stream(), DataLoader(Stream(), 4)):
+    for data in (once, Stream(GOOD), DataLoader(Stream(GOOD), 4)):
         call = partial(model.fit, data, accumulate_grad_batches=2)
         refused(model, "train_data", *words, call=call, kind=TypeError)
     assert len(list(once)) == 2  # not one batch of it was taken
 
 
-@pytest.mark.parametrize("data", [iter([]), Stream(0)], ids=["iterator", "stream"])
+@pytest.mark.parametrize("data", [iter([]), Stream([])], ids=["iterator", "stream"])
 def test_data_that_gives_nothing_is_told(data: Any) -> None:
     model = prepared()
     before = flat(model.network.state_dict())
@@ -436,9 +428,9 @@ CONV = nn.Conv2d(1, 3, 3, padding=1)
 FINE: dict[str, Callable[[], Any]] = {
     "Dataset": Rows,
     "no Dataset": Foreign,
-    "IterableDataset": Stream,
+    "IterableDataset": lambda: Stream(GOOD),
     "loader": lambda: DataLoader(GOOD, 5, shuffle=True),
-    "loader of a stream": lambda: DataLoader(Stream(), 5),
+    "loader of a stream": lambda: DataLoader(Stream(GOOD), 5),
     "loader of batches": lambda: DataLoader([(X, Y)], batch_size=None),
     "loader with a sampler of batches": lambda: DataLoader(
         GOOD, batch_size=None, sampler=BatchSampler(RandomSampler(GOOD), 5, False)

@@ -3,25 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from fakes import OneByOne
 from sklearn.metrics import confusion_matrix
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 import tutorial as tl
 from tutorial.display.confusion import Confusion
-
-
-class Samples(Dataset):
-    """The same data, one sample at a time."""
-
-    def __init__(self, data):
-        self.data = data
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, i):
-        return self.data[i]
 
 
 def expected_of(model, data) -> np.ndarray:
@@ -41,7 +29,7 @@ def test_any_form_of_data_gives_the_same(make_model, data) -> None:
     model = make_model()
     x, y = data.tensors
     forms = [
-        Samples(data),
+        OneByOne(data),
         DataLoader(data, batch_size=7, shuffle=True),
         [(x[:100], y[:100]), (x[100:], y[100:, None])],
         ((x[i : i + 50], y[i : i + 50]) for i in (0, 50, 100)),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from fakes import OneByOne
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Subset, default_collate
@@ -309,12 +310,6 @@ def test_what_is_no_index_is_refused(raw, index):
 def test_loaders_give_the_same_batches_one_by_one_and_whole(name, request):
     data = request.getfixturevalue(name)
 
-    class OneByOne(torch.utils.data.Dataset):
-        """The same data for a loader that knows neither of the two quick ways."""
-
-        def __getitem__(self, index):
-            return data[index]
-
     def batches(dataset, whole):
         torch.manual_seed(7)
         random.seed(7)
@@ -328,7 +323,7 @@ def test_loaders_give_the_same_batches_one_by_one_and_whole(name, request):
     whole = batches(data, whole=True)
     assert [len(y) for _, y in whole] == 15 * [64] + [40]
     same(whole, batches(data, whole=False))
-    same(whole, batches(OneByOne(), whole=False))
+    same(whole, batches(OneByOne(data), whole=False))
 
 
 def test_a_subset_and_worker_processes(raw):

@@ -21,7 +21,6 @@ from fakes import Recorder
 from torch import distributed as dist
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import unchanged_randomness
@@ -362,27 +361,6 @@ def test_every_pair_of_options_is_in_every_table(table: list[dict[str, Any]]) ->
     for a, b in itertools.combinations(OPTIONS, 2):
         pairs = {(repr(case[a]), repr(case[b])) for case in table}
         assert len(pairs) == len(OPTIONS[a]) * len(OPTIONS[b])
-
-
-def test_accumulated_small_batches_equal_one_large_batch() -> None:
-    """In float64, to rounding: also with a short last batch in a short last group."""
-    results = []
-    for batch_size, accumulate in ((24, 1), (8, 3), (4, 6)):
-        tl.seed(5)
-        x, y = torch.randn(61, 8, dtype=torch.float64), torch.randint(3, (61,))
-        model = tl.Model(nn.Linear(8, 3).double())
-        model.prepare(torch.optim.Adam(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
-        model.fit(
-            TensorDataset(x, y),
-            batch_size=batch_size,
-            accumulate_grad_batches=accumulate,
-            shuffle=False,
-            epochs=3,
-            verbose=0,
-        )
-        results.append(model.network.weight.detach())
-    for other in results[1:]:
-        torch.testing.assert_close(other, results[0], rtol=0, atol=1e-12)
 
 
 def test_the_same_call_differs_with_another_seed_and_not_with_the_same(data, make_model) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from by_hand import update
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -65,11 +66,7 @@ def test_fit_is_the_loop_by_hand(precision: str) -> None:
             with torch.autocast("cuda", dtype, enabled=precision != "32"):
                 loss = nn.functional.cross_entropy(network(x.to("cuda:0")), y.to("cuda:0"))
             scaler.scale(loss).backward()
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
+            update(optimizer, scaler, clip_grad_norm=1.0)
             losses.append(loss.item())
     assert history.step_losses == losses
     assert equal(model.network.state_dict(), network.state_dict())

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from fakes import OneByOne
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 from torchvision.transforms import Normalize, RandomRotation
 
 import tutorial as tl
@@ -105,17 +106,6 @@ def test_what_does_not_lie_in_tensors_is_refused() -> None:
 
 
 # ---- where a Model uses it
-
-
-class OneByOne(Dataset[Any]):
-    def __init__(self, data: TensorDataset) -> None:
-        self.data = data
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, i: int) -> Any:
-        return self.data[i]
 
 
 class Darker(tl.datasets.MNIST):

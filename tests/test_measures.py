@@ -1,14 +1,14 @@
 """Losses and metrics of one output or several: by their names, and meaning the same as by hand."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 import torchmetrics
+from fakes import OneByOne, Stream
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import tutorial as tl
 from tutorial.inputs.objective import Measures, identifier, variable_of
@@ -33,27 +33,6 @@ class Heads(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         outputs = [head(x) for head in self.heads]
         return dict(zip(self.keys, outputs, strict=True)) if self.keys else outputs
-
-
-class Rows(Dataset):
-    """One sample at a time: its labels do not lie together."""
-
-    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        self.x, self.y = x, y
-
-    def __len__(self) -> int:
-        return 61
-
-    def __getitem__(self, i: int) -> Any:
-        return self.x[i], self.y[i]
-
-
-class Stream(IterableDataset):
-    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        self.x, self.y = x, y
-
-    def __iter__(self) -> Iterator[Any]:
-        return zip(self.x, self.y, strict=True)
 
 
 def model_of(network: nn.Module, loss: Any, metrics: Any = None) -> tl.Model:
@@ -187,6 +166,12 @@ def test_mean_weighs_and_begins_anew() -> None:
 # ---- class weights, and labels to ignore
 
 FINE, WIDE = X.double(), WEIGHT.double()  # in float64, rounding is far below any mistake
+
+
+def one_by_one(x: torch.Tensor, y: torch.Tensor) -> OneByOne:
+    return OneByOne(TensorDataset(x, y))
+
+
 WEIGHTED: dict[str, tuple[Any, Any, torch.Tensor]] = {
     "weights": (CE(WIDE), TensorDataset, Y),
     "weights, smoothed": (CE(WIDE, label_smoothing=0.1), TensorDataset, Y),
@@ -198,9 +183,9 @@ WEIGHTED: dict[str, tuple[Any, Any, torch.Tensor]] = {
     "in a list": ([CE(WIDE)], TensorDataset, Y),
     "uint8": (CE(WIDE), TensorDataset, Y.byte()),
     "probabilities": (CE(WIDE), TensorDataset, F.one_hot(Y).double()),
-    "one at a time": (CE(WIDE), Rows, SOME),
-    "one at a time, a class ignored": (CE(ignore_index=2), Rows, Y),
-    "a stream": (CE(WIDE), Stream, SOME),
+    "one at a time": (CE(WIDE), one_by_one, SOME),
+    "one at a time, a class ignored": (CE(ignore_index=2), one_by_one, Y),
+    "a stream": (CE(WIDE), lambda x, y: Stream(TensorDataset(x, y)), SOME),
 }
 
 
@@ -241,10 +226,10 @@ def test_class_weights_stand_in_the_loop_and_hold_for_fit_by_hand() -> None:
     model = model_of(nn.Linear(8, 3), CE(WEIGHT))
     source = model.unroll("fit", TensorDataset(X, Y)).source
     assert "* loss_fn.weight[y].sum().item()" in source
-    source = model.unroll("fit", Rows(X, SOME)).source
+    source = model.unroll("fit", one_by_one(X, SOME)).source
     assert "samples += loss_fn.weight[y[y != -100]].sum().item()" in source
     history = model.fit(TensorDataset(X, Y), batch_size=20, verbose=0, shuffle=False)
     sizes = [WEIGHT[part].sum().item() for part in Y.split(20)]
     total = sum(loss * n for loss, n in zip(history.step_losses, sizes, strict=True))
     assert history.rows[0]["loss"] == pytest.approx(total / sum(sizes))
-    assert "len(x)" in model_of(nn.Linear(8, 3), CE()).unroll("fit", Rows(X, Y)).source
+    assert "len(x)" in model_of(nn.Linear(8, 3), CE()).unroll("fit", one_by_one(X, Y)).source

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from fakes import Stream
 from torch import nn
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import rng_state
@@ -23,11 +24,6 @@ X = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
 Y = torch.arange(20) % 3
 GOOD = TensorDataset(X, Y)
 CE = nn.CrossEntropyLoss
-
-
-class Stream(IterableDataset):
-    def __iter__(self):
-        return zip(X, Y, strict=True)
 
 
 def prepared(network: nn.Module | None = None, loss: Any = None, metrics: Any = None) -> tl.Model:
@@ -101,7 +97,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
         ("two values as 'acc'", 'Accuracy(name="top1")'),
     ),
     "11: a group without end": (
-        lambda m: m.fit(Stream(), accumulate_grad_batches=2), TypeError,
+        lambda m: m.fit(Stream(GOOD), accumulate_grad_batches=2), TypeError,
         ("train_data has no length", "accumulate_grad_batches", "Give a Dataset"),
     ),
     "17: labels (N, 1)": (

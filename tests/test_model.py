@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 import torchmetrics
+from fakes import Stream
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 import tutorial as tl
 from tutorial.inputs.data_source import look
@@ -168,14 +169,6 @@ def test_eval_batch_measures_this_batch_alone(data, make_model) -> None:
 
 
 # ---- data of all kinds
-
-
-class Stream(IterableDataset):
-    def __init__(self, data: TensorDataset) -> None:
-        self.data = data
-
-    def __iter__(self):
-        return (self.data[i] for i in range(len(self.data)))
 
 
 class Plain:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from by_hand import update
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -90,16 +91,10 @@ def by_hand(
             losses.append(loss.item())
             if (i + 1) % accumulate_grad_batches and i + 1 < len(loader):
                 continue
-            if accumulate_grad_batches > 1:
-                for weight in network.parameters():
-                    weight.grad /= group
+            update(
+                optimizer, scaler, group if accumulate_grad_batches > 1 else None, clip_grad_norm
+            )
             group = 0
-            if clip_grad_norm is not None:
-                scaler.unscale_(optimizer)
-                nn.utils.clip_grad_norm_(network.parameters(), clip_grad_norm)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
     return {
         "losses": losses,
         "network": network.state_dict(),

@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 import torch
 import torchmetrics
+from fakes import OneByOne, Stream
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
 import tutorial as tl
 from tutorial.callbacks import EarlyStopping, LambdaCallback, LRScheduler
 from tutorial.distributed.shard import full_state_dict
 from tutorial.distributed.split import Share
 
+WEIGHT = torch.tensor([1.0, 5.0, 0.2]).double()  # of the classes
 N = 151  # with batches of 60: 60, 60, 31, and so 11 + 10 + 10 for three processes
 
 
@@ -27,20 +29,6 @@ def samples(count: int = N, seed: int = 0) -> TensorDataset:
     chance = torch.Generator().manual_seed(seed)
     x = torch.randn(count, 8, generator=chance, dtype=torch.float64)
     return TensorDataset(x, (x @ torch.randn(8, 3, generator=chance).double()).argmax(1))
-
-
-class OneByOne(Dataset):
-    """The same samples, but each must be asked for."""
-
-    def __init__(self) -> None:
-        self.data = samples()
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, i: int) -> Any:
-        assert isinstance(i, int)
-        return self.data[i]
 
 
 def prepared(**options: Any) -> tl.Model:
@@ -66,8 +54,8 @@ def plain(batch_size: int) -> Any:
 
 
 def one_by_one(batch_size: int) -> Any:
-    model = prepared(weight=torch.tensor([1.0, 5.0, 0.2]).double())
-    history = model.fit(OneByOne(), OneByOne(), batch_size, epochs=2, verbose=0, drop_last=True)
+    model, data = prepared(weight=WEIGHT), OneByOne(samples())
+    history = model.fit(data, data, batch_size, epochs=2, verbose=0, drop_last=True)
     return outcome(model, history)
 
 
@@ -95,7 +83,7 @@ def accumulated(batch_size: int) -> Any:
 
 
 def weighted(batch_size: int) -> Any:
-    model = prepared(weight=torch.tensor([1.0, 5.0, 0.2]).double())
+    model = prepared(weight=WEIGHT)
     return outcome(model, model.fit(samples(), batch_size=batch_size, shuffle=False, verbose=0))
 
 
@@ -325,7 +313,7 @@ class Noted(OneByOne):
     """It notes which samples it was asked for."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(samples())
         self.asked: list[int] = []
 
     def __getitem__(self, i: int) -> Any:
@@ -474,17 +462,12 @@ def test_launch_refuses_what_is_no_number() -> None:
         tl.launch(print, processes=0)
 
 
-class Stream(IterableDataset):
-    def __iter__(self) -> Any:
-        return iter(samples())
-
-
 def refused() -> list[str]:
     model, said = prepared(), []
     loader = DataLoader(samples(), sampler=DistributedSampler(samples(), 2, dist_rank()))
     for call in (
         lambda: model.fit(loader, verbose=0),
-        lambda: model.evaluate(Stream(), verbose=0),
+        lambda: model.evaluate(Stream(samples()), verbose=0),
         lambda: prepared(metrics=Unknown()).evaluate(samples(), verbose=0),
         lambda: model.unroll("predict", samples()).verify(),
     ):
