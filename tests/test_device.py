@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import tutorial as tl
-from tutorial.device import rng_state, set_random_state, unchanged_randomness
+from tutorial.device import rng_state, set_rng_state, unchanged_randomness
 
 
 def draw() -> tuple:
@@ -31,7 +31,7 @@ def test_a_wrong_seed_is_refused(n: object) -> None:
 def test_the_state_of_chance_survives_torch_save(tmp_path) -> None:
     torch.save(rng_state(), tmp_path / "chance.pt")
     first = draw()
-    set_random_state(torch.load(tmp_path / "chance.pt", weights_only=True))
+    set_rng_state(torch.load(tmp_path / "chance.pt", weights_only=True))
     assert draw() == first
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 import tutorial as tl
 from tutorial.callbacks import EarlyStopping, LambdaCallback, LRScheduler
 from tutorial.distributed.shard import full_state_dict
-from tutorial.distributed.split import Share
+from tutorial.distributed.split import RankSlice
 
 WEIGHT = torch.tensor([1.0, 5.0, 0.2]).double()  # of the classes
 N = 151  # with batches of 60: 60, 60, 31, and so 11 + 10 + 10 for three processes
@@ -242,7 +242,7 @@ def evaluated_only() -> Any:
 )
 def test_the_parts_of_a_batch_are_the_batch(sizes: list[int], processes: int) -> None:
     batches = [list(range(100 * i, 100 * i + size)) for i, size in enumerate(sizes)]
-    shares = [list(Share(batches, rank, processes)) for rank in range(processes)]
+    shares = [list(RankSlice(batches, rank, processes)) for rank in range(processes)]
     for batch, *parts in zip(batches, *shares, strict=True):
         if len(batch) < processes:  # all work on all of it
             assert parts == [batch] * processes
@@ -253,10 +253,10 @@ def test_the_parts_of_a_batch_are_the_batch(sizes: list[int], processes: int) ->
 
 def test_a_share_of_tensors_keeps_their_nest() -> None:
     x, y = torch.arange(10).reshape(5, 2), torch.arange(5)
-    [(inputs, label)] = Share([({"image": x}, y)], rank=1, processes=2)
+    [(inputs, label)] = RankSlice([({"image": x}, y)], rank=1, processes=2)
     assert inputs["image"].tolist() == x[1::2].tolist()
     assert label.tolist() == [1, 3]
-    assert len(Share([1, 2, 3], 0, 2)) == 3
+    assert len(RankSlice([1, 2, 3], 0, 2)) == 3
 
 
 # ---- what only several processes have

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tutorial import checks
-from tutorial.device import set_random_state
+from tutorial.device import set_rng_state
 from tutorial.display import choose
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
@@ -136,7 +136,7 @@ def decide_pass(model: Any, call: Call) -> Program:
     if call.arguments.get("resume"):
         resumed = resume_options(model, call, wiring)
         options |= resumed
-        data |= {"set_random_state": set_random_state} if resumed else {}
+        data |= {"set_rng_state": set_rng_state} if resumed else {}
     if fitting:
         checkpoint.restore_schedulers(model, list(wiring.schedulers.values()))
     return program_of(model, call, options, data, seen[0], wiring)
@@ -196,7 +196,7 @@ def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
     folder = wiring.folder() or call.arguments["save_dir"]
     first = process_group.is_rank_zero()
     found = checkpoint.newest(folder, model, wiring) if first else None
-    path, saved = process_group.from_first(found)
+    path, saved = process_group.broadcast_object(found)
     wiring.params["start"] = path is None
     if path is None:
         return {}

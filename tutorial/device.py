@@ -129,7 +129,7 @@ def rng_state() -> dict[str, Any]:
     return state
 
 
-def set_random_state(state: dict[str, Any]) -> None:
+def set_rng_state(state: dict[str, Any]) -> None:
     """Restore what `rng_state()` gave."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["python"])
@@ -146,7 +146,7 @@ def unchanged_randomness() -> Iterator[None]:
     try:
         yield
     finally:
-        set_random_state(state)
+        set_rng_state(state)
 
 
 def flushes_denormals() -> bool:

@@ -87,7 +87,7 @@ def broadcast_parameters(network: nn.Module) -> None:
         dist.broadcast(tensor.detach(), 0)
 
 
-def from_first(value: Any) -> Any:
+def broadcast_object(value: Any) -> Any:
     """Broadcast a value from rank 0."""
     if not ready():
         return value

@@ -37,7 +37,7 @@ def gathered(value: Any) -> Any:
     return value.full_tensor() if hasattr(value, "full_tensor") else value
 
 
-def parts_of(state: dict[str, Any], owner: Any) -> dict[str, Any]:
+def shard_state_dict(state: dict[str, Any], owner: Any) -> dict[str, Any]:
     """A full state_dict, each tensor sharded as it is in the owner: what this rank loads."""
     if isinstance(owner, nn.Module):
         own = owner.state_dict()

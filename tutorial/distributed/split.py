@@ -7,7 +7,7 @@ import torch
 from torch import distributed as dist
 
 
-class Share:
+class RankSlice:
     """One rank's slice of each batch: every `processes`-th sample, from its rank on.
 
     Fewer samples than processes are not split: then each rank works on all of them.
@@ -18,7 +18,7 @@ class Share:
         processes: how many there are, the world size.
 
     Example:
-        >>> list(Share([[3, 1, 4, 0], [2]], rank=1, processes=2))
+        >>> list(RankSlice([[3, 1, 4, 0], [2]], rank=1, processes=2))
         [[1, 0], [2]]
     """
 
@@ -40,7 +40,7 @@ class Share:
         return batch if len(batch) < self.processes else batch[self.rank :: self.processes]
 
 
-def everywhere(metric: Any) -> Any:
+def all_reduced(metric: Any) -> Any:
     """The metric with its counts summed over all ranks.
 
     Args:

@@ -174,7 +174,7 @@ def takes_two(metric: Any) -> bool:
 
 def in_all(metric: Code, metrics: Mapping[str, Any]) -> Code:
     """Code for a metric of several processes; torchmetrics' ask each other by themselves."""
-    return Code(f"everywhere({metric})") if hasattr(metrics[metric], "sums") else metric
+    return Code(f"all_reduced({metric})") if hasattr(metrics[metric], "sums") else metric
 
 
 def several(paths: tuple[Path, ...]) -> Any:

@@ -7,7 +7,7 @@ from torch import distributed as dist
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from tutorial.data.batches import Batches
-from tutorial.distributed.split import Share
+from tutorial.distributed.split import RankSlice
 from tutorial.loop.options import DEVICE, DISTRIBUTED, LOSSES, NUM_WORKERS, VALUES
 
 rank, processes = 0, 1  # in a program, the loop asks for them
@@ -22,7 +22,7 @@ def make_loader(
     of every batch, or has a "contiguous" part of whole batches.
     """
     if loading == "as_is":
-        return Share(data, rank, processes) if split == "strided" else data
+        return RankSlice(data, rank, processes) if split == "strided" else data
     if split == "contiguous":
         count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
         order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
@@ -48,7 +48,7 @@ def make_loader(
         order = RandomSampler(data) if shuffle else SequentialSampler(data)
     if split == "strided":
         batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)
-        indices: Any = Share(batches, rank, processes)  # of each batch this process's part
+        indices: Any = RankSlice(batches, rank, processes)  # this rank's samples of each batch
     else:
         indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
     if loading == "per_sample":
@@ -81,7 +81,7 @@ def value(metric: Any, part: Any) -> Any:
     return metric.compute() if part is None else metric.compute()[part]
 
 
-def in_any(flag: bool) -> Any:
+def any_rank(flag: bool) -> Any:
     """Whether it is so in any of the processes."""
     flags = torch.tensor(float(flag), device=DEVICE)
     dist.all_reduce(flags)

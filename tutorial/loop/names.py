@@ -13,9 +13,9 @@ from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
 from tutorial.data.batches import Batches
-from tutorial.distributed.process_group import from_first
-from tutorial.distributed.shard import parts_of
-from tutorial.distributed.split import Share, everywhere
+from tutorial.distributed.process_group import broadcast_object
+from tutorial.distributed.shard import shard_state_dict
+from tutorial.distributed.split import RankSlice, all_reduced
 from tutorial.loop.options import Code
 
 # What a program may name besides the objects of its call.
@@ -28,11 +28,11 @@ TOOLS: dict[str, Any] = {
     "DataLoader": DataLoader,
     "RandomSampler": RandomSampler,
     "SequentialSampler": SequentialSampler,
-    "Share": Share,
+    "RankSlice": RankSlice,
     "Subset": Subset,
-    "everywhere": everywhere,
-    "from_first": from_first,
-    "parts_of": parts_of,
+    "all_reduced": all_reduced,
+    "broadcast_object": broadcast_object,
+    "shard_state_dict": shard_state_dict,
 }
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tutorial.device import rng_state, set_random_state
+from tutorial.device import rng_state, set_rng_state
 from tutorial.distributed.process_group import is_rank_zero
-from tutorial.distributed.shard import full_state_dict, parts_of
+from tutorial.distributed.shard import full_state_dict, shard_state_dict
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (
@@ -246,11 +246,11 @@ def load_into(
     fitted = load_network(model.network, state["network"], skip_mismatch)
     if memory is None or not fitted:
         return
-    optimizer.load_state_dict(parts_of(memory, optimizer))
+    optimizer.load_state_dict(shard_state_dict(memory, optimizer))
     if model.scaler is not None and "scaler" in state:
         model.scaler.load_state_dict(state["scaler"])
     if "random" in state:
-        set_random_state(state["random"])
+        set_rng_state(state["random"])
     model.loaded = {}
     schedulers = state.get("schedulers")
     if schedulers is not None and len(schedulers) == len(model.schedulers):
@@ -315,7 +315,7 @@ def load_network(
         for name, weight in weights.items()
         if name in own and shape_in(own[name]) == shape_in(weight)
     }
-    network.load_state_dict(parts_of({**own, **fitting}, network))
+    network.load_state_dict(shard_state_dict({**own, **fitting}, network))
     return not faults
 
 

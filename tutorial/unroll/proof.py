@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tutorial.device import set_random_state, unchanged_randomness
+from tutorial.device import set_rng_state, unchanged_randomness
 from tutorial.display.report import Report
 from tutorial.history import History
 from tutorial.unroll.objects import stateful
@@ -163,7 +163,7 @@ def run_copy(program: "Program") -> dict[str, Any]:
         with unchanged_randomness(), warnings.catch_warnings():
             # A copied optimizer does not remember which scheduler looks at its steps.
             warnings.filterwarnings("ignore", "Seems like `optimizer.step")
-            set_random_state(begin["random"])
+            set_rng_state(begin["random"])
             result = program.run(Report(), **names)
         for generator, state in zip(generators, before, strict=True):
             generator.set_state(state)

@@ -7,7 +7,7 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
-from tutorial.loop.helpers import in_any, means
+from tutorial.loop.helpers import any_rank, means
 from tutorial.loop.layers import (
     evaluate,
     evaluation,
@@ -61,9 +61,9 @@ def average_gradients(network):
 @fit_epoch(DISTRIBUTED)
 def same_order(network):
     ...
-    chance = torch.get_rng_state()
-    dist.broadcast(chance, 0)
-    torch.set_rng_state(chance)  # so that all processes draw the same order
+    rng_state = torch.get_rng_state()
+    dist.broadcast(rng_state, 0)
+    torch.set_rng_state(rng_state)  # so that all ranks draw the same order
     network.train()
     ...
 
@@ -90,7 +90,7 @@ def mean_over_all_samples(x, loss, processes, step_losses, loss_sum, samples):
 @fit_step(DISTRIBUTED and (ON_TRAIN_BATCH_BEGIN or ON_TRAIN_BATCH_END))
 def stop_together_after_the_step(model, step):
     ...
-    model.stop_training = in_any(model.stop_training)
+    model.stop_training = any_rank(model.stop_training)
     if (step + 1) % LOG_FREQ == 0:
         ...
 
@@ -132,7 +132,7 @@ def same_buffers(network, epoch, rows, loss_sum, samples):
 def stop_together_after_the_epoch(model, epoch, rows, loss_sum, samples):
     ...
     rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
-    model.stop_training = in_any(model.stop_training)
+    model.stop_training = any_rank(model.stop_training)
     ...
 
 

@@ -2,8 +2,8 @@
 
 import torch
 
-from tutorial.distributed.process_group import from_first
-from tutorial.distributed.shard import parts_of
+from tutorial.distributed.process_group import broadcast_object
+from tutorial.distributed.shard import shard_state_dict
 from tutorial.loop.layers import fit
 from tutorial.loop.options import (
     DISTRIBUTED,
@@ -19,16 +19,16 @@ from tutorial.loop.options import (
 
 
 @fit(RESUME is not None)
-def go_on(network, optimizer, scaler, set_random_state, rank):
+def go_on(network, optimizer, scaler, set_rng_state, rank):
     ...
     rows: list[dict[str, float]] = []
     if not DISTRIBUTED or rank == 0:
         saved = torch.load(RESUME, map_location="cpu", weights_only=True)  # where it broke off
     if DISTRIBUTED:
-        saved = from_first(saved if rank == 0 else None)  # on other machines it is not
+        saved = broadcast_object(saved if rank == 0 else None)  # on other machines it is not
     if SHARDED:  # of each tensor, this process's part
-        network.load_state_dict(parts_of(saved["network"], network))
-        optimizer.load_state_dict(parts_of(saved["optimizer"], optimizer))
+        network.load_state_dict(shard_state_dict(saved["network"], network))
+        optimizer.load_state_dict(shard_state_dict(saved["optimizer"], optimizer))
     else:
         network.load_state_dict(saved["network"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -40,7 +40,7 @@ def go_on(network, optimizer, scaler, set_random_state, rank):
         callback.load_state_dict(saved["fit"]["callbacks"][i])
     for i, generator in GENERATORS:
         generator.set_state(saved["generators"][i])
-    set_random_state(saved["random"])  # the order of the data and dropout go on as well
+    set_rng_state(saved["random"])  # the order of the data and dropout go on, too
     step_losses, rows = saved["fit"]["step_losses"], saved["fit"]["rows"]
     ...
 

@@ -234,7 +234,7 @@ class Writer:
         if isinstance(value, Mean):
             self.imports["Mean"] = "from tutorial.metrics import Mean"
             return f'Mean("{value.name()}")'
-        if name == "set_random_state":
+        if name == "set_rng_state":
             self.imports[name] = f"from tutorial.device import {name}"
             return name
         return f"{receiver}.{name}"
