@@ -183,7 +183,8 @@ def error_of_the_mean_loss(case: dict[str, Any], folder: Path) -> float:
     case = with_one_mean(case, eval_data=True)
     model, call = prepared(case, folder)
     result = model.evaluate(call["eval_data"], batch_size=case["batch_size"], verbose=0)
-    total, size = sum_and_size(case, exact_copy(model.network), call["eval_data"].whole())
+    exact = exact_copy(model.network).eval()
+    total, size = sum_and_size(case, exact, call["eval_data"].whole())
     return abs(result["loss"] / (total.item() / size) - 1)
 
 
