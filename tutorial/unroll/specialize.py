@@ -17,6 +17,7 @@ It works on LibCST's concrete syntax tree, which keeps comments. A comment lives
 line it belongs to.
 """
 
+import ast
 import inspect
 import io
 import json
@@ -42,11 +43,11 @@ OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
 LEN_X = m.Call(m.Name("len"), [m.Arg(m.Name("x"))])
 NETWORK_X = m.Call(m.Name("network"), [m.Arg(m.Name("x"))])
 
-PUNCTUATION = (
+PUNCTUATION = {
     *(cst.SimpleWhitespace, cst.ParenthesizedWhitespace, cst.TrailingWhitespace, cst.EmptyLine),
     *(cst.Comma, cst.Dot, cst.Colon, cst.AssignEqual, cst.LeftParen, cst.RightParen),
     *(cst.Newline, cst.Comment),
-)
+}
 
 # What an option changes beside the places where its name stands.
 CHANGED_BY = {"BATCH_WEIGHT": "len", "NETWORK_CALL": "network", "UNPACK_OUTPUT": "y_hat"}
@@ -213,6 +214,7 @@ class Evaluator(cst.CSTTransformer):
         self.several = {k: v for k, v in known.items() if isinstance(v, cst.Tuple) and k.islower()}
         self.known = {k: v for k, v in known.items() if k not in self.several}
         self.bodies: dict[cst.Call, list[Statement]] = {}  # of calls whose statement comes next
+        self.inlined: dict[str, list[Statement]] = {}  # what stands for a call, by its code
 
     @cached_property
     def concerned(self) -> set[str]:
@@ -225,11 +227,17 @@ class Evaluator(cst.CSTTransformer):
 
     def on_visit(self, node: cst.CSTNode) -> bool:
         # There is nothing to evaluate in spaces, commas and brackets, and they are many.
-        if isinstance(node, PUNCTUATION):
+        if type(node) in PUNCTUATION:
             return False
         if isinstance(node, cst.SimpleStatementLine) and self.concerned.isdisjoint(mentioned(node)):
             return isinstance(node.body[0], cst.AnnAssign)
         return super().on_visit(node)
+
+    def on_visit_attribute(self, node: cst.CSTNode, attribute: str) -> None:
+        """No rule is about an attribute alone; LibCST would look for one at each."""
+
+    def on_leave_attribute(self, original_node: cst.CSTNode, attribute: str) -> None:
+        """The same."""
 
     # ---- names
 
@@ -436,12 +444,14 @@ class Evaluator(cst.CSTTransformer):
         """The body of the called function, with the arguments put in, if it is the loop's."""
         if not isinstance(call.func, cst.Name) or call.func.value not in plain_functions():
             return []
-        names = [p.name.value for p in plain_functions()[call.func.value].params.params]
-        arguments: dict[str, cst.BaseExpression] = dict(
-            zip(names, (arg.value for arg in call.args), strict=True)
-        )
-        known = {**self.known, **arguments, **self.several}
-        return Evaluator(known, self.layers).body_of(call.func.value)
+        code = cst.Module([]).code_for_node(call)
+        if code not in self.inlined:
+            names = [p.name.value for p in plain_functions()[call.func.value].params.params]
+            arguments = dict(zip(names, (arg.value for arg in call.args), strict=True))
+            inner = Evaluator({**self.known, **arguments, **self.several}, self.layers)
+            inner.inlined = self.inlined
+            self.inlined[code] = inner.body_of(call.func.value)
+        return self.inlined[code]
 
     def body_of(self, function: str) -> list[Statement]:
         """The function's statements after its docstring, evaluated, up to the first sure return."""
@@ -464,11 +474,12 @@ def decide(test: cst.BaseExpression) -> tuple[bool, bool]:
     """Whether a test holds no name any more, so that its truth is sure; and that truth."""
     if isinstance(test, cst.Tuple):
         return True, bool(test.elements)
-    if m.findall(test, m.Name() & ~m.Name("True") & ~m.Name("False") & ~m.Name("None")):
+    code = cst.Module([]).code_for_node(test)
+    if any(isinstance(node, ast.Name) for node in ast.walk(ast.parse(f"({code})"))):
         return False, False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # `7 is not None` looks odd, and is meant
-        return True, bool(eval(cst.Module([]).code_for_node(test), {"__builtins__": {}}))
+        return True, bool(eval(code, {"__builtins__": {}}))
 
 
 def align_comments(source: str) -> str:
