@@ -1,5 +1,15 @@
-"""What many tests share: small data, a small network and a model around it; a Jupyter kernel,
-server and browser.
+"""How the tests are organized, and what many of them share.
+
+A file tests a module or a promise: test_equality.py the first one of all, that a call, its script
+in a fresh process and the loop by hand agree in every bit. What is compared with is written without
+the library, in by_hand.py; data, networks and callbacks that several files need are in fakes.py;
+warm.py makes processes, browser.py drives notebooks, golden/ holds programs as they are printed.
+`make test` takes ten minutes: it leaves out what is marked `slow`, and of the five tables of
+options it takes the day's. Whatever has slow tests has a quick one, too. `make test-all`, and so
+.ci/run, takes everything.
+
+Shared are, below: small data, a small network and a model around it; a Jupyter kernel, server and
+browser.
 """
 
 import os
@@ -45,13 +55,18 @@ def pytest_report_header() -> str:
     return f"table of options: {seed} of 0 to 4; PAIRWISE_SEED={seed} make test takes it again"
 
 
-# The files that take longest, by what they need alone on a core: from a minute down to 15 seconds.
+# The files that take longest, by what they need alone on a core: two minutes down to 15 seconds.
 LONGEST = [
-    *("test_browser", "test_labextension", "test_equality", "test_torchrun", "test_resume"),
-    *("test_book", "test_processes", "test_quality", "test_interrupts"),
-    *("01_train_evaluate_predict", "11_save_resume_export_serve", "10_from_slow_to_the_limit"),
-    *("test_nbgrader", "test_grade", "test_export", "test_batches", "test_script"),
-    *("02_callbacks_and_checkpoints", "07_learning_rates", "08_reading_curves"),
+    *("test_browser", "test_equality", "test_labextension", "test_torchrun", "test_resume"),
+    *("test_quality", "test_book", "test_processes", "01_train_evaluate_predict"),
+    *("test_draw_digit", "test_packaging", "test_nbgrader", "test_script", "test_grade"),
+    *("test_batches", "test_export", "test_interrupts", "11_save_resume_export_serve"),
+    *(
+        "02_callbacks_and_checkpoints",
+        "10_from_slow_to_the_limit",
+        "test_cell",
+        "07_learning_rates",
+    ),
 ]
 
 

@@ -87,7 +87,7 @@ def test_verbose_2_adds_a_line_for_every_log_freq_steps() -> None:
     ]
 
 
-@pytest.mark.parametrize("columns", [100, 40])
+@pytest.mark.parametrize("columns", [100, pytest.param(40, marks=pytest.mark.slow)])
 def test_in_a_terminal_there_is_a_bar_that_ends_full(columns: int) -> None:
     sent = in_a_terminal(verbose=1, columns=columns)
     lines = [line.split("\r")[-1] for line in sent.replace("\r\n", "\n").split("\n")]

@@ -297,6 +297,7 @@ def probabilities(page: Any) -> list[float]:
     return page.evaluate("model.get('probabilities')")
 
 
+@pytest.mark.slow
 def test_the_page_reads_the_test_set_as_pytorch_does(model, test_data, shown) -> None:
     page = shown(DrawDigit(model, TRANSFORM, embed=True))
     pictures = base64.b64encode(test_data.data.numpy().tobytes()).decode()

@@ -64,11 +64,14 @@ np.savez(sys.argv[2], **y_hat)
 """
 
 
+IMAGE = InputSpec((None, 1, 28, 28), name="image")
+
+
 @pytest.mark.parametrize(
     ("make", "specs", "names"),
     [
-        (tl.models.LeNet, [InputSpec((None, 1, 28, 28), name="image")], ["image"]),
-        (Mlp, [InputSpec((None, 8))], ["x"]),
+        pytest.param(tl.models.LeNet, [IMAGE], ["image"], marks=pytest.mark.slow),
+        pytest.param(Mlp, [InputSpec((None, 8))], ["x"], marks=pytest.mark.slow),
         (TwoInputs, [InputSpec((None, None), "int64"), InputSpec((None, 4))], ["x_0", "x_1"]),
     ],
 )

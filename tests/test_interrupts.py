@@ -183,6 +183,7 @@ def look_at(report: str) -> None:
     assert noted["found"]["interrupted"] > COUNT / 2
 
 
+@pytest.mark.slow
 def test_signals_at_random_moments(tmp_path) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", __file__, tmp_path],

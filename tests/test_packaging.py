@@ -50,6 +50,7 @@ def test_the_wheel_holds_the_lessons_and_what_was_built(wheel) -> None:
     assert any(name.endswith("train-images-idx3-ubyte.gz") for name in names)
 
 
+@pytest.mark.slow
 def test_an_install_shows_the_extension_enabled_and_has_the_lessons(wheel, tmp_path) -> None:
     pytest.importorskip("jupyterlab")
     venv.create(tmp_path, with_pip=False)

@@ -178,12 +178,16 @@ def measured(count: int, shard: bool = False) -> Any:
     return result, [batch.tolist() for batch in batches]
 
 
-@pytest.mark.parametrize("count", [1, 4, 9, 51])
-def test_each_evaluates_a_run_and_all_know_all(count: int) -> None:
-    result, batches = measured(count)
-    for all_of_it, predicted in tl.launch(measured, count, processes=3):
-        assert all_of_it == pytest.approx(result, abs=1e-12)
-        assert predicted == batches  # the very batches of one process, in order
+def all_measured() -> list[Any]:
+    return [measured(count) for count in (1, 4, 9, 51)]
+
+
+def test_each_evaluates_a_run_and_all_know_all() -> None:
+    alone = all_measured()
+    for together in tl.launch(all_measured, processes=3):
+        for (all_of_it, predicted), (result, batches) in zip(together, alone, strict=True):
+            assert all_of_it == pytest.approx(result, abs=1e-12)
+            assert predicted == batches  # the very batches of one process, in order
 
 
 def test_parts_of_weights_evaluate_alike() -> None:
