@@ -19,7 +19,7 @@ from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
 from tutorial.parameters import BatchSizes, Count, Directory, Natural, Positive, checked
-from tutorial.precision import Precision
+from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
 from tutorial.unroll.program import Program
 
@@ -98,7 +98,7 @@ class Model:
         optimizer: torch.optim.Optimizer | None = None,
         loss: Any = None,
         metrics: Any = None,
-        precision: str = "32",
+        precision: PrecisionName = "32",
     ) -> None:
         """Choose how to learn (optimizer), what to improve (loss) and what to report (metrics).
 
@@ -123,6 +123,7 @@ class Model:
             ValueError: two values would be reported under one name; the optimizer needs a closure
                 (LBFGS); there is no such precision.
         """
+        checked(Model.prepare, locals())
         if optimizer is not None:
             checks.optimizer_fits(optimizer)
         computing = Precision(precision, self.device)

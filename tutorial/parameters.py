@@ -44,19 +44,6 @@ class Above:
 
 
 @dataclass(frozen=True)
-class Below:
-    """Only smaller values fit."""
-
-    bound: float
-
-    def holds(self, value: Any) -> bool:
-        return bool(value < self.bound)
-
-    def __str__(self) -> str:
-        return f"below {self.bound}"
-
-
-@dataclass(frozen=True)
 class NotEmpty:
     """The empty string does not fit."""
 
@@ -79,13 +66,21 @@ class Says:
 Natural = Annotated[int, AtLeast(0)]
 Count = Annotated[int, AtLeast(1)]
 Positive = Annotated[float, Above(0)]
-NotNegative = Annotated[float, AtLeast(0)]
 Directory = Annotated[
     str | os.PathLike[str], NotEmpty(), Says("the name of a directory, such as 'checkpoints',")
 ]
 BatchSizes = (
     Count | Annotated[tuple[Count, Count], Says("a pair of them: for training and for evaluation")]
 )
+
+
+WORDS = {
+    int: "an integer",
+    float: "a finite number",
+    bool: "True or False",
+    str: "a string",
+    NoneType: "None",
+}
 
 
 def checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -164,8 +159,7 @@ def expected(kind: Any) -> list[str]:
     if get_origin(kind) is Literal:
         *most, last = map(repr, parts)
         return [f"{', '.join(most)} or {last}"]
-    words = {int: "an integer", float: "a finite number", bool: "True or False", NoneType: "None"}
-    return [words[kind]]
+    return [WORDS[kind]]
 
 
 def plain(value: Any) -> Any:

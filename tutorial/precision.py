@@ -1,12 +1,23 @@
 """Mixed precision: the forward pass in 16 bits; weights and reductions in float32."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Literal
 
 import torch
 from torch import nn
 
-# What `prepare(precision=...)` may be, and the type in which the forward pass computes.
-PRECISIONS = {
+from tutorial.parameters import Says
+
+PrecisionName = Annotated[
+    Literal["32", "bf16-mixed", "16-mixed", "bf16"],
+    Says(
+        "'32' (off), 'bf16-mixed' (autocast to bfloat16), '16-mixed' (autocast to float16, with a "
+        "GradScaler) or 'bf16' (weights in bfloat16, too)"
+    ),
+]
+
+# The type in which the forward pass computes.
+DTYPES = {
     "32": torch.float32,
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,
@@ -31,22 +42,13 @@ class Precision:
         dtype: the type in which the forward pass computes.
         scaler: the GradScaler, if the gradients are scaled.
 
-    Raises:
-        ValueError: there is no such precision.
-
     Example:
         >>> Precision("bf16-mixed", "cpu").dtype
         torch.bfloat16
     """
 
-    def __init__(self, name: str = "32", device: str = "cpu") -> None:
-        if not isinstance(name, str) or name not in PRECISIONS:
-            raise ValueError(
-                f"precision is {name!r}, but '32' (off), 'bf16-mixed' (autocast to bfloat16), "
-                "'16-mixed' (autocast to float16, with a GradScaler) or 'bf16' (weights in "
-                "bfloat16, too) is expected."
-            )
-        self.name, self.dtype = name, PRECISIONS[name]
+    def __init__(self, name: PrecisionName = "32", device: str = "cpu") -> None:
+        self.name, self.dtype = name, DTYPES[name]
         self.device_type = device.partition(":")[0]
         self.scaler: torch.amp.GradScaler | None = None
         if self.dtype is torch.float16:
