@@ -194,7 +194,7 @@ def test_lambda_callback() -> None:
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
-        (cb.ProgressBar, {"log_freq": 0}, "log_freq is 0, but a whole number of at least 1"),
+        (cb.ProgressBar, {"log_freq": 0}, "log_freq is 0, but an integer of at least 1"),
         (cb.ProgressBar, {"log_freq": True}, "log_freq is True"),
         (cb.ProgressBar, {"verbose": 3}, "verbose is 3, but 0, 1 or 2 is expected"),
         (cb.ModelCheckpoint, {"save_freq": 0}, "save_freq is 0"),
@@ -838,5 +838,7 @@ def test_csv_logger_leaves_a_whole_file_when_it_cannot_write(tmp_path, monkeypat
 
 
 def test_csv_logger_is_refused_before_training_where_there_is_a_folder(tmp_path) -> None:
-    with pytest.raises(IsADirectoryError, match="which is a folder, but a file's name is expected"):
+    with pytest.raises(
+        IsADirectoryError, match="which is a directory, but a file's name is expected"
+    ):
         begin(cb.CSVLogger(tmp_path))

@@ -21,6 +21,7 @@ PLACES = [
     "book/*.py",
     "book/reference/*.md",
     "notebooks/*.py",
+    "tutorial/callbacks/*.py",
     "tutorial/course/**/*.py",
     "tutorial/data/*.py",
     "tutorial/display/**/*.py",

@@ -27,7 +27,7 @@ from tutorial.inputs.structure import (
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
-from tutorial.unroll.hooks import Wiring, wire
+from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
 from tutorial.unroll.specialize import defaults
 
@@ -113,7 +113,7 @@ def decide_pass(model: Any, call: Call) -> Program:
     seen = [dry_run(source, model) for source in sources]
     check_structures(seen[0].structure, seen[-1].structure)
     fitting = call.method == "fit"
-    wiring = wire(
+    hooks = register(
         call.arguments["callbacks"],
         params_of(model, call, sources),
         sources[0].generators if fitting else [],
@@ -130,16 +130,16 @@ def decide_pass(model: Any, call: Call) -> Program:
     for source in sources:
         role = source.name.removesuffix("_data").upper()
         options |= {f"{role}_LOADING": source.mode, f"{role}_SPLIT": split_of(source, model)}
-    if wiring.bar is not None:
-        options["LOG_FREQ"] = wiring.bar.log_freq
+    if hooks.bar is not None:
+        options["LOG_FREQ"] = hooks.bar.log_freq
     data = {source.name: source.data for source in sources}
     if call.arguments.get("resume"):
-        resumed = resume_options(model, call, wiring)
+        resumed = resume_options(model, call, hooks)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
     if fitting:
-        checkpoint.restore_schedulers(model, list(wiring.schedulers.values()))
-    return program_of(model, call, options, data, seen[0], wiring)
+        checkpoint.restore_schedulers(model, list(hooks.schedulers.values()))
+    return program_of(model, call, options, data, seen[0], hooks)
 
 
 def check_sources(call: Call, sources: list[DataSource], processes: int) -> None:
@@ -191,13 +191,13 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
     }
 
 
-def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
+def resume_options(model: Any, call: Call, hooks: Hooks) -> dict[str, Any]:
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
-    folder = wiring.folder() or call.arguments["save_dir"]
+    folder = hooks.folder() or call.arguments["save_dir"]
     first = process_group.is_rank_zero()
-    found = checkpoint.newest(folder, model, wiring) if first else None
+    found = checkpoint.newest(folder, model, hooks) if first else None
     path, saved = process_group.broadcast_object(found)
-    wiring.params["start"] = path is None
+    hooks.params["start"] = path is None
     if path is None:
         return {}
     epochs, num_iters = call.arguments["epochs"], call.arguments["num_iters"]
@@ -205,11 +205,11 @@ def resume_options(model: Any, call: Call, wiring: Wiring) -> dict[str, Any]:
     return {"RESUME": str(path), "FIRST_EPOCH": first_epoch}
 
 
-def report_of(call: Call, wiring: Wiring) -> Report:
+def report_of(call: Call, hooks: Hooks) -> Report:
     """Who is told how a call goes: a ProgressBar's wishes count; ranks above 0 are silent."""
     verbose, log_freq = call.arguments["verbose"], call.arguments.get("log_freq", 10)
-    if wiring.bar is not None:
-        verbose, log_freq = wiring.bar.verbose, wiring.bar.log_freq
+    if hooks.bar is not None:
+        verbose, log_freq = hooks.bar.verbose, hooks.bar.log_freq
     return choose(verbose if process_group.is_rank_zero() else 0, log_freq)
 
 
@@ -227,7 +227,7 @@ def decide_batch(model: Any, call: Call) -> Program:
     seen = model._seen[key]
     # The program has the batch's parts already: there is nothing to unpack.
     flat = replace(seen, structure=replace(seen.structure, pattern=BatchStructure().pattern))
-    return program_of(model, call, call.options(), structure.unpack(batch), flat, Wiring())
+    return program_of(model, call, call.options(), structure.unpack(batch), flat, Hooks())
 
 
 def explain_batch(model: Any, call: Call) -> None:
@@ -259,7 +259,7 @@ def program_of(
     options: dict[str, Any],
     data: dict[str, Any],
     seen: DryRun,
-    wiring: Wiring,
+    hooks: Hooks,
 ) -> Program:
     """The program of a call: its options, and what its names stand for."""
     model.called_with = seen.inputs or model.called_with
@@ -272,7 +272,7 @@ def program_of(
         **seen.structure.options(),
         **seen.outputs.options(),
         **(measured if "predict" not in call.method else {}),
-        **wiring.options(),
+        **hooks.options(),
         "DEVICE": model.device,
         "DEVICE_TYPE": model.device.partition(":")[0],
         "AUTOCAST": model.precision.mixed,
@@ -290,11 +290,11 @@ def program_of(
         **model.measures.loss_fns,
         **model.metrics,
         **means,
-        **wiring.schedulers,
+        **hooks.schedulers,
         "scaler": model.scaler,
-        **wiring.callbacks,
+        **hooks.callbacks,
         "model": model,
         **data,
     }
     names = {name: value for name, value in names.items() if value is not None}
-    return Program(call.method, call.title(), options, names, call.arguments.get("loop"), wiring)
+    return Program(call.method, call.title(), options, names, call.arguments.get("loop"), hooks)

@@ -359,7 +359,7 @@ class Model:
         call = Call.of(METHODS[method], arguments)
         program = decide(self, call)
         if not call.over_one_batch:
-            return program.run(report_of(call, program.wiring))
+            return program.run(report_of(call, program.hooks))
         try:
             return program.run()
         except (IndexError, RuntimeError, ValueError):

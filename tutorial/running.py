@@ -64,12 +64,8 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
         around = [other for other in RUNNING if other.thread == run.thread]
         beside = [other for other in RUNNING if other.thread != run.thread]
         rivals = [o for o in beside if o.names.get("network") is names["network"]]
-        if run.trains and any(other.trains for other in rivals):
-            raise RuntimeError(
-                f"{method}: this network is being trained in another thread already, and two "
-                "trainings at once would change the same weights. Wait until that call has "
-                "returned (thread.join()); to evaluate and to predict meanwhile is fine."
-            )
+        if run.trains:
+            refuse_two_trainings(method, rivals)
         used = {id(value) for other in RUNNING for value in other.names.values()}
         run.aside = not run.trains and any(not other.aside for other in beside)
         names = {name: own_metric(v) if id(v) in used else v for name, v in names.items()}
@@ -77,17 +73,29 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
             names = {name: own_loader(value) for name, value in names.items()}
         if run.aside:
             names = set_aside(names, used, share=not rivals)
-        run.names = names
+        run.names = dict(names)  # to which the loop adds its own
         RUNNING.append(run)
     try:
         if run.trains:
             wait_for(rivals)
-        with modes_put_back(names["network"]), inside(around, run):
+        with modes_put_back(names["network"]), torch.enable_grad(), inside(around, run):
+            if method == "fit":
+                names["optimizer"].zero_grad()  # no gradient of an earlier call counts
             yield names
     finally:
         with CHANGED:
             RUNNING.remove(run)
             CHANGED.notify_all()
+
+
+def refuse_two_trainings(method: str, rivals: list[Run]) -> None:
+    """Refuse to train what another thread trains."""
+    if any(other.trains for other in rivals):
+        raise RuntimeError(
+            f"{method}: this network is being trained in another thread already, and two trainings "
+            "at once would change the same weights. Wait until that call has returned "
+            "(thread.join()); to evaluate and to predict meanwhile is fine."
+        )
 
 
 def wait_for(runs: list[Run]) -> None:
@@ -194,7 +202,6 @@ def inside(around: list[Run], run: Run) -> Iterator[None]:
         *attributes_kept(around, run),
         *([gradients_kept(run.names["optimizer"])] if run.method == "fit" else []),
         randomness_kept(),
-        torch.enable_grad(),  # perhaps the other one evaluates
     ]
     with ExitStack() as stack:
         for kept in put_back:

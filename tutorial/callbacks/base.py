@@ -41,6 +41,9 @@ class Callback:
     - `on_eval_end`: the means over all samples of the evaluation;
     - `on_train_end`: the last epoch's row, where the evaluation's means have `eval_` before them.
 
+    A hook may call the model itself, such as `self.model.predict_batch(x)`, or fit another one:
+    that changes nothing of the training around it, not even its random numbers.
+
     Where an epoch is evaluated, that comes after its `on_epoch_end`. An error or an interrupt ends
     a training without `on_train_end`.
 
@@ -191,7 +194,7 @@ def expect(fits: bool, name: str, value: Any, expected: str) -> None:
 
 
 def whole(value: Any, least: int) -> bool:
-    """Whether it is a whole number from `least` on."""
+    """Whether it is an integer from `least` on."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 

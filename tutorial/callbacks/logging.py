@@ -16,7 +16,7 @@ class TensorBoard(Callback):
     train/lr one for every epoch at its last step; eval/... have one for every evaluated epoch.
 
     Args:
-        log_dir: the folder; give every training one of its own.
+        log_dir: the directory; give every training one of its own.
 
     Raises:
         ImportError: when training begins: tensorboard is not installed.
@@ -80,14 +80,15 @@ class TensorBoard(Callback):
 class CSVLogger(Callback):
     """Writes a table for a spreadsheet: a line for each epoch, with all that is reported.
 
-    The file is written anew after each epoch, in one piece: whenever the process is killed, it is
+    The file is written again after each epoch, in one piece: whenever the process is killed, it is
     whole. Numbers stand there with all their digits.
 
     Args:
-        path: the file, such as 'log.csv'. Missing folders are made, an earlier file is replaced.
+        path: the file, such as 'log.csv'. Missing directories are made, an earlier
+            file is replaced.
 
     Raises:
-        OSError: when training begins: the folder cannot be made, or path is a folder; later: the
+        OSError: when training begins: the directory cannot be made, or path is one; later: the
             file cannot be written.
 
     Example:
@@ -104,8 +105,8 @@ class CSVLogger(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(
-                f"path is {str(path)!r}, which is a folder, but a file's name is expected, such as "
-                f"{str(path / 'log.csv')!r}."
+                f"path is {str(path)!r}, which is a directory, but a file's name is expected, such "
+                f"as {str(path / 'log.csv')!r}."
             )
         self.in_fit = True
         self.rows: list[dict[str, float]] = []

@@ -21,7 +21,7 @@ class ModelCheckpoint(Callback):
 
     Args:
         save_freq: epochs from one file to the next, from 1.
-        save_dir: the folder; without one, that of `fit(save_dir=...)`.
+        save_dir: the directory; without one, that of `fit(save_dir=...)`.
         best_only: in place of the numbered files, write save_dir/best_model.pt whenever the
             monitored value is better than ever; where there is data to evaluate on, that is the
             evaluation's value, and an epoch that is not evaluated does not count.
@@ -29,7 +29,7 @@ class ModelCheckpoint(Callback):
         mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
 
     Raises:
-        ValueError: an argument is not that; when training begins: there is no folder, or nothing
+        ValueError: an argument is not that; when training begins: there is no directory, or nothing
             of that name is reported.
 
     Example:
@@ -46,7 +46,7 @@ class ModelCheckpoint(Callback):
         monitor: str = "loss",
         mode: str = "auto",
     ) -> None:
-        expect(whole(save_freq, 1), "save_freq", save_freq, "a whole number of at least 1")
+        expect(whole(save_freq, 1), "save_freq", save_freq, "an integer of at least 1")
         expect(isinstance(best_only, bool), "best_only", best_only, "True or False")
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         self.save_freq = save_freq
@@ -59,7 +59,7 @@ class ModelCheckpoint(Callback):
         folder = self.params["save_dir"] if self.save_dir is None else self.save_dir
         if folder is None:
             raise ValueError(
-                "ModelCheckpoint: save_dir is None, and so is that of fit, but a folder is "
+                "ModelCheckpoint: save_dir is None, and so is that of fit, but a directory is "
                 'expected. Write fit(..., save_dir="checkpoints").'
             )
         self.folder = Path(folder)

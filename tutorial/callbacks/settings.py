@@ -23,7 +23,7 @@ class ProgressBar(Callback):
     """
 
     def __init__(self, log_freq: int = 10, verbose: int = 1) -> None:
-        expect(whole(log_freq, 1), "log_freq", log_freq, "a whole number of at least 1")
+        expect(whole(log_freq, 1), "log_freq", log_freq, "an integer of at least 1")
         expect(whole(verbose, 0) and verbose <= 2, "verbose", verbose, "0, 1 or 2")
         self.log_freq = log_freq
         self.verbose = verbose

@@ -52,7 +52,7 @@ class EarlyStopping(Callback):
         restore_best: bool = True,
     ) -> None:
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
-        expect(whole(patience, 0), "patience", patience, "a whole number of at least 0")
+        expect(whole(patience, 0), "patience", patience, "an integer of at least 0")
         expect(from_0(min_delta), "min_delta", min_delta, "a finite number of at least 0")
         number = isinstance(baseline, int | float) and not isinstance(baseline, bool)
         expect(baseline is None or number, "baseline", baseline, "a number or None")
@@ -115,7 +115,7 @@ class EarlyStopping(Callback):
 class ReduceLROnPlateau(Callback):
     """Lowers the learning rate when the evaluations do not get better any more.
 
-    Do not give a scheduler as well: it would set the learning rate anew.
+    Do not give a scheduler, too: it would overwrite the learning rate.
 
     Args:
         monitor: 'loss' or the name of a metric, as the evaluations report it.
@@ -152,10 +152,10 @@ class ReduceLROnPlateau(Callback):
     ) -> None:
         fits = from_0(factor) and 0 < factor < 1
         expect(fits, "factor", factor, "a number above 0 and below 1")
-        expect(whole(patience, 0), "patience", patience, "a whole number of at least 0")
+        expect(whole(patience, 0), "patience", patience, "an integer of at least 0")
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         expect(from_0(min_delta), "min_delta", min_delta, "a finite number of at least 0")
-        expect(whole(cooldown, 0), "cooldown", cooldown, "a whole number of at least 0")
+        expect(whole(cooldown, 0), "cooldown", cooldown, "an integer of at least 0")
         expect(from_0(min_lr), "min_lr", min_lr, "a finite number of at least 0")
         self.monitor = monitor
         self.factor = factor

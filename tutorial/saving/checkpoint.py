@@ -31,7 +31,7 @@ def state_of(model: Any) -> dict[str, Any]:
 
     Returns:
         The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
-        'schedulers' and 'generators'; and 'random', all chance as it stands.
+        'schedulers' and 'generators'; and 'random', the state of all random generators.
     """
     state: dict[str, Any] = {"network": full_state_dict(model.network), "random": rng_state()}
     for name in ("optimizer", "scaler"):
@@ -51,7 +51,7 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
     killed or the disk is full, the earlier file is still there, whole.
 
     Args:
-        path: where to write; the ending .pt is added, missing folders are made.
+        path: where to write; the ending .pt is added, missing directories are made.
         state: what `torch.save` writes and `torch.load(weights_only=True)` reads.
 
     Returns:
@@ -73,7 +73,7 @@ def replacing(path: Path, mode: str, **options: Any) -> Iterator[IO[Any]]:
     """Open a file to write that takes the place of the one at path when all is written.
 
     Args:
-        path: which file; missing folders are made.
+        path: which file; missing directories are made.
         mode: as in `open`.
         **options: as in `open`.
 
@@ -119,7 +119,7 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
     if not path.is_file():
         there = sorted(other.name for other in path.parent.glob("*.pt"))
         raise FileNotFoundError(
-            f"path is {str(path)!r}, but there is no such file. In this folder there "
+            f"path is {str(path)!r}, but there is no such file. In this directory there "
             f"{'are ' + ', '.join(there) if there else 'is no file that ends in .pt'}."
         )
     try:
@@ -144,9 +144,9 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
 
 
 def newest(
-    folder: str | Path, model: Any = None, wiring: Any = None
+    folder: str | Path, model: Any = None, hooks: Any = None
 ) -> tuple[Path | None, dict[str, Any]]:
-    """The checkpoint in the folder that a training goes on from: the newest that can be used.
+    """The checkpoint in a directory that a training goes on from: the newest that can be used.
 
     Of several trainings the one that began last counts, and of its checkpoints the one with most
     epochs. If epochs are still to be trained, the final one comes last: at the end of a training
@@ -154,9 +154,9 @@ def newest(
     training is passed over, with a warning.
 
     Args:
-        folder: where `fit(save_dir=...)` wrote.
+        folder: the directory where `fit(save_dir=...)` wrote.
         model: the Model that is to go on.
-        wiring: the callbacks of the call.
+        hooks: the callbacks of the call.
 
     Returns:
         The path and what the file holds; None and nothing if there is no checkpoint yet.
@@ -164,7 +164,7 @@ def newest(
     Raises:
         ValueError: there are checkpoints, but none can be used; nothing was changed.
     """
-    epochs = wiring.params["epochs"] if wiring else 0
+    epochs = hooks.params["epochs"] if hooks else 0
     found: list[tuple[Any, Path]] = []
     faults = []
     for path in sorted(Path(folder).glob("*.pt")):
@@ -180,7 +180,7 @@ def newest(
         try:
             state = read(path)
             if model is not None:
-                check_resumed(path, state, model, wiring)
+                check_resumed(path, state, model, hooks)
         except ValueError as error:
             faults.append(str(error))
             continue
@@ -190,7 +190,7 @@ def newest(
     if faults:
         raise ValueError(
             f"resume: no checkpoint in {str(folder)!r} can be used. {_some(faults)} "
-            "To begin anew, give another save_dir."
+            "To start again, give another save_dir."
         )
     return None, {}
 
@@ -202,7 +202,7 @@ def first_epoch(saved: dict[str, Any], epochs: int, num_iters: int | None) -> in
     return epochs if over or saved["stopped"] else min(done, epochs)
 
 
-def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) -> None:
+def check_resumed(path: Path, saved: dict[str, Any], model: Any, hooks: Any) -> None:
     """Refuse a checkpoint of another training: nothing of it is loaded then."""
     try:
         load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
@@ -211,17 +211,17 @@ def check_resumed(path: Path, saved: dict[str, Any], model: Any, wiring: Any) ->
         raise ValueError(f"resume: {str(path)!r} is of another training: {error}") from error
     kept = saved["fit"]["callbacks"]
     for name, have, there in (
-        ("schedulers", len(wiring.schedulers), len(saved.get("schedulers", ()))),
-        ("callbacks", len(wiring.callbacks), len(kept)),
+        ("schedulers", len(hooks.schedulers), len(saved.get("schedulers", ()))),
+        ("callbacks", len(hooks.callbacks), len(kept)),
         ("scalers", int(model.scaler is not None), int("scaler" in saved)),
-        ("generators", len(wiring.generators), len(saved.get("generators", ()))),
+        ("generators", len(hooks.generators), len(saved.get("generators", ()))),
     ):
         if have != there:
             raise ValueError(
                 f"resume: {str(path)!r} is of a training with {there} {name}, but this call has "
                 f"{have}. Give fit the same {name} as when the training began."
             )
-    for callback, state in zip(wiring.callbacks.values(), kept, strict=True):
+    for callback, state in zip(hooks.callbacks.values(), kept, strict=True):
         if callback.state_attributes and set(state) != set(callback.state_attributes):
             raise ValueError(
                 f"resume: {str(path)!r} has {sorted(state) or 'nothing'} in the place of the "

@@ -1,4 +1,4 @@
-"""What callbacks are connected to, and at which places of the loop each of them is called."""
+"""The hooks of a loop: which callbacks it calls, and at which places."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,8 +21,8 @@ from tutorial.loop.options import Code
 
 
 @dataclass
-class Wiring:
-    """The callbacks of one call, by the names of their variables in the loop.
+class Hooks:
+    """The callbacks and schedulers of one call, by the names of their variables in the loop.
 
     Attributes:
         params: what callbacks are told of the call: epochs, steps, metrics, ...
@@ -69,8 +69,8 @@ class Wiring:
         savers = [c for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
         return None if not savers or savers[-1].save_dir is None else str(savers[-1].save_dir)
 
-    def guards(self) -> bool:
-        """Whether a callback ends the training when the loss is no number any more."""
+    def terminate_on_nan(self) -> bool:
+        """Whether TerminateOnNaN is among the callbacks."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
 
     def generators_in(self, names: Mapping[str, Any]) -> list[torch.Generator]:
@@ -78,7 +78,7 @@ class Wiring:
         places = [code.partition(".") for code in self.generators]
         return [attrgetter(place)(names[name]) for name, _, place in places]
 
-    def connect(self, names: dict[str, Any], fits: bool) -> None:
+    def attach(self, names: dict[str, Any], fits: bool) -> None:
         """Attach callbacks and schedulers to the model, and the model to each callback.
 
         What a fit attaches stays there, for `save`, until the next one; other calls leave it.
@@ -95,13 +95,13 @@ class Wiring:
             callback.set_params(dict(self.params))
 
 
-def wire(
+def register(
     callbacks: Any,
     params: dict[str, Any],
     generators: Sequence[str] = (),
     save_freq: int = 1,
-) -> Wiring:
-    """Sort out the callbacks of a call.
+) -> Hooks:
+    """Register the callbacks of a call: a name for each, in the order in which they are called.
 
     Args:
         callbacks: a Callback, a sequence of them, or None.
@@ -126,19 +126,19 @@ def wire(
             )
     if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
         listed.append(ModelCheckpoint(save_freq))
-    wiring = Wiring(params, generators=list(generators))
+    hooks = Hooks(params, generators=list(generators))
     # What saves comes last, so that it saves what the others did; and what saves all epochs after
     # what saves the best.
     for callback in sorted(listed, key=saves):
         if isinstance(callback, ProgressBar):
-            wiring.bar = callback
+            hooks.bar = callback
         elif isinstance(callback, LRScheduler):
-            count = len(wiring.schedulers)
+            count = len(hooks.schedulers)
             name = f"scheduler_{count + 1}" if count else "scheduler"
-            wiring.schedulers[name], wiring.by[name] = callback.scheduler, callback.by
+            hooks.schedulers[name], hooks.by[name] = callback.scheduler, callback.by
         else:
-            wiring.callbacks[variable(callback, wiring.callbacks)] = callback
-    return wiring
+            hooks.callbacks[variable(callback, hooks.callbacks)] = callback
+    return hooks
 
 
 def saves(callback: Callback) -> int:

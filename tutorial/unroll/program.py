@@ -25,7 +25,7 @@ from tutorial.history import History
 from tutorial.loop.names import TOOLS
 from tutorial.running import WATCHER, begun, own_metric
 from tutorial.saving.checkpoint import without_numpy
-from tutorial.unroll.hooks import Wiring
+from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
 from tutorial.unroll.script import Script
@@ -57,13 +57,13 @@ class Program:
         options: Mapping[str, Any],
         names: Mapping[str, Any],
         loop: "Program | str | Callable[..., Any] | None" = None,
-        wiring: Wiring | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         self.function = function
         self.title = title
         self.options = tuple(options.items())
         self.names = dict(names)
-        self.wiring = wiring or Wiring()  # the callbacks, and what they are told
+        self.hooks = hooks or Hooks()  # the callbacks, and what they are told
         # The student's own loop, in place of ours.
         self.loop: str | Callable[..., Any] | None = (
             (loop.loop or loop.source) if isinstance(loop, Program) else loop
@@ -118,10 +118,8 @@ class Program:
         how = "failed"
         names = {**TOOLS, **self.names, **names, "report": report}
         with begun(self.function, names) as namespace, interrupts_between_steps(waiting):
-            self.wiring.connect(namespace, fits)
-            if fits:
-                namespace["optimizer"].zero_grad()  # no gradient of an earlier call counts
-            if report is not None and self.wiring.guards():
+            self.hooks.attach(namespace, fits)
+            if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
                 with unchanged_denormals(), explain_peer_failure():
@@ -169,7 +167,7 @@ class Program:
         Where several processes train, the first one writes; `torchrun` runs the script.
 
         Args:
-            path: where to write, such as 'my_fit.py'. Missing folders are made.
+            path: where to write, such as 'my_fit.py'. Missing directories are made.
 
         Returns:
             The path.
@@ -204,30 +202,30 @@ class Program:
         checks.one_process("verify", process_group.join())
         return prove(self, history)
 
-    def elsewhere(self, folder: str) -> "Program":
-        """This program, but for its callbacks: they write their files into the folder."""
+    def redirected_to(self, folder: str) -> "Program":
+        """This program, but its callbacks write their files into another directory."""
         other = copy.copy(self)
-        current = self.wiring.callbacks | self.began
+        current = self.hooks.callbacks | self.began
         moved = {name: copy.copy(callback) for name, callback in current.items()}
         for name, callback in moved.items():
             for place in ("save_dir", "log_dir", "path"):
                 if getattr(callback, place, None) is not None:
                     setattr(callback, place, str(Path(folder) / name))
-        params = dict(self.wiring.params)
+        params = dict(self.hooks.params)
         if params.get("save_dir") is not None:
             params["save_dir"] = folder
         other.names = {**self.names, **moved}
         other.began = {}
-        other.wiring = dataclasses.replace(self.wiring, callbacks=moved, params=params)
+        other.hooks = dataclasses.replace(self.hooks, callbacks=moved, params=params)
         return other
 
     def remember(self) -> None:
-        """Keep a copy of the state in which the call begins: weights, optimizer, chance."""
+        """Keep a copy of the state in which the call begins: weights, optimizer, random state."""
         self.state = {"random": rng_state()}
         for name in stateful(self.names):
             self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
-        self.began = {n: detached(callback) for n, callback in self.wiring.callbacks.items()}
-        generators = self.wiring.generators_in(self.names)
+        self.began = {n: detached(callback) for n, callback in self.hooks.callbacks.items()}
+        generators = self.hooks.generators_in(self.names)
         if generators:
             self.state["generators"] = [generator.get_state() for generator in generators]
 
@@ -245,14 +243,14 @@ class Program:
             script.tool(name, TOOLS[name])
         if "dist" in used:
             script.join()
-        if self.wiring.schedulers or self.wiring.callbacks:
+        if self.hooks.schedulers or self.hooks.callbacks:
             used.add("optimizer")
         for name, value in self.names.items():
             if name in used and name != "model":
                 script.make(name, own_metric(self.began.get(name, value)))
-        if self.wiring.callbacks.keys() & used:
-            script.wire(self.wiring)
-        script.restore(self.state, self.wiring.generators)
+        if self.hooks.callbacks.keys() & used:
+            script.attach(self.hooks)
+        script.restore(self.state, self.hooks.generators)
         kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
         return script.render(self.title, self.source), {**kept, **script.saved}
 
@@ -291,7 +289,7 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
 
 
 def detached(callback: Any) -> Any:
-    """A copy of a callback as it is now, without what it was connected to."""
+    """A copy of a callback as it is now, without the model that it is attached to."""
     copied = copy.copy(callback)
     for name in ("model", "params"):
         vars(copied).pop(name, None)

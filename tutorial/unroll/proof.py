@@ -120,7 +120,7 @@ def prove(program: "Program", history: History | None = None) -> Proof:
 def run_script(program: "Program") -> dict[str, Any]:
     """What the standalone script computes."""
     with tempfile.TemporaryDirectory() as folder:
-        script = program.elsewhere(folder).save(Path(folder) / "script.py")
+        script = program.redirected_to(folder).save(Path(folder) / "script.py")
         lines = script.read_text(encoding="utf-8").splitlines()
         head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
         if "# You must supply" in head:
@@ -134,7 +134,7 @@ def run_script(program: "Program") -> dict[str, Any]:
 
 
 def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    """What a new Python process does, which knows nothing of this one or of the current folder."""
+    """What a new Python process does, which knows nothing of this one or its directory."""
     return subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments],
         capture_output=True,
@@ -149,14 +149,14 @@ def run_copy(program: "Program") -> dict[str, Any]:
     assert begin is not None
     data = {name: value for name, value in program.names.items() if name.endswith("_data")}
     with tempfile.TemporaryDirectory() as folder:
-        program = program.elsewhere(folder)
+        program = program.redirected_to(folder)
         # One deepcopy for all, so that the optimizer's copy holds the weights of the network's.
         names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
         for name in stateful(names):
             names[name].load_state_dict(copy.deepcopy(begin[name]))
         if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
             names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
-        generators = program.wiring.generators_in(names)
+        generators = program.hooks.generators_in(names)
         before = [generator.get_state() for generator in generators]
         for generator, state in zip(generators, begin.get("generators", ()), strict=True):
             generator.set_state(state)

@@ -141,23 +141,23 @@ class Script:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         self.lines.append(f'dist.init_process_group("{backend}")')
 
-    def wire(self, wiring: Any) -> None:
-        """Add the lines that connect the callbacks, as `Wiring.connect` does."""
+    def attach(self, hooks: Any) -> None:
+        """Add the lines that attach the callbacks, as `Hooks.attach` does."""
         self.imports["SimpleNamespace"] = "from types import SimpleNamespace"
         parts = [
             "network=network",
             "optimizer=optimizer" if "optimizer" in self.made else "optimizer=None",
             "scaler=scaler" if "scaler" in self.made else "scaler=None",
-            f"schedulers=[{', '.join(wiring.schedulers)}]",
-            f"generators=[{', '.join(wiring.generators)}]",
-            f"callbacks=[{', '.join(wiring.callbacks)}]",
+            f"schedulers=[{', '.join(hooks.schedulers)}]",
+            f"generators=[{', '.join(hooks.generators)}]",
+            f"callbacks=[{', '.join(hooks.callbacks)}]",
             "stop_training=False",
         ]
         self.lines += [
             bracketed("model = SimpleNamespace(", parts, ")"),
             "for callback in model.callbacks:\n"
             "    callback.set_model(model)\n"
-            f"    callback.set_params({self.code(wiring.params, 'params')})",
+            f"    callback.set_params({self.code(hooks.params, 'params')})",
         ]
 
     def restore(self, state: dict[str, Any], generators: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 A call's loop depends on its arguments: their values, the data's form, the network's output. Some of
 that may come from statements before it, in the same cell. Those that a call needs are run here,
-on copies; what they print is not shown, and chance goes on as if nothing had been drawn.
+on copies; what they print is not shown, and the random state is restored.
 """
 
 import contextlib
@@ -210,7 +210,7 @@ class Lookahead:
         try:
             arguments = bound(site)
             values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}
-            model = detached(model)  # as it is now; it may be prepared anew
+            model = detached(model)  # as it is now; it may be prepared again
             program = model.unroll(site.method, **values)
         except NameError as error:
             raise CellError(f"line {site.line}, {first_line(site.code)}: {error}.") from None

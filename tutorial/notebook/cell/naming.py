@@ -105,12 +105,12 @@ class Writer:
         if self.target is not None:
             self.codes[result] = self.target
         for name, value in self.program.names.items():
-            if name in self.used or (name in self.program.wiring.callbacks):
+            if name in self.used or (name in self.program.hooks.callbacks):
                 self._place(name, value)
         for name in self.used & TOOLS.keys():
             self._place_tool(name)
         loop = self._source(self.codes).rstrip("\n").splitlines()
-        lines = [*self._turn_lines(), *self._binding_lines(), *self._wiring_lines()]
+        lines = [*self._turn_lines(), *self._binding_lines(), *self._hooks_lines()]
         if self.call.gradients:
             optimizer = self.codes["optimizer"]
             lines.append(f"{optimizer}.zero_grad()  # no gradient of an earlier call counts")
@@ -218,14 +218,14 @@ class Writer:
         """Code for an object of the loop: the user's own name for it, if there is one."""
         own = own_name(self.call, name, self.taken, self.assigned)
         receiver, model = self.call.site.receiver.code, self.call.model
-        wiring = self.program.wiring
+        hooks = self.program.hooks
         if name == "model":
             return receiver
         if name in self._data():
             return self._data()[name]
         if own is not None:
             return own
-        if name in wiring.callbacks or name in wiring.schedulers:
+        if name in hooks.callbacks or name in hooks.schedulers:
             return self._callback(name, value)
         if name in model.metrics:
             return f'{receiver}.metrics["{name}"]'
@@ -257,7 +257,7 @@ class Writer:
     def _callback(self, name: str, value: Any) -> str:
         """Code for a callback, or for the scheduler in one."""
         argument, given = self.call.arguments.get("callbacks"), self.call.values.get("callbacks")
-        part = ".scheduler" if name in self.program.wiring.schedulers else ""
+        part = ".scheduler" if name in self.program.hooks.schedulers else ""
         listed = list(given) if isinstance(given, list | tuple) else [given]
         for place, callback in enumerate(listed):
             mine = value is callback or value is getattr(callback, "scheduler", None)
@@ -294,25 +294,25 @@ class Writer:
             first = ", ".join(sorted(names & self.call.part.changing))
             yield f"# (written for the first {first}; another one may need other lines)"
 
-    def _wiring_lines(self) -> Iterator[str]:
-        """The lines that tell callbacks of the model and the call, as `Wiring.connect` does."""
-        wiring = self.program.wiring
-        if not wiring.callbacks:
+    def _hooks_lines(self) -> Iterator[str]:
+        """The lines that tell callbacks of the model and the call, as `Hooks.attach` does."""
+        hooks = self.program.hooks
+        if not hooks.callbacks:
             return
         model, callback = self.call.site.receiver.code, self.free("callback")
         parts = {
-            "callbacks": [self.codes[name] for name in wiring.callbacks],
-            "schedulers": [self.codes[name] for name in wiring.schedulers],
+            "callbacks": [self.codes[name] for name in hooks.callbacks],
+            "schedulers": [self.codes[name] for name in hooks.schedulers],
         }
-        if wiring.generators:
-            parts["generators"] = [respelled(code, self.codes) for code in wiring.generators]
+        if hooks.generators:
+            parts["generators"] = [respelled(code, self.codes) for code in hooks.generators]
         for part, codes in parts.items():
             yield f"{model}.{part} = [{', '.join(codes)}]"
         spelled = {k: v.code for k, v in self.options if isinstance(v, WrittenAs)}
         written = {"epochs": spelled.get("EPOCHS"), "batch_size": spelled.get("BATCH_SIZE")}
         items = [
             f'"{name}": {written.get(name) or Script().code(value, name)}'
-            for name, value in wiring.params.items()
+            for name, value in hooks.params.items()
             if name != "began"
         ]
         yield f"for {callback} in {model}.callbacks:"

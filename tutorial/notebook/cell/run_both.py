@@ -66,7 +66,7 @@ def prove(
         there = run_copy(unrolled, namespace, quiet)
     except CellError:
         raise
-    except Exception as error:  # perhaps the cell itself fails as well, and says so
+    except Exception as error:  # perhaps the cell itself fails, too, and says so
         failed = f"the unrolled cell fails: {type(error).__name__}: {error}"
     results: Results = []
     with watched_by(Noting(results)):
@@ -86,14 +86,14 @@ def prove(
 def refuse_to_write_twice(unrolled: UnrolledCell) -> None:
     """Refuse a cell that writes files: its second run would overwrite, or go on from, the first."""
     for call in unrolled.calls:
-        wiring = call.program.wiring
+        hooks = call.program.hooks
         writers = [
             name
-            for name, callback in wiring.callbacks.items()
+            for name, callback in hooks.callbacks.items()
             if any(vars(callback).get(key) is not None for key in ("save_dir", "log_dir", "path"))
         ]
-        if wiring.params.get("save_dir") is not None:
-            writers.append(f"save_dir={wiring.params['save_dir']!r}")
+        if hooks.params.get("save_dir") is not None:
+            writers.append(f"save_dir={hooks.params['save_dir']!r}")
         if writers:
             raise CellError(
                 f"line {call.site.line}: the cell would be run twice, and this call writes files "
