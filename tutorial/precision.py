@@ -40,6 +40,7 @@ class Precision:
 
     Attributes:
         dtype: the type in which the forward pass computes.
+        mixed: whether it runs under torch.autocast.
         scaler: the GradScaler, if the gradients are scaled.
 
     Example:
@@ -49,15 +50,11 @@ class Precision:
 
     def __init__(self, name: PrecisionName = "32", device: str = "cpu") -> None:
         self.name, self.dtype = name, DTYPES[name]
+        self.mixed = self.dtype is not torch.float32
         self.device_type = device.partition(":")[0]
         self.scaler: torch.amp.GradScaler | None = None
         if self.dtype is torch.float16:
             self.scaler = torch.amp.GradScaler(self.device_type)
-
-    @property
-    def mixed(self) -> bool:
-        """Whether the forward pass runs under torch.autocast."""
-        return self.dtype is not torch.float32
 
     def autocast(self) -> AbstractContextManager[object]:
         """The context of the forward pass."""

@@ -107,30 +107,28 @@ class Measures:
         options: dict[str, Any] = {"BATCH_WEIGHT": Code(weight) if weight else None}
         if not self.loss_fns:
             options["LOSSES"] = "none"
-        losses = {name: Code(variable_of(name)) for name in seen.losses or self.loss_names()}
+        of_outputs = self.loss_names()
+        losses = {name: Code(variable_of(name)) for name in seen.losses or of_outputs}
         if seen.losses_have_keys:
             losses = {name: code(("losses", name)) for name in seen.losses}
         elif seen.losses:
             options["losses"] = tuple(losses.values())
         if losses:
             options |= {"LOSSES": "several", "TOTAL_LOSS": Code(" + ".join(losses.values()))}
-        if self.loss_names():
+        compared = {
+            name: tuple(map(several, self.compared(name, seen.structure, seen.outputs)))
+            for name in (*self.loss_fns, *self.metrics)
+        }
+        if of_outputs:
             options["LOSSES"] = "each"
             options["LOSS_FNS"] = tuple(
-                (
-                    loss,
-                    Code(variable),
-                    *map(several, self.compared(variable, seen.structure, seen.outputs)),
-                )
+                (loss, Code(variable), *compared[variable])
                 for loss, variable in zip(losses.values(), self.loss_fns, strict=True)
             )
         means = {Code(f"{variable_of(name)}_mean"): (name, loss) for name, loss in losses.items()}
         options["METRICS"] = (
             *((mean, loss, Code(size)) for mean, (_, loss) in means.items()),
-            *(
-                (name, *map(several, self.compared(name, seen.structure, seen.outputs)))
-                for name in self.metrics
-            ),
+            *((name, *compared[name]) for name in self.metrics),
         )
         counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
         own = [(name, mean, None) for mean, (name, _) in means.items()]
