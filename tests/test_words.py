@@ -26,8 +26,9 @@ PLACES = [
     "tutorial/data/*.py",
     "tutorial/display/**/*.py",
     "tutorial/distributed/*.py",
-    "tutorial/notebook/lab/*.py",
+    "tutorial/notebook/**/*.py",
     "tutorial/saving/export.py",
+    "tutorial/unroll/*.py",
     *(f"tutorial/{name}.py" for name in ("device", "history", "metrics", "models", "__main__")),
 ]
 

@@ -185,7 +185,7 @@ class Writer:
         return options
 
     def _once(self, name: str, argument: Argument) -> str:
-        """Code that may stand in several places: what is made anew each time gets a name."""
+        """Code that may stand in several places: what is made again each time gets a name."""
         if argument.is_plain:
             return argument.code
         known = {code: name for name, code in self.bindings}
