@@ -61,9 +61,9 @@ def average_gradients(network):
 @fit_epoch(DISTRIBUTED)
 def same_order(network):
     ...
-    rng_state = torch.get_rng_state()
-    dist.broadcast(rng_state, 0)
-    torch.set_rng_state(rng_state)  # so that all ranks draw the same order
+    random_state = torch.get_rng_state()
+    dist.broadcast(random_state, 0)
+    torch.set_rng_state(random_state)  # so that all ranks draw the same order
     network.train()
     ...
 
