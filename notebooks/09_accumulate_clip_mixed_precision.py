@@ -201,7 +201,7 @@ show_new_lines(new_model(), plain, accumulate_grad_batches=3)
 
 # %% [markdown]
 # The loop does not know how many samples the group will have when the first part comes. So it adds
-# up sums, `loss * len(x)`, counts the samples in `group`, and divides at the end. The `if` says
+# up sums, `loss * len(x)`, counts the samples in `samples_in_group`, and divides at the end. The `if` says
 # when the end is: after three batches, *or* after the last batch of the epoch. 1,000 images are 15
 # batches of 64 and one of 40. So the last group is a single short batch. It becomes an update of
 # its own, a mean over its 40 samples. Nothing is left over for the next epoch.
@@ -233,17 +233,17 @@ print(len(history.step_losses), "batches,", len(updates), "updates: the same wei
 def my_loop(network, loss_fn, optimizer, train_data):
     train_loader = DataLoader(train_data, batch_size=64, shuffle=True)
     for _ in range(3):
-        group = 0
+        samples_in_group = 0
         for step, (x, y) in enumerate(train_loader):
             loss = loss_fn(network(x), y)
             (loss * len(x)).backward()
-            group += len(x)
+            samples_in_group += len(x)
             if (step + 1) % 3 == 0 or step + 1 == len(train_loader):
                 for weight in network.parameters():
-                    weight.grad /= group
+                    weight.grad /= samples_in_group
                 optimizer.step()
                 optimizer.zero_grad()
-                group = 0
+                samples_in_group = 0
 
 
 by_hand = new_model()
@@ -267,7 +267,7 @@ def summing(source):
     """The loop of accumulate_grad_batches, but the gradients of the batches are only added up."""
     for right, wrong in (
         ("(loss * len(x)).backward()", "loss.backward()"),
-        ("weight.grad /= group", "pass"),
+        ("weight.grad /= samples_in_group", "pass"),
     ):
         assert source.count(right) == 1
         source = source.replace(right, wrong)
@@ -772,7 +772,7 @@ program
 # | after this line | the gradient is |
 # |---|---|
 # | `scaler.scale(loss * len(x)).backward()` | a sum over samples, scaled |
-# | `weight.grad /= group` | a mean, scaled |
+# | `weight.grad /= samples_in_group` | a mean, scaled |
 # | `scaler.unscale_(optimizer)` | a mean |
 # | `clip_grad_norm_` | a mean, not longer than 5 |
 # | `scaler.step(optimizer)` | used, unless something in it is infinite |
@@ -836,17 +836,17 @@ tl.set_device("cpu")
 def train_in_groups(network, loss_fn, optimizer, train_loader, k):
     ### BEGIN SOLUTION
     network.train()
-    group = 0
+    samples_in_group = 0
     for step, (x, y) in enumerate(train_loader):
         loss = loss_fn(network(x), y)
         (loss * len(x)).backward()
-        group += len(x)
+        samples_in_group += len(x)
         if (step + 1) % k == 0 or step + 1 == len(train_loader):
             for weight in network.parameters():
-                weight.grad /= group
+                weight.grad /= samples_in_group
             optimizer.step()
             optimizer.zero_grad()
-            group = 0
+            samples_in_group = 0
     ### END SOLUTION
 
 

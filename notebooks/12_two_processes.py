@@ -142,16 +142,16 @@ for rank, brought, summed in tl.launch(add_up, processes=3):
 # %%
 def train_by_hand():
     dist.init_process_group("gloo")
-    rank, processes = dist.get_rank(), dist.get_world_size()
+    rank, world_size = dist.get_rank(), dist.get_world_size()
     network = new_network()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     for batch in torch.arange(960).split(64):
-        mine = batch[rank::processes]  # this process's part
+        mine = batch[rank::world_size]  # this process's part
         loss = loss_fn(network(images[mine]), labels[mine])
         loss.backward()
         for weight in network.parameters():
             dist.all_reduce(weight.grad)
-            weight.grad /= processes  # the mean over all processes
+            weight.grad /= world_size  # the mean over all processes
         optimizer.step()
         optimizer.zero_grad()
     return [weight.detach() for weight in network.parameters()]
@@ -235,13 +235,13 @@ for line in difflib.ndiff(in_one, in_two):
 # From top to bottom:
 #
 # - `Batches` is told which process this is. All processes draw the same order and cut it into batches
-#   of 64; of each, this process fetches its part: `batch[rank::processes]`, as in our loop by hand.
+#   of 64; of each, this process fetches its part: `batch[rank::world_size]`, as in our loop by hand.
 # - `DistributedDataParallel` (DDP) is PyTorch's wrapper around the network. It takes the mean of
 #   the gradients while `backward` still runs: the last layers' gradients travel while the first
 #   layers' are computed. That is what our loop by hand did afterwards.
 # - `broadcast` sends the random state of rank 0 to all.
-# - `all_reduce(sums)` adds the losses of the samples and their number. With it, the line `loss =
-#   loss * len(x) * processes / sums[1]` makes each part count by its number of samples: the trap of
+# - `all_reduce(totals)` adds the losses of the samples and their number. With it, the line `loss =
+#   loss * len(x) * world_size / totals[1]` makes each part count by its number of samples: the trap of
 #   the short batch.
 # - Only rank 0 prints.
 #

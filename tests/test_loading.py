@@ -63,17 +63,17 @@ def test_so_are_those_of_a_subset_of_a_subset(data) -> None:
 @given(
     n=st.integers(1, 40),
     batch_size=st.integers(1, 9),
-    processes=st.integers(1, 5),
+    world_size=st.integers(1, 5),
     drop_last=st.booleans(),
 )
-def test_several_processes_share_them_out(n, batch_size, processes, drop_last) -> None:
+def test_several_processes_share_them_out(n, batch_size, world_size, drop_last) -> None:
     options = {"shuffle": True, "drop_last": drop_last}
-    whole, drawn = passes(DataLoader(numbered(n), batch_size * processes, **options))
-    for rank in range(processes):
-        mine = Batches(numbered(n), batch_size, **options, rank=rank, processes=processes)
-        part = slice(rank, None, processes)
+    whole, drawn = passes(DataLoader(numbered(n), batch_size * world_size, **options))
+    for rank in range(world_size):
+        mine = Batches(numbered(n), batch_size, **options, rank=rank, world_size=world_size)
+        part = slice(rank, None, world_size)
         parts = [
-            [x[part], y[part]] if len(y) >= processes else [x, y]  # too few are not divided
+            [x[part], y[part]] if len(y) >= world_size else [x, y]  # too few are not divided
             for x, y in whole
         ]
         assert 2 * len(mine) == len(parts)
@@ -102,7 +102,7 @@ def test_what_does_not_lie_in_tensors_is_refused() -> None:
         Batches(numbered(5), batch_size=0)
     for rank in (-1, 2):
         with pytest.raises(ValueError, match=f"rank is {rank}, but of 2 processes one from 0 to 1"):
-            Batches(numbered(5), batch_size=2, rank=rank, processes=2)
+            Batches(numbered(5), batch_size=2, rank=rank, world_size=2)
 
 
 # ---- where a Model uses it

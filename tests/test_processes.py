@@ -257,7 +257,7 @@ def test_the_parts_of_a_batch_are_the_batch(sizes: list[int], processes: int) ->
 
 def test_a_share_of_tensors_keeps_their_nest() -> None:
     x, y = torch.arange(10).reshape(5, 2), torch.arange(5)
-    [(inputs, label)] = RankSlice([({"image": x}, y)], rank=1, processes=2)
+    [(inputs, label)] = RankSlice([({"image": x}, y)], rank=1, world_size=2)
     assert inputs["image"].tolist() == x[1::2].tolist()
     assert label.tolist() == [1, 3]
     assert len(RankSlice([1, 2, 3], 0, 2)) == 3
@@ -277,12 +277,12 @@ def test_the_lines_are_there_only_for_several_processes() -> None:
     alone, [first, second] = unrolled(), tl.launch(unrolled)
     assert first == second  # one program for all
     for line in (
-        "rank, processes = dist.get_rank(), dist.get_world_size()",
+        "rank, world_size = dist.get_rank(), dist.get_world_size()",
         "network = nn.parallel.DistributedDataParallel(network, forward_sync_buffers=False)",
-        "64, shuffle=True, rank=rank, processes=processes)",
+        "64, shuffle=True, rank=rank, world_size=world_size)",
         "order = range(len(test_data))[rank * count : (rank + 1) * count]",
         "test_loader = Batches(Subset(test_data, order), batch_size=64)",
-        "dist.all_reduce(sums)",
+        "dist.all_reduce(totals)",
         "dist.all_gather_object(runs, y_hats)",
     ):
         assert line in first

@@ -21,9 +21,9 @@ class Batches:
         drop_last: whether a short last batch is left out.
         device: where the samples are kept, and so the batches.
         rank: which of several processes this is, from 0.
-        processes: how many there are. Batches of `processes * batch_size` samples are split across
-            them: this one takes every `processes`-th sample, from its rank on. A batch of fewer
-            samples than processes is not split: then each works on all of them.
+        world_size: how many there are. Batches of `world_size * batch_size` samples are split
+            across them: a rank takes every `world_size`-th sample, from its own on. A batch of
+            fewer samples than ranks is not split: then each works on all of them.
         generator: what random numbers are drawn from; without one, PyTorch's own.
 
     Raises:
@@ -45,7 +45,7 @@ class Batches:
         drop_last: bool = False,
         device: str = "cpu",
         rank: int = 0,
-        processes: int = 1,
+        world_size: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
         rows, data = rows_of(data)
@@ -56,19 +56,19 @@ class Batches:
             )
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
-        if not 0 <= rank < processes:
+        if not 0 <= rank < world_size:
             raise ValueError(
-                f"rank is {rank}, but of {processes} processes one from 0 to {processes - 1} is "
+                f"rank is {rank}, but of {world_size} processes one from 0 to {world_size - 1} is "
                 "expected."
             )
         rows = torch.where(rows < 0, rows + len(data), rows)  # -1 is the last one
         self.rows = rows.to(device)
         self.tensors = [tensor.to(device) for tensor in data.tensors]
         self.batch_size, self.shuffle, self.drop_last = batch_size, shuffle, drop_last
-        self.rank, self.processes, self.generator = rank, processes, generator
+        self.rank, self.world_size, self.generator = rank, world_size, generator
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.rows), self.batch_size * self.processes)
+        whole, rest = divmod(len(self.rows), self.batch_size * self.world_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[list[Tensor]]:
@@ -78,9 +78,9 @@ class Batches:
             seed = a_seed(self.generator)
             order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
             rows = rows[order.to(rows.device)]
-        for batch in torch.split(rows, self.batch_size * self.processes)[: len(self)]:
-            if len(batch) >= self.processes:
-                batch = batch[self.rank :: self.processes]  # alone: all of it
+        for batch in torch.split(rows, self.batch_size * self.world_size)[: len(self)]:
+            if len(batch) >= self.world_size:
+                batch = batch[self.rank :: self.world_size]  # alone: all of it
             yield [tensor.index_select(0, batch) for tensor in self.tensors]
 
 

@@ -18,12 +18,12 @@ class RankSlice:
         processes: how many there are, the world size.
 
     Example:
-        >>> list(RankSlice([[3, 1, 4, 0], [2]], rank=1, processes=2))
+        >>> list(RankSlice([[3, 1, 4, 0], [2]], rank=1, world_size=2))
         [[1, 0], [2]]
     """
 
-    def __init__(self, batches: Any, rank: int, processes: int) -> None:
-        self.batches, self.rank, self.processes = batches, rank, processes
+    def __init__(self, batches: Any, rank: int, world_size: int) -> None:
+        self.batches, self.rank, self.world_size = batches, rank, world_size
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -37,7 +37,7 @@ class RankSlice:
             return {name: self.part(tensor) for name, tensor in batch.items()}
         if isinstance(batch, tuple | list) and not isinstance(batch[0], int):
             return [self.part(tensor) for tensor in batch]
-        return batch if len(batch) < self.processes else batch[self.rank :: self.processes]
+        return batch if len(batch) < self.world_size else batch[self.rank :: self.world_size]
 
 
 def all_reduced(metric: Any) -> Any:

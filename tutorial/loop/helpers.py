@@ -10,7 +10,7 @@ from tutorial.data.batches import Batches
 from tutorial.distributed.split import RankSlice
 from tutorial.loop.options import DEVICE, DISTRIBUTED, LOSSES, NUM_WORKERS, VALUES
 
-rank, processes = 0, 1  # in a program, the loop asks for them
+rank, world_size = 0, 1  # in a program, the loop asks for them
 
 
 def make_loader(
@@ -18,14 +18,14 @@ def make_loader(
 ) -> Any:
     """Batches from data: from tensors in memory, by whole batches, per sample, or as it gives them.
 
-    Of several processes each works through all of the data (split "none"), takes a "strided" part
+    Of several processes, each works through all of the data (split "none"), takes a "strided" part
     of every batch, or has a "contiguous" part of whole batches.
     """
     if loading == "as_is":
-        return RankSlice(data, rank, processes) if split == "strided" else data
+        return RankSlice(data, rank, world_size) if split == "strided" else data
     if split == "contiguous":
-        count = -(-len(data) // (batch_size * processes)) * batch_size  # samples in whole batches
-        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this process's
+        count = -(-len(data) // (batch_size * world_size)) * batch_size  # samples in whole batches
+        order: Any = range(len(data))[rank * count : (rank + 1) * count]  # this rank's
     if loading == "in_memory":
         return Batches(
             Subset(data, order) if split == "contiguous" else data,
@@ -34,7 +34,7 @@ def make_loader(
             drop_last=drop_last,
             device=DEVICE,
             rank=rank if split == "strided" else 0,
-            processes=processes if split == "strided" else 1,
+            world_size=world_size if split == "strided" else 1,
         )
     if loading == "per_sample" and split == "none":
         return DataLoader(
@@ -47,8 +47,8 @@ def make_loader(
     if split != "contiguous":
         order = RandomSampler(data) if shuffle else SequentialSampler(data)
     if split == "strided":
-        batches = BatchSampler(order, batch_size * processes, drop_last=drop_last)
-        indices: Any = RankSlice(batches, rank, processes)  # this rank's samples of each batch
+        batches = BatchSampler(order, batch_size * world_size, drop_last=drop_last)
+        indices: Any = RankSlice(batches, rank, world_size)  # this rank's samples of each batch
     else:
         indices = BatchSampler(order, batch_size, drop_last=drop_last)  # a list for each batch
     if loading == "per_sample":

@@ -12,7 +12,7 @@ from tutorial.loop.options import ACCUMULATE_GRAD_BATCHES, DISTRIBUTED, NUM_ITER
 def begin_a_group():
     ...
     loss_sum, samples = 0.0, 0
-    group = 0  # samples since the last update
+    samples_in_group = 0  # samples since the last update
     ...
 
 
@@ -27,14 +27,14 @@ def update_once_a_group(
     x,
     y,
     y_hat,
-    group,
-    sums,
-    processes,
+    samples_in_group,
+    totals,
+    world_size,
 ):
     ...
     loss = loss_fn(y_hat, y)
     (loss * len(x)).backward()  # backward: a gradient for every weight
-    group += sums[1] / processes if DISTRIBUTED else len(x)
+    samples_in_group += totals[1] / world_size if DISTRIBUTED else len(x)
     if (
         (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
         or step + 1 == len(train_loader)
@@ -42,8 +42,8 @@ def update_once_a_group(
     ):
         for weight in network.parameters():
             if weight.grad is not None:
-                weight.grad /= group  # the mean over the group's samples
-        group = 0
+                weight.grad /= samples_in_group  # the mean over the group's samples
+        samples_in_group = 0
         optimizer.step()
         optimizer.zero_grad()
     ...

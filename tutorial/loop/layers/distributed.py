@@ -42,14 +42,14 @@ from tutorial.loop.options import (
 @evaluate(DISTRIBUTED)
 @predict(DISTRIBUTED)
 def which_process():
-    rank, processes = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
+    rank, world_size = dist.get_rank(), dist.get_world_size()  # which one am I, of how many?
     ...
 
 
 @fit(DISTRIBUTED and not SHARDED)
 def average_gradients(network):
     ...
-    # From here on, backward also takes the mean of the gradients over all processes.
+    # From here on, backward also takes the mean of the gradients over all ranks.
     network = nn.parallel.DistributedDataParallel(
         network, forward_sync_buffers=False, find_unused_parameters=FIND_UNUSED_PARAMETERS
     )
@@ -69,17 +69,17 @@ def same_order(network):
 
 
 @fit_step(DISTRIBUTED)
-def mean_over_all_samples(x, loss, processes, step_losses, loss_sum, samples):
+def mean_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
     ...
-    sums = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
-    dist.all_reduce(sums)  # over all processes: the samples' losses, and how many
+    totals = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
+    dist.all_reduce(totals)  # over all ranks: the samples' losses, and how many
     if ACCUMULATE_GRAD_BATCHES == 1:
-        loss = loss * len(x) * processes / sums[1]  # so that the mean is over all samples
+        loss = loss * len(x) * world_size / totals[1]  # so that the mean is over all samples
     loss.backward()
     ...
-    loss = sums[0] / sums[1]  # the mean over the samples of all processes
+    loss = totals[0] / totals[1]  # the mean over the samples of all ranks
     step_losses.append(loss.item())
-    total = sums[1].item() if DEVICE == "cpu" else sums[1]
+    total = totals[1].item() if DEVICE == "cpu" else totals[1]
     loss_sum += step_losses[-1] * total
     samples += total
     for metric, output, label in METRICS:
@@ -124,7 +124,7 @@ def same_buffers(network, epoch, rows, loss_sum, samples):
     ...
     rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
     for buffer in network.buffers():
-        dist.broadcast(buffer, 0)  # such as batch norm's means: those of the first process
+        dist.broadcast(buffer, 0)  # such as batch norm's means: those of rank 0
     ...
 
 
@@ -141,19 +141,19 @@ def loss_of_all_ranks(loss_sum, samples):
     ...
     with torch.no_grad():
         ...
-    sums = torch.tensor([float(loss_sum), samples], dtype=torch.float64, device=DEVICE)
-    dist.all_reduce(sums)  # over all processes
-    loss_sum, samples = sums.tolist()
+    totals = torch.tensor([float(loss_sum), samples], dtype=torch.float64, device=DEVICE)
+    dist.all_reduce(totals)  # over all ranks
+    loss_sum, samples = totals.tolist()
     ...
 
 
 @predict(TEST_SPLIT == "contiguous")
-def outputs_of_all_ranks(processes, y_hats):
+def outputs_of_all_ranks(world_size, y_hats):
     ...
     with torch.no_grad():
         ...
-    runs = [None] * processes
-    dist.all_gather_object(runs, y_hats)  # of all processes, in order
+    runs = [None] * world_size
+    dist.all_gather_object(runs, y_hats)  # of all ranks, in order
     y_hats = [y_hat for run in runs for y_hat in run]
     ...
 
@@ -165,5 +165,5 @@ def mean_gradient(network, loss):
     for weight in network.parameters():
         if weight.grad is not None:
             dist.all_reduce(weight.grad)
-            weight.grad /= dist.get_world_size()  # the mean over all processes
+            weight.grad /= dist.get_world_size()  # the mean over all ranks
     ...
