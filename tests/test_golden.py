@@ -15,7 +15,7 @@ import pytest
 
 from tutorial.loop.layers import LAYERS
 from tutorial.loop.options import Code
-from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.unroll import defaults, unroll
 from tutorial.unroll.weave import Layer, all_layers
 
 FOLDER = Path(__file__).parent / "golden"

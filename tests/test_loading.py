@@ -15,7 +15,7 @@ import tutorial as tl
 from tutorial.data.batches import Batches
 from tutorial.device import has_room
 from tutorial.inputs.data_source import look
-from tutorial.unroll.specialize import unroll
+from tutorial.unroll.unroll import unroll
 
 
 def numbered(n: int) -> TensorDataset:

@@ -15,7 +15,7 @@ import tutorial as tl
 from tutorial.loop import fit
 from tutorial.loop.layers import LAYERS
 from tutorial.loop.names import TOOLS, reserved_names
-from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.unroll import defaults, unroll
 
 FOLDER = Path(fit.__file__).parent
 
@@ -85,7 +85,7 @@ def options_read(path: Path) -> set[str]:
 
 def test_every_option_changes_something() -> None:
     read = {name for path in FOLDER.rglob("*.py") for name in options_read(path)}
-    rules = (FOLDER.parent / "unroll" / "specialize.py").read_text(encoding="utf-8")
+    rules = (FOLDER.parent / "unroll/specialize.py").read_text(encoding="utf-8")
     for option in defaults():
         assert option in read - {"NONE"} or f'"{option}"' in rules or option == "NONE", option
 

@@ -10,7 +10,7 @@ from test_loop import FOLDER, options_read
 
 import tutorial as tl
 from tutorial.loop.layers import LAYERS
-from tutorial.unroll.specialize import defaults
+from tutorial.unroll.unroll import defaults
 
 PARAMETERS = [name for name in signature(tl.Model.fit).parameters if name != "self"]
 

@@ -5,7 +5,8 @@ import ast
 import pytest
 
 from tutorial.loop.options import Code
-from tutorial.unroll.specialize import align_comments, unroll
+from tutorial.unroll.spelling import align_comments
+from tutorial.unroll.unroll import unroll
 
 ACCURACY = {
     "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),

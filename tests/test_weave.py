@@ -11,7 +11,7 @@ import pytest
 from tutorial.loop.layers import PLACES
 from tutorial.loop.options import Code
 from tutorial.unroll import weave as weaver
-from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.unroll import defaults, unroll
 from tutorial.unroll.weave import Layer, WeaveError, all_layers, code_of, layers_of, weave
 
 

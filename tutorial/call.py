@@ -29,7 +29,7 @@ from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
 from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
-from tutorial.unroll.specialize import defaults
+from tutorial.unroll.unroll import defaults
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
-from tutorial.unroll import program, specialize
+from tutorial.unroll import program, specialize, unroll
 
 LIBRARY = str(Path(tl.__file__).parent)
 CALLS: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def milliseconds(model: tl.Model, call: dict[str, Any]) -> float:
 
 def forget() -> None:
     """Forget the programs, not the files of the loop: as for options that were never seen."""
-    for cached in (specialize.unroll, specialize.woven, program.compiled):
+    for cached in (unroll.unroll, specialize.woven, program.compiled):
         cached.cache_clear()
 
 

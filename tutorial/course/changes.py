@@ -10,7 +10,7 @@ from tutorial.loop.names import variable
 from tutorial.loop.options import Code
 from tutorial.model import Model
 from tutorial.parameters import checked
-from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.unroll import defaults, unroll
 
 # What a plain call has: its data in tensors, a loss, the accuracy, a CPU.
 PLAIN: dict[str, Any] = {

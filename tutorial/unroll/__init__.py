@@ -1,7 +1,9 @@
 """From a call to its loop, and away with it.
 
+unroll.py      from a call's options to the text of its loop
 weave.py       makes one function of the loop and of the layers that are on
 specialize.py  puts what the call has decided into the loop, and drops what is off
+spelling.py    values and names as code
 hooks.py       which hook of the loop calls which callback
 program.py     Program: a plain loop that can be read, run, changed, saved and proved
 interrupts.py  Ctrl-C ends a loop after its step

@@ -29,7 +29,7 @@ from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
 from tutorial.unroll.script import Script
-from tutorial.unroll.specialize import defaults, unroll
+from tutorial.unroll.unroll import defaults, unroll
 
 if TYPE_CHECKING:
     from tutorial.unroll.proof import Proof

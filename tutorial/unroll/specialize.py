@@ -19,24 +19,19 @@ line it belongs to.
 
 import ast
 import inspect
-import io
-import json
 import re
-import tokenize
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import libcst as cst
 from libcst import matchers as m
 from libcst.helpers import get_full_name_for_node
 
-from tutorial.loop import options
 from tutorial.loop.names import TOOLS
-from tutorial.loop.options import Code, WrittenAs
-from tutorial.unroll.weave import Layer, all_layers, plain_functions, weave
+from tutorial.unroll.spelling import Known
+from tutorial.unroll.weave import Layer, plain_functions, weave
 
 # What is written in another way where a batch is more than one x and one y.
 OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
@@ -55,151 +50,12 @@ CHANGED_BY = {"BATCH_WEIGHT": "len", "NETWORK_CALL": "network", "UNPACK_OUTPUT":
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
 LONGEST = 83  # columns: a longer dict is written with an item on each line
-WIDEST = 48  # columns: a longer line does not move its neighbours' comments to the right
-
-
-@lru_cache(maxsize=256)
-def unroll(
-    function: str,
-    decided: tuple[tuple[str, Any], ...],
-    names: tuple[tuple[str, str], ...] = (),
-) -> str:
-    """Write out one function of the loop for one call.
-
-    Args:
-        function: its name, such as 'fit'.
-        decided: pairs of an option's name in capitals and its value. An option that is not named
-            keeps the value that it has in loop/options.py.
-        names: pairs of a name in the program and the code to write for it.
-
-    Returns:
-        The source of a plain program: the function's body, with all that is decided put in.
-
-    Example:
-        >>> print(unroll("predict_batch", ()))
-        network.eval()  # dropout off; batch norm uses what it learned
-        with torch.no_grad():
-            y_hat = network(x)
-        outputs = [y_hat]
-        <BLANKLINE>
-    """
-    values = defaults() | {"METHOD": function} | dict(decided)
-    plain = {k: v.value if isinstance(v, WrittenAs) else v for k, v in values.items()}
-    layers = tuple(layer for layer in all_layers() if layer.is_on(plain))
-    known = {name: literal(value) for name, value in values.items()}
-    # While the rules work, each of several is a name, though it may be a piece: batch["image"].
-    pieces = {
-        f"_{name}_{i}_": piece
-        for name, several in decided
-        if name.islower()
-        for i, piece in enumerate(several)
-    }
-    for name, several in decided:
-        if name.islower():
-            known[name] = literal(tuple(Code(f"_{name}_{i}_") for i in range(len(several))))
-    body = Evaluator(known, layers).body_of(function)
-    if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
-        body = body[:-1]  # a program has no caller to return to
-    spelling = Spelling(dict(names))
-    code = cst.ensure_type(cst.Module(body).visit(spelling), cst.Module).code.lstrip("\n")
-    for name, piece in pieces.items():
-        code = code.replace(name, respelled(piece, dict(names)))
-    return align_comments(code)
-
-
-@cache
-def defaults() -> dict[str, Any]:
-    """The options' values where a call says nothing."""
-    return {name: value for name, value in vars(options).items() if name.isupper()}
 
 
 @lru_cache(maxsize=256)
 def woven(function: str, layers: tuple[Layer, ...]) -> cst.FunctionDef:
     """A function of the plain loop with the layers that are on."""
     return weave(function, layers)
-
-
-def literal(value: Any) -> cst.BaseExpression:
-    """The value as code."""
-    if isinstance(value, WrittenAs):
-        return Known(literal(value.value), cst.parse_expression(value.code))
-    return expression(_spell(value))
-
-
-@lru_cache(maxsize=1024)
-def expression(code: str) -> cst.BaseExpression:
-    """The code as a tree."""
-    return cst.parse_expression(code)
-
-
-def _spell(value: Any) -> str:
-    if isinstance(value, Code):
-        return str(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # as repr, with the quotes that we use
-    if isinstance(value, tuple):
-        items = [_spell(item) for item in value]
-        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-    return repr(value)
-
-
-@dataclass(frozen=True)
-class Known(cst.BaseExpression):
-    """A value that reads as itself while the rules decide; `Spelling` writes its code at last."""
-
-    value: cst.BaseExpression
-    code: cst.BaseExpression
-    lpar: Sequence[cst.LeftParen] = ()
-    rpar: Sequence[cst.RightParen] = ()
-
-    def _visit_and_replace_children(self, visitor: cst.CSTVisitorT) -> "Known":
-        return self  # the names in its code are the user's
-
-    def _codegen_impl(self, state: Any) -> None:
-        self.value._codegen(state)
-
-
-# What needs no parentheses, wherever it stands.
-ATOMS = (cst.Name, cst.Attribute, cst.Subscript, cst.Call, cst.BaseNumber, cst.BaseString)
-
-
-class Spelling(cst.CSTTransformer):
-    """Writes the code of what is `Known` in place of its value, and other code for some names."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        super().__init__()
-        self.names = {name: cst.parse_expression(code) for name, code in names.items()}
-
-    def leave_Known(self, original_node: Known, updated_node: Known) -> cst.BaseExpression:
-        return in_parentheses(original_node.code)
-
-    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.BaseExpression:
-        return in_parentheses(self.names.get(updated_node.value, updated_node))
-
-    def leave_Attribute(self, original_node: cst.Attribute, updated_node: cst.Attribute) -> Any:
-        return updated_node.with_changes(attr=original_node.attr)
-
-    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
-        value: cst.BaseExpression = updated_node.value
-        if isinstance(original_node.value, Known):
-            value = original_node.value.code  # a comma ends it: no parentheses
-        return updated_node.with_changes(keyword=original_node.keyword, value=value)
-
-
-def in_parentheses(code: cst.BaseExpression) -> cst.BaseExpression:
-    """The code so that it can stand anywhere."""
-    if isinstance(code, ATOMS) or code.lpar:
-        return code
-    return code.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
-
-
-def respelled(source: str, names: Mapping[str, str]) -> str:
-    """The source with other code for some of its names.
-
-    >>> respelled("y_hat = network(x)", {"network": "clf.network"})
-    'y_hat = clf.network(x)'
-    """
-    return cst.ensure_type(cst.parse_module(source).visit(Spelling(names)), cst.Module).code
 
 
 class Evaluator(cst.CSTTransformer):
@@ -364,11 +220,6 @@ class Evaluator(cst.CSTTransformer):
             elements.append(cst.DictElement(key, value))
         return cst.Dict(elements)
 
-    def leave_With(self, original_node: cst.With, updated_node: cst.With) -> Any:
-        if m.matches(updated_node.items[0].item, m.Call(m.Name("nullcontext"))):
-            return _flatten(updated_node.leading_lines, _statements(updated_node.body))
-        return updated_node
-
     # ---- what is written out joins its surroundings
 
     def leave_Dict(self, original_node: cst.Dict, updated_node: cst.Dict) -> cst.Dict:
@@ -480,21 +331,6 @@ def decide(test: cst.BaseExpression) -> tuple[bool, bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # `7 is not None` looks odd, and is meant
         return True, bool(eval(code, {"__builtins__": {}}))
-
-
-def align_comments(source: str) -> str:
-    """Put the comments at the ends of neighbouring lines into one column."""
-    lines = source.splitlines()
-    starts = {
-        token.start[0] - 1: token.start[1]
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT and token.line[: token.start[1]].strip()
-    }
-    code = {i: lines[i][:at].rstrip() for i, at in starts.items()}
-    column = max((len(text) for text in code.values() if len(text) <= WIDEST), default=0)
-    for i, at in starts.items():
-        lines[i] = code[i].ljust(column) + "  " + lines[i][at:]
-    return "\n".join(lines) + "\n"
 
 
 def _bind(target: cst.BaseExpression, value: cst.BaseExpression) -> dict[str, cst.BaseExpression]:

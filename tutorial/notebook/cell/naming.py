@@ -31,7 +31,8 @@ from tutorial.notebook.cell.parts import Argument, names_in
 from tutorial.unroll.program import RESULTS
 from tutorial.unroll.script import Script
 from tutorial.unroll.source import bracketed, names_assigned
-from tutorial.unroll.specialize import respelled, unroll
+from tutorial.unroll.spelling import respelled
+from tutorial.unroll.unroll import unroll
 
 NUMBERS = ("epochs", "batch_size", "log_freq", "num_workers", "inputs", "labels")  # as they come
 WIDTH = 88  # columns of a line that binds several names
