@@ -109,7 +109,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         for name, data in call.arguments.items()
         if name.endswith("_data") and data is not call.parameters[name].default
     ]
-    check_sources(call, sources, model.processes)
+    check_sources(call, sources, model.world_size)
     seen = [dry_run(source, model) for source in sources]
     check_structures(seen[0].structure, seen[-1].structure)
     fitting = call.method == "fit"
@@ -158,7 +158,7 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
 
 
 def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
-    """Refuse evaluation data with another structure than the training data."""
+    """Refuse validation data with another structure than the training data."""
     if replace(train, arguments=None) != replace(evaluated, arguments=None):
         raise ValueError(
             f"train_data gives batches {pattern_code(train.pattern)}, but eval_data "
@@ -168,7 +168,7 @@ def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
 
 def split_of(source: DataSource, model: Any) -> str:
     """How the ranks split the data: each batch "strided", or "contiguous" runs of whole batches."""
-    if model.processes == 1:
+    if model.world_size == 1:
         return "none"
     if source.name == "train_data":
         return "strided"
@@ -263,7 +263,7 @@ def program_of(
 ) -> Program:
     """The program of a call: its options, and what its names stand for."""
     model.called_with = seen.inputs or model.called_with
-    together = model.processes > 1 and call.method in ("fit", "evaluate")
+    together = model.world_size > 1 and call.method in ("fit", "evaluate")
     if together:
         checks.metrics_add_up(model.metrics)
     measured, means = model.measures.options(seen, together)
@@ -278,7 +278,7 @@ def program_of(
         "AUTOCAST": model.precision.mixed,
         "AUTOCAST_DTYPE": Code(str(model.precision.dtype)),
         "GRAD_SCALER": model.scaler is not None,
-        "DISTRIBUTED": model.processes > 1,
+        "DISTRIBUTED": model.world_size > 1,
         "SHARDED": model.sharded,
         "FIND_UNUSED_PARAMETERS": seen.unused,
         "HAS_BUFFERS": any(True for _ in model.network.buffers()),

@@ -70,14 +70,14 @@ class Model:
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
         checked(Model.__init__, locals())
-        self.processes = process_group.join()
+        self.world_size = process_group.join()
         self.device = get_device()
         self.network = network.to(self.device)
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
-        if self.processes > 1:
+        if self.world_size > 1:
             process_group.broadcast_parameters(self.network)
-        self.sharded = shard and self.processes > 1
+        self.sharded = shard and self.world_size > 1
         if self.sharded:
             shard_weights(self.network)
         self.optimizer: torch.optim.Optimizer | None = None
@@ -215,7 +215,7 @@ class Model:
             epochs: passes over train_data, at least 1.
             eval_freq: evaluate after every so many epochs; always after the last one.
             log_freq: steps between two lines, where lines are printed.
-            save_dir: a folder for checkpoints: 0.pt after the first epoch, ..., and final.pt.
+            save_dir: a directory for checkpoints: 0.pt after the first epoch, ..., and final.pt.
             save_freq: epochs from one checkpoint to the next.
             verbose: 0 silent; 1 a progress bar, or a line for each epoch where the output is not a
                 terminal; 2 a line for every log_freq steps.
@@ -228,9 +228,9 @@ class Model:
             num_iters: end after so many training steps, if not before.
             clip_grad_norm: shorten the gradient of an update to this length, if it is longer.
             resume: go on from the newest checkpoint in save_dir, as if the training had never
-                broken off; begin anew if there is none. Give it from the first time on, and a
-                training can be killed and started again at any moment: the result is the same, bit
-                for bit. `epochs` counts those that are done.
+                broken off; start from scratch if there is none. Give it from the first time on,
+                and a training can be killed and started again at any moment: the result is the
+                same, bit for bit. `epochs` counts those that are done.
             compile: let torch.compile make the network faster; its first steps are slow.
             loop: a loop of your own to run instead: a Program, source text, or a function. Epochs,
                 batches and the other options are then what your loop says.
@@ -374,10 +374,10 @@ class Model:
         The file is never half-written: an earlier one is replaced in one piece, or left as it was.
         `torch.load(path, weights_only=True)` opens it without this library: a dict with the
         state_dicts 'network', 'optimizer', 'scaler' and 'schedulers' (those that there are), and
-        'random', all chance.
+        'random', the state of all random generators.
 
         Args:
-            path: where to write; the ending .pt is added, missing folders are made.
+            path: where to write; the ending .pt is added, missing directories are made.
             training: False exports the network alone, for use without this library and without
                 its source: as path.pt2 (torch.export) and path.onnx (ONNX). The size of a batch
                 stays free. What the inputs look like is known from Model(inputs=...), or from the
@@ -405,12 +405,12 @@ class Model:
         Args:
             path: the file, with or without its ending.
             skip_mismatch: load the weights that fit and warn of the others, instead of refusing
-                all. The optimizer then begins anew, since its memory is of other weights.
+                all. The optimizer then starts from scratch, since its state is of other weights.
             reset_optimizer: load the weights only.
 
-        With an optimizer, all that belongs to its training is loaded as well: the scaler, chance
-        (so that shuffling and dropout go on as they would have), and the schedulers: those of the
-        last fit, or else of the next.
+        With an optimizer, all that belongs to its training is loaded, too: the scaler, the random
+        state (so that shuffling and dropout go on as they would have), and the schedulers: those of
+        the last fit, or else of the next.
 
         Raises:
             FileNotFoundError: there is no such file.

@@ -138,7 +138,7 @@ def of_samples(source: DataSource, batch: Any, model: Any) -> DryRun:
     alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
     every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
     found, losses = measured(name, structure, y_hat, names, every, model)
-    asked = name == "train_data" and model.processes > 1 and not model.sharded
+    asked = name == "train_data" and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
     return replace(found, inputs=inputs, unused=unused)
 

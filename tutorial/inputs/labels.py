@@ -55,7 +55,7 @@ def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> N
 def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
     """Warn if a loss of one's own compares every label with every prediction: (N,) with (N, 1).
 
-    The numbers tell, as it may as well squeeze them itself: with labels in the predictions' shape
+    The numbers tell, as it may squeeze them itself: with labels in the predictions' shape
     the loss of all samples is the mean, or the sum, of each sample's; as they come, it is not that.
     """
     tensors = [part.detach() for part in (*guess, *truth) if isinstance(part, torch.Tensor)]
@@ -159,6 +159,6 @@ def weight_of_batch(label: Path, model: Any, y: Any, every: torch.Tensor | None)
         count = f"({labels} != {skipped}).sum()"
         labels = f"{labels}[{labels} != {skipped}]"
     if weighted:
-        labels += ".long()" if y.dtype == torch.uint8 else ""  # which would be taken for a mask
+        labels += ".long()" if y.dtype == torch.uint8 else ""  # which torch would read as a mask
         count = f"{variable}.weight[{labels}].sum()"
     return f"{count}.item()" if count and model.device == "cpu" else count

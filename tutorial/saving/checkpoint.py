@@ -144,7 +144,7 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
 
 
 def newest(
-    folder: str | Path, model: Any = None, hooks: Any = None
+    directory: str | Path, model: Any = None, hooks: Any = None
 ) -> tuple[Path | None, dict[str, Any]]:
     """The checkpoint in a directory that a training goes on from: the newest that can be used.
 
@@ -154,7 +154,7 @@ def newest(
     training is passed over, with a warning.
 
     Args:
-        folder: the directory where `fit(save_dir=...)` wrote.
+        directory: where `fit(save_dir=...)` wrote.
         model: the Model that is to go on.
         hooks: the callbacks of the call.
 
@@ -167,7 +167,7 @@ def newest(
     epochs = hooks.params["epochs"] if hooks else 0
     found: list[tuple[Any, Path]] = []
     faults = []
-    for path in sorted(Path(folder).glob("*.pt")):
+    for path in sorted(Path(directory).glob("*.pt")):
         if not (path.stem.isdigit() or path.stem in ("start", "final")) or not path.is_file():
             continue  # such as best_model: it has no history
         try:
@@ -189,7 +189,7 @@ def newest(
         return path, state
     if faults:
         raise ValueError(
-            f"resume: no checkpoint in {str(folder)!r} can be used. {_some(faults)} "
+            f"resume: no checkpoint in {str(directory)!r} can be used. {_some(faults)} "
             "To start again, give another save_dir."
         )
     return None, {}
