@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any, get_type_hints
 
 BOOK = Path(__file__).parent
 sys.path.insert(0, str(BOOK))
@@ -49,7 +50,7 @@ napoleon_custom_sections = [
 
 # What other libraries explain, and what only our own code handles.
 nitpick_ignore_regex = [
-    ("py:class", r"(torch|numpy|pathlib|collections|matplotlib|t)\..*|Figure"),
+    ("py:class", r"(torch|numpy|os|pathlib|collections|matplotlib|t)\..*|Figure"),
     (
         "py:class",
         r"tutorial\.(unroll\.hooks\.\w+|display\.report\.Report|course\.exercises\.verdict\.\w+)",
@@ -91,3 +92,14 @@ locale_dirs = ["locale"]
 gettext_compact = False
 
 made.write_all()
+
+
+def show_plain_types(app: Any, function: Any, bound_method: bool) -> None:
+    """A reader of a signature wants `int`; its bounds are in the sentence on the argument."""
+    if "Annotated" in repr(getattr(function, "__annotations__", {})):
+        function.__annotations__ = get_type_hints(function)  # without what Annotated adds
+
+
+def setup(app: Any) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-before-process-signature", show_plain_types)
