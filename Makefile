@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format lab labextension bench book constraints clean
+.PHONY: help demo test test-all lint format lab labextension mutants bench book constraints clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test: $(READY)  ## Run the tests, the examples in docstrings, and the notebooks:
 test-all: $(if $(shell command -v npm),$(MODULES))
 test-all: $(READY)  ## Run the slow tests as well: half an hour
 	$(PYTEST) tutorial tests $(wildcard notebooks/*.ipynb)
+
+mutants: $(READY)  ## Break each line of the loop, and print which test notices it: ten minutes
+	OMP_NUM_THREADS=1 $(PY) tests/mutants.py
 
 lint: $(READY)  ## Check style, format, types, and that no room imports one above it
 	$(PY) -m ruff check
