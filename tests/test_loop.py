@@ -12,6 +12,8 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
+from tutorial import device
+from tutorial.distributed import process_group, shard, split
 from tutorial.loop import fit
 from tutorial.loop.layers import LAYERS
 from tutorial.loop.names import TOOLS, reserved_names
@@ -93,3 +95,18 @@ def test_every_option_changes_something() -> None:
 def test_what_the_loop_uses_is_no_name_for_an_input() -> None:
     assert {"network", "loss_fn", "rows", "torch", "print", "scaler", "step"} <= reserved_names()
     assert not {"x", "y", "image", "clip", "save", "label_smoothing"} & reserved_names()
+
+
+def test_a_variable_of_the_loop_hides_no_function_that_a_script_may_carry() -> None:
+    """A script has the source of what its loop and its callbacks call, beside the loop's lines."""
+    modules = [device, process_group, shard, split]
+    carried = {name for module in modules for name in vars(module) if not name.startswith("_")}
+    assigned = {
+        node.id
+        for path in FOLDER.rglob("*.py")
+        for function in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    assert assigned & (carried | TOOLS.keys()) == set()
