@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tutorial.display.table import aligned
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -68,17 +70,6 @@ class History:
         steps = f"{count} step{'' if count == 1 else 's'}"
         last = f"{steps}, interrupted" if self.interrupted else steps
         return "\n".join([*(aligned(table) if names else []), last])
-
-
-def aligned(table: list[list[str]]) -> list[str]:
-    """The rows as lines, each column as wide as its widest cell.
-
-    Example:
-        >>> aligned([["epoch", "loss"], ["1", "2.100"]])
-        ['epoch   loss', '    1  2.100']
-    """
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return ["  ".join(map(str.rjust, row, widths)) for row in table]
 
 
 def _short(number: float | None) -> str:

@@ -7,6 +7,7 @@ bar.py        the bar as HTML
 curves.py     learning curves as SVG
 figures.py    learning curves and samples as matplotlib figures
 confusion.py  which classes are predicted for which
+table.py      a table in lines of characters
 summary.py    a network's layers and parameters
 highlight.py  a program as coloured HTML
 widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from tutorial.checks import kind_of, shape_of
 from tutorial.display.figures import new_figure
-from tutorial.history import aligned
+from tutorial.display.table import aligned
 from tutorial.inputs.data_source import look
 from tutorial.parameters import Count, checked
 from tutorial.running import own_loader, randomness_kept

@@ -13,6 +13,7 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from itertools import count
 from numbers import Real
 from operator import attrgetter
@@ -146,8 +147,7 @@ class Writer:
 
     def _library(self, name: str) -> str:
         """Code for a public name of `tutorial`, and its import if it needs one."""
-        import tutorial
-
+        tutorial = import_module("tutorial")
         thing = getattr(tutorial, name)
         for known, value in self.call.names.items():
             if value is tutorial and not known.startswith("_"):
