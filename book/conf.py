@@ -2,7 +2,8 @@
 
 import sys
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 BOOK = Path(__file__).parent
 sys.path.insert(0, str(BOOK))
@@ -96,8 +97,18 @@ made.write_all()
 
 def show_plain_types(app: Any, function: Any, bound_method: bool) -> None:
     """A reader of a signature wants `int`; its bounds are in the sentence on the argument."""
-    if "Annotated" in repr(getattr(function, "__annotations__", {})):
-        function.__annotations__ = get_type_hints(function)  # without what Annotated adds
+    kinds = getattr(function, "__annotations__", {})
+    kinds.update({name: without_bounds(kind) for name, kind in kinds.items()})
+
+
+def without_bounds(kind: Any) -> Any:
+    """The type without what Annotated adds."""
+    if get_origin(kind) is Annotated:
+        return without_bounds(get_args(kind)[0])
+    parts = [without_bounds(part) for part in get_args(kind)]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(parts)]  # noqa: UP007 - of as many as there are
+    return tuple.__class_getitem__(tuple(parts)) if get_origin(kind) is tuple else kind
 
 
 def setup(app: Any) -> None:

@@ -75,7 +75,7 @@ def test_arguments_outside_of_the_call_change_its_loop_too(capsys) -> None:
     lines = shown(capsys, "fit", "precision=16-mixed", "device=cuda:0", "--changes")
     assert any("precision |" in line and "scaler.update()" in line for line in lines)
     assert any("device |" in line and 'x.to("cuda:0")' in line for line in lines)
-    assert "dist.all_reduce(sums)" in "\n".join(shown(capsys, "fit", "processes=2"))
+    assert "dist.all_reduce(totals)" in "\n".join(shown(capsys, "fit", "processes=2"))
     assert "    scheduler.step()" in "\n".join(shown(capsys, "fit", "scheduler=epoch"))
 
 

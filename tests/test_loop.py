@@ -15,7 +15,7 @@ import tutorial as tl
 from tutorial import device
 from tutorial.distributed import process_group, shard, split
 from tutorial.loop import fit
-from tutorial.loop.layers import LAYERS
+from tutorial.loop.layers import LAYERS, PLACES
 from tutorial.loop.names import TOOLS, reserved_names
 from tutorial.unroll.unroll import defaults, unroll
 
@@ -78,6 +78,7 @@ def test_a_layer_can_be_read_alone(name: str) -> None:
 def test_all_layers_are_in_the_list() -> None:
     files = {path.stem for path in (FOLDER / "layers").glob("*.py")} - {"__init__"}
     assert set(LAYERS) == files
+    assert not files & PLACES.keys()  # else `from tutorial.loop.layers import fit` gives a file
 
 
 def options_read(path: Path) -> set[str]:

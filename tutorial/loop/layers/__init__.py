@@ -49,8 +49,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "fit_epoch": ("fit", "for epoch"),
     "fit_step": ("fit", "for epoch", "for step"),
     "evaluate": ("evaluate",),
-    "evaluation": ("evaluation_pass",),
-    "evaluation_step": ("evaluation_pass", "with torch.no_grad()", "for step"),
+    "evaluate_pass": ("evaluation_pass",),
+    "evaluate_step": ("evaluation_pass", "with torch.no_grad()", "for step"),
     "predict": ("predict",),
     "predict_step": ("predict", "with torch.no_grad()", "for step"),
     "train_batch": ("train_batch",),
@@ -69,5 +69,5 @@ def fit(when: object, takes_in: tuple[str, ...] = ()) -> Callable[[Layer], Layer
     return lambda layer: layer
 
 
-fit_epoch = fit_step = evaluate = evaluation = evaluation_step = fit
+fit_epoch = fit_step = evaluate = evaluate_pass = evaluate_step = fit
 predict = predict_step = train_batch = predict_batch = fit

@@ -2,8 +2,8 @@
 
 from tutorial.loop.helpers import means, progress
 from tutorial.loop.layers import (
-    evaluation,
-    evaluation_step,
+    evaluate_pass,
+    evaluate_step,
     fit,
     fit_epoch,
     fit_step,
@@ -110,21 +110,21 @@ def stop_after_the_epoch(model):
     ...
 
 
-@evaluation(ON_EVAL_BEGIN)
+@evaluate_pass(ON_EVAL_BEGIN)
 def on_eval_begin(network):
     for callback in ON_EVAL_BEGIN:
         callback.on_eval_begin({})
     ...
 
 
-@evaluation_step(ON_EVAL_BATCH_BEGIN)
+@evaluate_step(ON_EVAL_BATCH_BEGIN)
 def on_eval_batch_begin(step):
     for callback in ON_EVAL_BATCH_BEGIN:
         callback.on_eval_batch_begin(step, {})
     ...
 
 
-@evaluation_step(ON_EVAL_BATCH_END)
+@evaluate_step(ON_EVAL_BATCH_END)
 def on_eval_batch_end(step, x, loss_sum, samples):
     ...
     for metric, output, label in METRICS:
@@ -135,7 +135,7 @@ def on_eval_batch_end(step, x, loss_sum, samples):
     ...
 
 
-@evaluation(ON_EVAL_END)
+@evaluate_pass(ON_EVAL_END)
 def on_eval_end(loss_sum, samples):
     ...
     logs = means(loss_sum, samples)

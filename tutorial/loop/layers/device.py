@@ -2,7 +2,7 @@
 
 import torch
 
-from tutorial.loop.layers import evaluation_step, fit_step, predict_batch, predict_step, train_batch
+from tutorial.loop.layers import evaluate_step, fit_step, predict_batch, predict_step, train_batch
 from tutorial.loop.options import DEVICE, LOSSES, METRICS
 
 
@@ -16,7 +16,7 @@ def no_waiting(optimizer, x, y, loss, step_losses, loss_sum):
     ...
 
 
-@evaluation_step(DEVICE != "cpu")
+@evaluate_step(DEVICE != "cpu")
 def move_the_batch(x, y):
     x, y = x.to(DEVICE), y.to(DEVICE)
     ...
@@ -31,7 +31,7 @@ def move_this_batch(x, y):
     ...
 
 
-@evaluation_step(DEVICE != "cpu" and LOSSES != "none")
+@evaluate_step(DEVICE != "cpu" and LOSSES != "none")
 def sum_on_the_device(loss_fn, x, y, y_hat, loss_sum, samples):
     ...
     loss = loss_fn(y_hat, y)

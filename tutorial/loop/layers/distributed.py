@@ -10,7 +10,7 @@ from torch import nn
 from tutorial.loop.helpers import any_rank, means
 from tutorial.loop.layers import (
     evaluate,
-    evaluation,
+    evaluate_pass,
     fit,
     fit_epoch,
     fit_step,
@@ -136,7 +136,7 @@ def stop_together_after_the_epoch(model, epoch, rows, loss_sum, samples):
     ...
 
 
-@evaluation(EVAL_SPLIT == "contiguous" and LOSSES != "none")
+@evaluate_pass(EVAL_SPLIT == "contiguous" and LOSSES != "none")
 def loss_of_all_ranks(loss_sum, samples):
     ...
     with torch.no_grad():

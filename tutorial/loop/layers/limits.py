@@ -2,7 +2,7 @@
 
 import torch
 
-from tutorial.loop.layers import evaluation, fit, fit_epoch
+from tutorial.loop.layers import evaluate_pass, fit, fit_epoch
 from tutorial.loop.options import EPOCHS, METHOD, NUM_ITERS
 
 
@@ -26,7 +26,7 @@ def no_more_epochs(step_losses):
     ...
 
 
-@evaluation(NUM_ITERS is not None and METHOD == "evaluate")
+@evaluate_pass(NUM_ITERS is not None and METHOD == "evaluate")
 def no_more_batches(eval_loader):
     ...
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import torch
 
-from tutorial.loop.layers import evaluation, evaluation_step, fit_step, train_batch
+from tutorial.loop.layers import evaluate_pass, evaluate_step, fit_step, train_batch
 from tutorial.loop.options import LOSS_FNS, LOSSES, METRICS, TOTAL_LOSS
 
 
@@ -29,7 +29,7 @@ def one_for_each_output(network, x):
     ...
 
 
-@evaluation_step(LOSSES == "several")
+@evaluate_step(LOSSES == "several")
 def evaluate_several_at_once(network, loss_fn, x, y, y_hat, loss_sum, samples):
     ...
     y_hat = network(x)
@@ -39,7 +39,7 @@ def evaluate_several_at_once(network, loss_fn, x, y, y_hat, loss_sum, samples):
     ...
 
 
-@evaluation_step(LOSSES == "each")
+@evaluate_step(LOSSES == "each")
 def evaluate_one_for_each_output(network, x, loss_sum, samples):
     ...
     y_hat = network(x)
@@ -50,7 +50,7 @@ def evaluate_one_for_each_output(network, x, loss_sum, samples):
     ...
 
 
-@evaluation(LOSSES == "none")
+@evaluate_pass(LOSSES == "none")
 def only_metrics(network, eval_loader):
     ...
     for metric, _, _ in METRICS:

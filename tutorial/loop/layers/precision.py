@@ -2,12 +2,12 @@
 
 import torch
 
-from tutorial.loop.layers import evaluation_step, fit_step, predict_batch, predict_step, train_batch
+from tutorial.loop.layers import evaluate_step, fit_step, predict_batch, predict_step, train_batch
 from tutorial.loop.options import AUTOCAST, AUTOCAST_DTYPE, DEVICE_TYPE, GRAD_SCALER, UPDATE
 
 
 @fit_step(AUTOCAST)
-@evaluation_step(AUTOCAST)
+@evaluate_step(AUTOCAST)
 @train_batch(AUTOCAST)
 def forward_in_16_bits(network, loss_fn, x, y):
     ...

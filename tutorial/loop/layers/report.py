@@ -6,8 +6,8 @@ from tutorial.loop.evaluate import evaluation_pass
 from tutorial.loop.helpers import means, progress
 from tutorial.loop.layers import (
     evaluate,
-    evaluation,
-    evaluation_step,
+    evaluate_pass,
+    evaluate_step,
     fit,
     fit_epoch,
     fit_step,
@@ -53,7 +53,7 @@ def report_the_result(report, network, loss_fn, eval_loader):
     return result
 
 
-@evaluation(REPORT)
+@evaluate_pass(REPORT)
 def report_the_evaluation(report, eval_loader):
     ...
     report.start("evaluate", eval_loader)
@@ -62,7 +62,7 @@ def report_the_evaluation(report, eval_loader):
     ...
 
 
-@evaluation_step(REPORT)
+@evaluate_step(REPORT)
 def report_the_batch(report, step, loss_sum, samples):
     ...
     for metric, output, label in METRICS:
