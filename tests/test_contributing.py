@@ -9,9 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-STEPS = re.findall(
-    r"^`([\w/.]+)`, (?:after `(.+?)`|a new file):\n\n```python\n(.*?)```", TEXT, re.M | re.S
-)
+STEP = r"^`([\w/.]+)`, (?:(after|in place of) `(.+?)`|a new file):\n\n```python\n(.*?)```"
+STEPS = re.findall(STEP, TEXT, re.MULTILINE | re.DOTALL)
 
 TRAINS = """
 import torch, tutorial as tl
@@ -38,6 +37,8 @@ for x, y in zip(data.tensors[0].split(10), data.tensors[1].split(10)):
     optimizer.step()
     optimizer.zero_grad()
 assert torch.allclose(by_hand.weight, network.weight, atol=1e-7)
+model.prepare(torch.optim.Adam(network.parameters()), nn.CrossEntropyLoss(), precision="16-mixed")
+model.fit(data, clip_grad_value=0.1, clip_grad_norm=1.0, accumulate_grad_batches=2, verbose=0)
 try:
     model.fit(data, clip_grad_value=0)
 except ValueError as error:
@@ -48,18 +49,21 @@ assert "clip_grad_value: limit each number" in tl.Model.fit.__doc__
 
 def test_the_example_adds_an_option(tmp_path: Path) -> None:
     """Each step is done on a copy of the library, which then trains with the new option."""
-    assert len(STEPS) == 5
+    assert len(STEPS) == 7
     shutil.copytree(
         ROOT / "tutorial", tmp_path / "tutorial", ignore=shutil.ignore_patterns("mnist", "lab")
     )
-    for file, after, code in STEPS:
+    for file, how, where, code in STEPS:
         path = tmp_path / file
-        if not after:
+        if not how:
             path.write_text(code, encoding="utf-8")
             continue
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        [place] = [i for i, line in enumerate(lines) if line.strip().startswith(after)]
-        path.write_text("".join([*lines[: place + 1], code, *lines[place + 1 :]]), encoding="utf-8")
+        [place] = [i for i, line in enumerate(lines) if line.strip().startswith(where)]
+        path.write_text(
+            "".join([*lines[: place + (how == "after")], code, *lines[place + 1 :]]),
+            encoding="utf-8",
+        )
     ran = subprocess.run(
         [sys.executable, "-c", TRAINS],
         capture_output=True,

@@ -188,6 +188,7 @@ def test_a_golden_program(case: str, request: pytest.FixtureRequest) -> None:
     path = FOLDER / f"{case.replace(',', '').replace(' ', '_')}.txt"
     if request.config.getoption("--write-golden"):
         path.write_text(program, encoding="utf-8")
+    assert path.exists(), "write it with `pytest tests/test_golden.py --write-golden`, and read it"
     assert program == path.read_text(encoding="utf-8")
 
 
@@ -225,7 +226,7 @@ def interactions() -> set[tuple[str, ...]]:
 def test_each_interaction_has_a_golden_program() -> None:
     named = [sorted({*options, "METHOD"}) for options in CASES.values()]
     together = {pair for names in named for pair in itertools.combinations(names, 2)}
-    assert interactions() - together == set()
+    assert interactions() - together == set(), "each pair needs a case in CASES with both"
 
 
 def test_no_golden_program_is_left_over() -> None:

@@ -4,7 +4,7 @@ import re
 from inspect import signature
 
 import pytest
-from test_equality import OPTIONS
+from test_equality import FIT, OPTIONS
 from test_golden import CASES
 from test_loop import FOLDER, options_read
 
@@ -34,6 +34,7 @@ ELSEWHERE = {
     "loop": "tests/test_program.py",
 }
 ROWS = {"train_data": "data"}
+PREPARED = ("data", "eval_data", "callbacks", "save_dir")  # what `prepared` makes of the row
 
 
 def option_of(name: str) -> str:
@@ -46,17 +47,23 @@ def test_a_parameter_has_its_lines_in_the_loop(name: str) -> None:
         return
     assert option_of(name) in defaults(), "it needs a line in tutorial/loop/options.py"
     files = [FOLDER / "fit.py", *(FOLDER / "layers" / f"{layer}.py" for layer in LAYERS)]
-    assert any(option_of(name) in options_read(path) for path in files), "it needs a layer"
+    assert any(option_of(name) in options_read(path) for path in files), (
+        "it needs a layer that is in LAYERS"
+    )
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_has_a_line_in_the_docstring(name: str) -> None:
-    assert re.search(rf"^ +{name}: \S", tl.Model.fit.__doc__ or "", re.M)
+    described = re.search(rf"^ +{name}: \S", tl.Model.fit.__doc__ or "", re.M)
+    assert described, "it needs a line in the docstring of fit"
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_a_parameter_has_a_row_in_the_equality_table(name: str) -> None:
-    assert (ROWS.get(name, name) in OPTIONS) != (name in ELSEWHERE)
+    row = ROWS.get(name, name)
+    assert (row in OPTIONS) != (name in ELSEWHERE), "it needs a row in OPTIONS, or a reason here"
+    if row in OPTIONS:
+        assert row in (*FIT, *PREPARED), "its row must reach the call: its name goes into FIT"
 
 
 @pytest.mark.parametrize("name", PARAMETERS)

@@ -96,10 +96,11 @@ def test_a_for_can_go_through_something_else() -> None:
 
 
 def test_comments_come_along() -> None:
-    body = ["...", "loss.backward()", "a()  # new", "optimizer.zero_grad()  # other words", "..."]
+    body = ["...", "loss.backward()", "a()  # new", "optimizer.zero_grad()  # in its words", "..."]
     source = code_of(weave("fit", layers(a=layer("fit_step", *body))))
     assert "a()  # new" in source
-    assert "optimizer.zero_grad()  # forget this batch's gradients" in source  # the loop's own
+    assert "loss.backward()  # backward: a gradient for every weight" in source  # the loop's own
+    assert "optimizer.zero_grad()  # in its words" in source
 
 
 CLIP = layer("fit_step", "...", "clip()", "optimizer.step()", "...")
@@ -130,7 +131,27 @@ REFUSED: dict[str, tuple[dict[str, str], str]] = {
     ),
     "dots on both sides": (
         {"one": layer("fit_step", "...", "lost()", "...")},
-        "one: there are dots before and after `lost()`",
+        "one: there are dots before and after `lost()`, and none of these is a line of the loop",
+    ),
+    "a line of the loop that is misspelt": (
+        {"one": layer("fit_step", "...", "before()", "optimiser.step()", "...")},
+        "dots before and after `before()` `optimiser.step()`, and none of these is a line",
+    ),
+    "lines in another order": (
+        {
+            "one": layer(
+                "fit_step", "...", "optimizer.zero_grad()", "a()", "optimizer.step()", "..."
+            )
+        },
+        "one: `optimizer.step()` comes after `optimizer.zero_grad()",
+    ),
+    "the first dots are forgotten": (
+        {"one": layer("fit_step", "a()", "optimizer.step()", "...")},
+        "one begins without `...`, and would take out 3 lines there, `y_hat = network(x)",
+    ),
+    "the last dots are forgotten": (
+        {"one": layer("fit_step", "...", "optimizer.step()", "a()")},
+        "one ends without `...`, and would take out 6 lines there, `optimizer.zero_grad()",
     ),
     "beside a wrapped line": (
         {"one": CLIP, "two": layer("fit_step", *WRAP)},

@@ -54,7 +54,7 @@ def marked_loop(method: str, arguments: Mapping[str, Any]) -> list[tuple[str, li
 
     Example:
         >>> [line.strip() for line, names in marked_loop("fit", {"clip_grad_norm": 1.0}) if names]
-        ['nn.utils.clip_grad_norm_(network.parameters(), 1.0)  # no step too long']
+        ['nn.utils.clip_grad_norm_(network.parameters(), 1.0)  # no gradient too long']
     """
     lines = loop_of(method, arguments)
     marks: list[list[str]] = [[] for _ in lines]

@@ -110,6 +110,7 @@ class Line:
     instead: tuple[str, list[Any]] | None = None  # what replaces it
     filled: list[Any] = field(default_factory=list)  # statements with `...` where something stood
     iterates: Any = None  # what a `for` goes through instead
+    comment: Any = None  # what a layer says of it instead
 
 
 @dataclass
@@ -196,6 +197,7 @@ class Reader:
                 self.meet(node, block, *span)
                 at, dots, new = span[1] + 1, False, []
             else:
+                self.check_order(node, block, at)
                 new.append(node)
         if new or not dots:
             self.fill_gap(block, at, len(block.lines), dots, new)
@@ -209,12 +211,22 @@ class Reader:
         spans = [span for each in inside if (span := self.span(each, block, at))]
         return (spans[0][0], spans[-1][1]) if spans else None
 
+    def check_order(self, node: Any, block: Block, at: int) -> None:
+        """Refuse a line of the loop once more, behind one that it stands before."""
+        if key(node) in [key(line.node) for line in block.lines[:at]]:
+            raise WeaveError(
+                f"{self.layer.file}: {shown(node)} comes after "
+                f"{shown(block.lines[at - 1].node)}, but in the loop it stands before it. A layer "
+                "keeps the loop's order."
+            )
+
     def put(self, new: list[Any], where: list[tuple[str, Any]], unclear: bool = False) -> None:
         """Put new statements beside a line, or at an end of a block."""
         if new and unclear:
             raise WeaveError(
-                f"{self.layer.file}: there are dots before and after {shown(new[0])}, so it is not "
-                "clear where it belongs. Write the line of the loop that it goes with."
+                f"{self.layer.file}: there are dots before and after "
+                f"{' '.join(map(shown, new))}, and none of these is a line of the loop in this "
+                "block. Write the line that they go with beside them, as it stands in the loop."
             )
         where.extend((self.layer.file, node) for node in new)
 
@@ -228,6 +240,12 @@ class Reader:
             raise WeaveError(
                 f"{self.layer.file} leaves out {shown(gone[0].node)}. Write `...` if it stays, "
                 "or `pass` to take it out."
+            )
+        elif len(gone) > 1 and (at == 0 or until == len(block.lines)):
+            raise WeaveError(
+                f"{self.layer.file} {'begins' if at == 0 else 'ends'} without `...`, and would "
+                f"take out {len(gone)} lines there, {shown(gone[0].node)} to "
+                f"{shown(gone[-1].node)}. Write `...` if they stay."
             )
         elif len(gone) == len(new) == 1 and m.findall(new[0], m.Ellipsis()):
             gone[0].filled.append(new[0])
@@ -245,6 +263,8 @@ class Reader:
         """A line of the loop once more, perhaps with more inside; or a new one around lines."""
         line = block.lines[first]
         if key(node) == key(line.node):
+            if isinstance(node, cst.SimpleStatementLine) and node.trailing_whitespace.comment:
+                line.comment = node.trailing_whitespace
             if isinstance(node, cst.For) and code_of(node.iter) != code_of(line.node.iter):
                 line.iterates = node.iter
             if line.body and not all(map(is_dots, suite(node))):
@@ -301,6 +321,8 @@ def written_line(line: Line) -> list[Any]:
     node = line.node
     if line.body is not None:
         node = with_body(node, written(line.body))
+    if line.comment is not None:
+        node = node.with_changes(trailing_whitespace=line.comment)
     if line.iterates is not None:
         node = node.with_changes(iter=line.iterates)
     nodes = [node] if line.instead is None else line.instead[1]

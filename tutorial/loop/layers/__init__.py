@@ -1,14 +1,20 @@
-"""One option, one file: what it changes in the loop.
+"""One topic, one file: what its options change in the loop.
 
 A layer is a block of the loop once more, with `...` for what stays as it is. New lines stand
-beside the lines that they go with. What replaces a line stands between that line's neighbours, and
-`pass` takes a line out. An `if` or a `with` around lines holds them. Inside an expression the dots
-are what stood there: `scaler.scale(...).backward()`.
+beside the lines that they go with. What replaces lines stands between their neighbours; `pass`
+there takes them out. A line that is repeated may get a comment of its own. An `if` or a `with`
+around lines holds them. Inside an expression the dots are what stood there:
+`scaler.scale(...).backward()`.
+
+    ...                                                     # the loop, up to
+    nn.utils.clip_grad_norm_(network.parameters(), 1.0)     # a new line, before
+    optimizer.step()                                        # this one
+    ...                                                     # and the rest of it
 
 Each layer says where it belongs and when it is on: `@fit_step(CLIP_GRAD_NORM is not None)`. It is
-written against the plain loop and knows no other layer; its parameters are the loop's variables.
-Where two options change the same lines, one has an `if` for the other, or a condition that names
-both. unroll/weave.py makes one function of the loop and the layers that are on; what is unclear it
+written against the plain loop, and its parameters are the loop's variables. Where two options
+change the same lines, one layer names the other: in an `if`, in its condition, or in `takes_in`.
+unroll/weave.py makes one function of the loop and the layers that are on; what is unclear it
 refuses.
 
 denormals.py    numbers that slow a CPU down
@@ -59,7 +65,7 @@ PLACES: dict[str, tuple[str, ...]] = {
 
 
 def fit(when: object, takes_in: tuple[str, ...] = ()) -> Callable[[Layer], Layer]:
-    """Mark a function as a layer of `fit`; the weaver reads the mark in the file.
+    """Mark a function as a layer of `fit`. It does nothing when it runs: the weaver reads the file.
 
     Args:
         when: the layer is on where this condition on the options holds.

@@ -33,8 +33,9 @@ def update_once_a_group(
 ):
     ...
     loss = loss_fn(y_hat, y)
-    (loss * len(x)).backward()  # backward: a gradient for every weight
+    (loss * len(x)).backward()  # backward: it adds to the gradients that are there
     samples_in_group += totals[1] / world_size if DISTRIBUTED else len(x)
+    # An update after every so many batches, and after the last one.
     if (
         (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
         or step + 1 == len(train_loader)
@@ -45,5 +46,5 @@ def update_once_a_group(
                 weight.grad /= samples_in_group  # the mean over the group's samples
         samples_in_group = 0
         optimizer.step()
-        optimizer.zero_grad()
+        optimizer.zero_grad()  # forget the group's gradients
     ...

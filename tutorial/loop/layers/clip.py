@@ -11,6 +11,6 @@ def clip(network, optimizer, scaler):
     ...
     if GRAD_SCALER:
         scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(network.parameters(), CLIP_GRAD_NORM)  # no step too long
+    nn.utils.clip_grad_norm_(network.parameters(), CLIP_GRAD_NORM)  # no gradient too long
     optimizer.step()
     ...
