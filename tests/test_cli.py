@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,30 +62,56 @@ def test_the_loop_of_a_call_is_that_of_a_model(data, more_data, make_model, caps
     assert shown(capsys, "fit", *given) == str(program).splitlines()
 
 
-def test_each_line_is_marked_with_the_arguments_that_it_comes_from(capsys) -> None:
-    lines = shown(capsys, "fit", "clip_grad_norm=1.0", "accumulate_grad_batches=4", "--changes")
-    marks = {line.split("|")[1].split("#")[0].strip(): line.split("|")[0].strip() for line in lines}
-    assert marks["nn.utils.clip_grad_norm_(network.parameters(), 1.0)"] == "clip_grad_norm"
-    assert marks["(loss * len(x)).backward()"] == "accumulate_grad_batches"
-    assert marks["optimizer.step()"] == ""
+def test_each_change_of_the_loop_is_marked_with_its_argument(capsys) -> None:
+    arguments = ("clip_grad_norm=1.0", "--changes", "accumulate_grad_batches=4")
+    lines = shown(capsys, "fit", *arguments)
+    at = max(map(len, re.findall(r"^ *[\w, ]+(?= [+>-] )", "\n".join(lines), re.MULTILINE))) + 3
+    marks = {line[at:].split("#")[0].strip(): line[: at - 1].strip() for line in lines}
+    clipped = marks["nn.utils.clip_grad_norm_(network.parameters(), 1.0)"]
+    assert clipped == "clip_grad_norm, accumulate_grad_batches +"
+    assert marks["(loss * len(x)).backward()"] == "accumulate_grad_batches +"
+    assert marks["loss.backward()"] == "accumulate_grad_batches -"
+    assert marks["optimizer.step()"] == "accumulate_grad_batches >"
+    assert marks["y_hat = network(x)"] == ""
     plain = shown(capsys, "fit", "clip_grad_norm=1.0", "accumulate_grad_batches=4")
-    assert [line.split("| ", 1)[1] for line in lines] == plain
+    assert [line[at:] for line in lines if line[at - 2] != "-"] == plain
+
+
+def test_what_an_argument_takes_out_is_shown(capsys) -> None:
+    lines = shown(capsys, "train_batch", "update=False", "--changes")
+    assert [line.split("#")[0].strip() for line in lines if line.startswith("update")] == [
+        "update - optimizer.step()",
+        "update - optimizer.zero_grad()",
+    ]
 
 
 def test_arguments_outside_of_the_call_change_its_loop_too(capsys) -> None:
-    lines = shown(capsys, "fit", "precision=16-mixed", "device=cuda:0", "--changes")
-    assert any("precision |" in line and "scaler.update()" in line for line in lines)
-    assert any("device |" in line and 'x.to("cuda:0")' in line for line in lines)
-    assert "dist.all_reduce(totals)" in "\n".join(shown(capsys, "fit", "processes=2"))
+    lines = shown(capsys, "fit", "precision=16-mixed", "device=cuda", "--changes")
+    assert any("precision +" in line and "scaler.update()" in line for line in lines)
+    assert any("device +" in line and 'x.to("cuda:0")' in line for line in lines)
+    assert "dist.all_reduce(totals)" in "\n".join(shown(capsys, "fit", "processes=4"))
     assert "    scheduler.step()" in "\n".join(shown(capsys, "fit", "scheduler=epoch"))
+    resumed = shown(capsys, "fit", "save_dir=ck", "epochs=3", "resume=True")
+    assert 'saved = torch.load("ck/0.pt"' in "\n".join(resumed)
+    assert "for epoch in range(1, 3):" in resumed
+
+
+def test_an_argument_that_changes_nothing_is_named(capsys) -> None:
+    assert main(["loop", "fit", "save_freq=2"]) == 0
+    assert "save_freq changes no line of this loop" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["epochs=0"], "epochs is 0, but an integer of at least 1 is expected"),
-        (["clip=1"], "fit has no argument 'clip'; it has train_data, eval_data, batch_size"),
-        (["epochs"], "'epochs' is no argument; write it as clip_grad_norm=1.0"),
+        (
+            ["clip=1"],
+            "no argument 'clip'; perhaps clip_grad_norm is meant; it has train_data",
+        ),
+        (["epochs"], "'epochs' is no argument; write it without blanks, as clip_grad_norm=1.0"),
+        (["epochs=3", "epochs=4"], "an argument is given twice"),
+        (["resume=True"], "Give the directory and more epochs"),
         (["callbacks=EarlyStoping"], "there is no callback 'EarlyStoping'; there are"),
         (["precision=O1"], "precision is 'O1', but one of 32, bf16-mixed, bf16, 16-mixed"),
     ],

@@ -25,12 +25,18 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 if all went well, 1 if something was left undone, 2 if it was asked for wrongly.
     """
-    options = parser().parse_args(arguments)
+    options = parsed(sys.argv[1:] if arguments is None else arguments)
     try:
         return int(options.run(options))
     except (ValueError, OSError) as error:
         print(f"tutorial: {error}", file=sys.stderr)
         return 2
+
+
+def parsed(arguments: list[str]) -> argparse.Namespace:
+    """What was asked for; an option may stand anywhere."""
+    flags = [argument for argument in arguments if argument == "--changes"]
+    return parser().parse_args([*(a for a in arguments if a not in flags), *flags])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +58,9 @@ def parser() -> argparse.ArgumentParser:
     loop.add_argument("method", choices=METHODS, help="a method of Model")
     loop.add_argument("arguments", nargs="*", metavar="NAME=VALUE", help="an argument of the call")
     loop.add_argument(
-        "--changes", action="store_true", help="mark the lines that each argument changes"
+        "--changes",
+        action="store_true",
+        help="show which argument adds (+), takes out (-) or moves (>) a line",
     )
     loop.set_defaults(run=print_loop)
     student = commands.add_parser(
@@ -118,18 +126,24 @@ def number(kind: type[float], least: float) -> Callable[[str], float]:
 
 
 def print_loop(options: argparse.Namespace) -> int:
-    """`tutorial loop`: the loop of a call; with --changes each line's arguments stand before it."""
-    arguments = dict(map(parsed_argument, options.arguments))
+    """`tutorial loop`: the loop of a call; with --changes, before each line what changes it."""
+    pairs = list(map(parsed_argument, options.arguments))
+    arguments = dict(pairs)
+    if len(arguments) < len(pairs):
+        raise ValueError("loop: an argument is given twice; give each once.")
     lines = marked_loop(options.method, arguments)
-    width = max(len(", ".join(names)) for _, names in lines) if options.changes else 0
+    for name in arguments:
+        if not any(name in line.names for line in lines):
+            print(f"tutorial: {name} changes no line of this loop.", file=sys.stderr)
+    width = max((len(", ".join(line.names)) for line in lines), default=0)
     bold, plain = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
-    for line, names in lines:
-        if not options.changes:
-            print(line)
-        elif names:
-            print(f"{', '.join(names):>{width}} | {bold}{line}{plain}")
-        else:
-            print(f"{'':{width}} | {line}".rstrip())
+    for line in lines:
+        if options.changes:
+            names = ", ".join(line.names)
+            text = f"{bold}{line.code}{plain}" if line.names else line.code
+            print(f"{names:>{width}} {line.change} {text}".rstrip())
+        elif line.change != "-":
+            print(line.code)
     return 0
 
 
@@ -137,7 +151,10 @@ def parsed_argument(text: str) -> tuple[str, Any]:
     """NAME=VALUE, the value as Python reads it; what it cannot read is a string."""
     name, equals, value = text.partition("=")
     if not (equals and name.isidentifier()):
-        raise ValueError(f"loop: {text!r} is no argument; write it as clip_grad_norm=1.0.")
+        raise ValueError(
+            f"loop: {text!r} is no argument; write it without blanks, as clip_grad_norm=1.0. "
+            "`tutorial loop --help` has more."
+        )
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
