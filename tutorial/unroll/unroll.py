@@ -55,8 +55,10 @@ def unroll(
     body = Evaluator(known, layers).body_of(function)
     if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
         body = body[:-1]  # a program has no caller to return to
-    spelling = Spelling(dict(names))
-    code = cst.ensure_type(cst.Module(body).visit(spelling), cst.Module).code.lstrip("\n")
+    program = cst.Module(body)
+    if names or values != plain:  # something is to be written in the user's words
+        program = cst.ensure_type(program.visit(Spelling(dict(names))), cst.Module)
+    code = program.code.lstrip("\n")
     for name, piece in pieces.items():
         code = code.replace(name, respelled(piece, dict(names)))
     return align_comments(code)
