@@ -1,7 +1,8 @@
 """Training. Read this first; it runs as it stands.
 
-A name in CAPITALS is an option: a call decides it before its loop begins. What each further option
-changes in this loop is a file of its own, in layers/.
+A name in CAPITALS is an option: a call, and what was prepared for it, decide it before the loop
+begins. What each further option changes in this loop is a file of its own, in layers/. At a
+terminal, `tutorial loop fit accumulate_grad_batches=4 --changes` shows it.
 """
 
 from typing import Any
@@ -31,7 +32,7 @@ def fit(network: Any, loss_fn: Any, optimizer: Any, train_data: Any) -> Any:
             step_losses.append(loss.item())  # for the curve
             loss_sum += step_losses[-1] * len(x)  # so that the mean is over samples
             samples += len(x)
-            for metric, output, label in METRICS:
+            for metric, output, label in METRICS:  # such as accuracy, y_hat, y
                 metric.update(output, label)
             if (step + 1) % LOG_FREQ == 0:
                 print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
