@@ -207,3 +207,89 @@ def test_another_optimizer_is_refused(data, make_model, tmp_path) -> None:
 def test_a_path_without_a_name_is_refused(make_model, path: str) -> None:
     with pytest.raises(ValueError, match="but a file's name is expected"):
         checkpoint.with_ending(path)
+
+
+# ---- what is only looked at, or refused, uses up nothing of what was loaded
+
+
+def halving(model: tl.Model) -> tl.callbacks.LRScheduler:
+    scheduler = torch.optim.lr_scheduler.StepLR(model.optimizer, 1, gamma=0.5)
+    return tl.callbacks.LRScheduler(scheduler, by_epoch=True)
+
+
+def saved(model: tl.Model, folder) -> dict:
+    return flat(torch.load(model.save(folder / "saved"), weights_only=True))
+
+
+def test_unroll_leaves_what_load_has_read_for_the_fit(data, make_model, tmp_path) -> None:
+    model = make_model()
+    model.fit(data, epochs=3, verbose=0, callbacks=halving(model))
+    path = model.save(tmp_path / "model")
+    ways = [lambda model: None, lambda model: model.unroll("fit", data, callbacks=halving(model))]
+    schedulers, rates, programs = [], [], []
+    for first in ways:
+        model = make_model()
+        model.load(path)
+        programs.append(first(model))
+        model.fit(data, verbose=0, callbacks=halving(model))
+        schedulers.append(model.schedulers[0].state_dict())
+        rates.append(model.optimizer.param_groups[0]["lr"])
+    assert schedulers[0] == schedulers[1] and schedulers[0]["last_epoch"] == 4
+    assert rates == [0.01 / 16] * 2
+    begin = programs[1].state  # its script goes on from there, too
+    assert begin["scheduler"]["last_epoch"] == 3
+    assert begin["optimizer"]["param_groups"][0]["lr"] == 0.01 / 8
+
+
+def test_a_refused_fit_leaves_what_load_has_read(data, make_model, tmp_path) -> None:
+    model = make_model()
+    model.fit(data, epochs=3, verbose=0, callbacks=halving(model))
+    path = model.save(tmp_path / "model")
+    model = make_model()
+    model.load(path)
+    company = [halving(model), tl.callbacks.EarlyStopping("nope")]
+    before = saved(model, tmp_path)
+    with pytest.raises(ValueError, match="nope"):
+        model.fit(data, data, verbose=0, callbacks=company)
+    after = saved(model, tmp_path)
+    assert before.keys() == after.keys() and all(identical(before[k], after[k]) for k in before)
+    model.fit(data, verbose=0, callbacks=halving(model))
+    assert model.schedulers[0].last_epoch == 4
+
+
+def test_a_refused_fit_leaves_what_the_last_one_left(data, make_model, tmp_path) -> None:
+    model = make_model()
+    history = model.fit(data, verbose=0, callbacks=halving(model))
+    before, scheduler = saved(model, tmp_path), model.schedulers[0]
+
+    def stumbling(*_) -> None:
+        raise RuntimeError("stumbled")
+
+    for wrong in (
+        {"callbacks": [halving(model), tl.callbacks.CSVLogger(tmp_path)]},
+        {"callbacks": tl.callbacks.EarlyStopping("nope")},
+        {"callbacks": tl.callbacks.LambdaCallback(on_train_batch_begin=stumbling)},
+        {"loop": lambda network, learning_rate: None},
+    ):
+        with pytest.raises((ValueError, OSError, TypeError, RuntimeError)):
+            model.fit(data, data, verbose=0, **wrong)
+        assert model.history is history and model.schedulers == [scheduler]
+    after = saved(model, tmp_path)
+    learned = [key for key in before if key.startswith(("network", "schedulers"))]
+    assert after.keys() == before.keys() and "schedulers[0].last_epoch" in learned
+    assert all(identical(before[key], after[key]) for key in learned)
+
+
+def test_after_an_error_in_the_training_its_history_is_there(data, make_model) -> None:
+    model = make_model()
+    model.fit(data, verbose=0)
+
+    def stumbling(step: int, logs: dict) -> None:
+        if step == 1:
+            raise RuntimeError("stumbled")
+
+    with pytest.raises(RuntimeError, match="stumbled"):
+        model.fit(
+            data, verbose=0, callbacks=tl.callbacks.LambdaCallback(on_train_batch_begin=stumbling)
+        )
+    assert len(model.history.step_losses) == 1

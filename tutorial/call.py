@@ -137,8 +137,6 @@ def decide_pass(model: Any, call: Call) -> Program:
         resumed = resume_options(model, call, hooks)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
-    if fitting:
-        checkpoint.restore_schedulers(model, list(hooks.schedulers.values()))
     return program_of(model, call, options, data, seen[0], hooks)
 
 

@@ -260,17 +260,28 @@ def load_into(
         model.loaded = {"schedulers": schedulers, "groups": memory["param_groups"]}
 
 
-def restore_schedulers(model: Any, schedulers: list[Any]) -> None:
-    """Give new schedulers the state that `load` has read."""
+def waiting(model: Any, schedulers: int) -> tuple[list[Any], list[dict[str, Any]]]:
+    """What `load` has read for so many new schedulers: their states, and the groups' settings.
+
+    Nothing, if it has read none, or another number of them.
+    """
     states = model.loaded.get("schedulers", ())
-    if not schedulers or len(schedulers) != len(states):
-        return
-    for scheduler, state in zip(schedulers, states, strict=True):
-        scheduler.load_state_dict(state)
+    if not schedulers or len(states) != schedulers:
+        return [], []
     scheduled = ("lr", "momentum", "betas", *NOTED_BY_SCHEDULERS)
-    groups = zip(model.optimizer.param_groups, model.loaded["groups"], strict=True)
-    for group, saved in groups:  # a new scheduler has set them again
-        group.update({key: saved[key] for key in scheduled if key in saved})
+    groups = model.loaded["groups"]
+    return states, [{key: saved[key] for key in scheduled if key in saved} for saved in groups]
+
+
+def restore_schedulers(model: Any, optimizer: Any) -> None:
+    """Give the model's new schedulers the state that `load` has read."""
+    states, groups = waiting(model, len(model.schedulers))
+    if not states:
+        return
+    for scheduler, state in zip(model.schedulers, states, strict=True):
+        scheduler.load_state_dict(state)
+    for group, saved in zip(optimizer.param_groups, groups, strict=True):
+        group.update(saved)  # a new scheduler has set them again
     model.loaded = {}
 
 

@@ -18,6 +18,7 @@ from tutorial.callbacks import (
 )
 from tutorial.loop.names import variable
 from tutorial.loop.options import Code
+from tutorial.saving import checkpoint
 
 
 @dataclass
@@ -90,6 +91,7 @@ class Hooks:
             model.callbacks = callbacks
             model.schedulers = [names[name] for name in self.schedulers]
             model.generators = self.generators_in(names)
+            checkpoint.restore_schedulers(model, names["optimizer"])
         for callback in callbacks:
             callback.set_model(model)
             callback.set_params(dict(self.params))

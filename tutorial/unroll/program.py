@@ -5,8 +5,8 @@ import copy
 import dataclasses
 import inspect
 import linecache
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -24,7 +24,7 @@ from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
 from tutorial.running import WATCHER, begun, own_metric
-from tutorial.saving.checkpoint import without_numpy
+from tutorial.saving.checkpoint import waiting, without_numpy
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
@@ -112,22 +112,26 @@ class Program:
         fits, alone = self.function == "fit", not self.option("DISTRIBUTED")
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         # And of several processes, each could stop at another step: there it ends them all.
-        waiting = report if self.loop is None and alone else None
+        patient = report if self.loop is None and alone else None
         watcher = WATCHER.get()
         watcher.begins(self.function)
         how = "failed"
         names = {**TOOLS, **self.names, **names, "report": report}
-        with begun(self.function, names) as namespace, interrupts_between_steps(waiting):
+        code = self._code(names)
+        with (
+            begun(self.function, names) as namespace,
+            interrupts_between_steps(patient),
+            as_it_was_unless_trained(namespace, code) if fits else nullcontext(),
+        ):
             self.hooks.attach(namespace, fits)
             if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
                 with unchanged_denormals(), explain_peer_failure():
-                    if callable(self.loop):
-                        namespace["step_losses"] = call_by_names(self.loop, namespace)
+                    if callable(code):
+                        namespace["step_losses"] = call_by_names(code, namespace)
                     else:
-                        source = self.source if report is None else self.reporting_source
-                        exec(compiled(self.function, source), namespace)
+                        exec(code, namespace)
                 how = "done"
             except KeyboardInterrupt:
                 how = "stopped"
@@ -150,6 +154,14 @@ class Program:
             result = history if fits else namespace[RESULTS.get(self.function, "result")]
         watcher.ended(self.function, result)
         return result
+
+    def _code(self, names: Mapping[str, Any]) -> CodeType | Callable[..., Any]:
+        """What runs: the loop's code, or the student's function."""
+        if callable(self.loop):
+            names_fit(self.loop, names)
+            return self.loop
+        source = self.source if names["report"] is None else self.reporting_source
+        return compiled(self.function, source)
 
     # ---- a file of its own
 
@@ -224,6 +236,11 @@ class Program:
         self.state = {"random": rng_state()}
         for name in stateful(self.names):
             self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
+        if self.function == "fit" and self.hooks.schedulers:
+            states, groups = waiting(self.names["model"], len(self.hooks.schedulers))
+            self.state |= copy.deepcopy(dict(zip(self.hooks.schedulers, states, strict=False)))
+            for group, saved in zip(self.state["optimizer"]["param_groups"], groups, strict=False):
+                group.update(saved)
         self.began = {n: detached(callback) for n, callback in self.hooks.callbacks.items()}
         generators = self.hooks.generators_in(self.names)
         if generators:
@@ -276,8 +293,8 @@ def compiled(function: str, source: str) -> CodeType:
     return compile(source, file, "exec")
 
 
-def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Any:
-    """Call the student's function with those of the loop's names that are its parameters."""
+def names_fit(function: Callable[..., Any], namespace: Mapping[str, Any]) -> None:
+    """Refuse a function that asks for what the loop does not have."""
     wanted = inspect.signature(function).parameters
     missing = [name for name, p in wanted.items() if name not in namespace and p.default is p.empty]
     if missing:
@@ -285,7 +302,35 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
             f"loop: {function.__name__} asks for {', '.join(missing)}, but a loop is given only "
             f"{', '.join(name for name in namespace if name not in TOOLS)}."
         )
+
+
+def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Any:
+    """Call the student's function with those of the loop's names that are its parameters."""
+    wanted = inspect.signature(function).parameters
     return function(**{name: namespace[name] for name in wanted if name in namespace})
+
+
+@contextmanager
+def as_it_was_unless_trained(
+    namespace: Mapping[str, Any], code: CodeType | Callable[..., Any]
+) -> Iterator[None]:
+    """After an error before the first loss, the model is as it was.
+
+    It still has what the last fit has left, what `load` has read, and its learning rates. Of a
+    function that trains it is not known how far it came; nor of a loop without a `loss`.
+    """
+    model, groups = namespace["model"], namespace["optimizer"].param_groups
+    remembered, settings = dict(vars(model)), [dict(group) for group in groups]
+    names_loss = isinstance(code, CodeType) and "loss" in code.co_names
+    try:
+        yield
+    except BaseException:
+        if names_loss and "loss" not in namespace and not namespace.get("step_losses"):
+            vars(model).update(remembered)
+            for group, before in zip(groups, settings, strict=True):
+                group.clear()
+                group.update(before)
+        raise
 
 
 def detached(callback: Any) -> Any:
@@ -295,7 +340,7 @@ def detached(callback: Any) -> Any:
         vars(copied).pop(name, None)
     try:
         return copy.deepcopy(copied)
-    except TypeError:  # it holds something like an open file
+    except (TypeError, RuntimeError):  # such as an open file, or a tensor that has a gradient
         return copied
 
 

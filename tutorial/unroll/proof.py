@@ -154,6 +154,7 @@ def run_copy(program: "Program") -> dict[str, Any]:
         names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
         for name in stateful(names):
             names[name].load_state_dict(copy.deepcopy(begin[name]))
+        names["model"].loaded = {}  # it is in the schedulers' state
         if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
             names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
         generators = program.hooks.generators_in(names)
