@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tutorial as tl
-from tutorial.callbacks import HOOKS, EarlyStopping, LambdaCallback, LRScheduler
+from tutorial.callbacks import (
+    HOOKS,
+    EarlyStopping,
+    LambdaCallback,
+    LRScheduler,
+    ModelCheckpoint,
+    TerminateOnNaN,
+)
 from tutorial.device import rng_state
 from tutorial.display.report import Report
 from tutorial.running import RUNNING, Watcher, watched_by
@@ -401,6 +409,220 @@ def test_a_training_waits_for_an_evaluation_in_another_thread() -> None:
     model.fit(DATA, callbacks=first, verbose=0)
     thread.join()
     assert order == [False, "fit"]
+
+
+# ---- what a call draws, notes and leaves elsewhere
+
+
+class Locked(torch.utils.data.RandomSampler):
+    """A sampler that cannot be copied as a whole."""
+
+    def __init__(self, data: Any, **options: Any) -> None:
+        super().__init__(data, **options)
+        self.lock = threading.Lock()
+
+
+def seeded() -> torch.Generator:
+    return torch.Generator().manual_seed(3)
+
+
+LOADERS = {
+    "DataLoader": lambda: DataLoader(DATA, 4, shuffle=True, generator=seeded()),
+    "DataLoader, no generator": lambda: DataLoader(DATA, 4, shuffle=True),
+    "a sampler with a lock": lambda: DataLoader(DATA, 4, sampler=Locked(DATA, generator=seeded())),
+    "Batches": lambda: tl.Batches(DATA, 4, shuffle=True, generator=seeded()),
+    "Batches, no generator": lambda: tl.Batches(DATA, 4, shuffle=True),
+}
+
+
+@pytest.mark.parametrize("around", [lambda call: call(), in_a_thread], ids=["inside", "thread"])
+@pytest.mark.parametrize("name", LOADERS)
+def test_the_fit_shuffles_as_if_no_other_call_drew_from_its_loader(name, around) -> None:
+    losses = []
+    for calls in (False, True):
+        model, loader = make_model(), LOADERS[name]()
+
+        def look_at_it(*_: Any) -> None:
+            if calls:  # noqa: B023
+                around(lambda: model.evaluate(loader, verbose=0))  # noqa: B023
+                around(lambda: tl.confusion(model, loader))  # noqa: B023
+
+        looking = LambdaCallback(on_train_batch_begin=look_at_it)
+        history = model.fit(loader, epochs=2, callbacks=looking, verbose=0)
+        losses.append([history.step_losses, torch.rand(1).item()])
+    assert losses[0] == losses[1]
+
+
+def test_a_resumed_fit_goes_on_with_the_order_of_its_batches(tmp_path) -> None:
+    losses = []
+    for folder, breaks in (("whole", False), ("broken", True), ("broken", False)):
+        loader = tl.Batches(DATA, 4, shuffle=True, generator=seeded())
+
+        def break_off(epoch: int, logs: Any) -> None:
+            if breaks and epoch == 1:  # noqa: B023
+                raise InterruptedError
+
+        breaking = LambdaCallback(on_epoch_begin=break_off)
+        with pytest.raises(InterruptedError) if breaks else nullcontext():
+            history = make_model().fit(
+                loader,
+                epochs=3,
+                save_dir=tmp_path / folder,
+                resume=True,
+                callbacks=breaking,
+                verbose=0,
+            )
+            losses.append(history.step_losses)
+    assert losses[0] == losses[1]
+
+
+class Waiting(nn.Module):
+    """In another thread than the test's, it calls a function before it passes x on."""
+
+    def __init__(self, wait: Callable[[], None]) -> None:
+        super().__init__()
+        self.wait = wait
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            self.wait()
+        return x
+
+
+LOOKING = {
+    "summary": lambda model: model.summary((1, 4)),
+    "a model of a part": lambda model: tl.Model(model.network[1:]).predict_batch(torch.ones(1, 6)),
+}
+
+
+@pytest.mark.parametrize("name", LOOKING)
+def test_a_network_is_looked_at_in_a_thread_while_it_trains(name) -> None:
+    states = []
+    for looks in (False, True):
+        model, begun, trained = make_model(), threading.Event(), threading.Event()
+
+        def wait(begun=begun, trained=trained) -> None:
+            begun.set()
+            assert trained.wait(10)
+
+        model.network.append(Waiting(wait))
+        thread = threading.Thread(target=LOOKING[name], args=[model])
+
+        def look(step: int, logs: Any) -> None:
+            if looks and step == 0:  # noqa: B023
+                thread.start()  # noqa: B023
+                assert begun.wait(10)  # noqa: B023
+            elif looks and step == 2:  # noqa: B023
+                trained.set()  # noqa: B023
+                thread.join()  # noqa: B023
+
+        looking = LambdaCallback(on_train_batch_begin=look)
+        history = model.fit(DATA, batch_size=2, callbacks=looking, verbose=0)
+        modes = [module.training for module in model.network.modules()]
+        states.append(flat([history.step_losses, model.network.state_dict(), modes]))
+    assert not differences(*states)
+
+
+def test_a_training_of_a_part_of_the_network_in_another_thread_is_refused() -> None:
+    model = make_model()
+    part = tl.Model(model.network[3:])
+    part.prepare(torch.optim.SGD(part.parameters(), lr=0.1), nn.CrossEntropyLoss())
+
+    def another(*_: Any) -> None:
+        with pytest.raises(RuntimeError, match="trained in another thread"):
+            in_a_thread(lambda: part.train_batch(torch.ones(2, 6), Y[:2]))
+
+    assert model.fit(DATA, callbacks=LambdaCallback(on_train_begin=another), verbose=0).rows
+
+
+def test_a_model_fitted_inside_a_fit_of_another_keeps_what_its_fit_left() -> None:
+    model, other = make_model(), make_model()
+    scheduler = torch.optim.lr_scheduler.StepLR(other.optimizer, 1)
+    left = []
+
+    def fit_other(*_: Any) -> None:
+        left.append(other.fit(DATA, callbacks=LRScheduler(scheduler), verbose=0))
+
+    model.fit(DATA, callbacks=LambdaCallback(on_epoch_end=fit_other), verbose=0)
+    assert other.history is left[0] and other.schedulers == [scheduler]
+    assert model.history is not left[0] and model.schedulers == []
+
+
+def test_a_callback_given_to_both_fits_notes_for_each_one_alone(tmp_path) -> None:
+    model, other = make_model(), make_model()
+    checkpoint, guard = ModelCheckpoint(), TerminateOnNaN()
+    begun = copy.deepcopy(model.network.state_dict())
+    other.fit(FEW, verbose=0)
+
+    def fit_other(step: int, logs: Any) -> None:
+        other.fit(FEW, save_dir=tmp_path / "inner", callbacks=[checkpoint, guard], verbose=0)
+
+    bad = torch.cat([X[:5], torch.full((5, 4), torch.nan)])
+    with pytest.warns(UserWarning, match="before epoch 1 step 1"):
+        model.fit(
+            TensorDataset(bad, Y),
+            batch_size=5,
+            shuffle=False,
+            save_dir=tmp_path / "outer",
+            callbacks=[LambdaCallback(on_train_batch_begin=fit_other), checkpoint, guard],
+            verbose=0,
+        )
+    assert not differences(begun, model.network.state_dict())  # as before the last good step
+    assert [path.name for path in (tmp_path / "outer").glob("final.pt")]
+
+
+@pytest.mark.parametrize("method", ["fit", "train_batch"])
+def test_a_training_through_the_network_leaves_no_gradient_on_it(method) -> None:
+    losses = []
+    for trains in (False, True):
+        generator, model = tl.Model(nn.Linear(4, 6)), make_model()
+
+        def fooled(fake: torch.Tensor, y: torch.Tensor, model=model) -> torch.Tensor:
+            return nn.functional.cross_entropy(model.network[3](fake), y)
+
+        optimizer = torch.optim.SGD(generator.parameters(), lr=0.1)
+        generator.prepare(optimizer, fooled)
+
+        def train(*_: Any) -> None:
+            if trains and method == "fit":  # noqa: B023
+                generator.fit(FEW, verbose=0)  # noqa: B023
+            elif trains:  # noqa: B023
+                generator.train_batch(X, Y)  # noqa: B023
+
+        history = model.fit(
+            DATA,
+            batch_size=2,
+            accumulate_grad_batches=2,
+            verbose=0,
+            callbacks=LambdaCallback(on_train_batch_end=train),
+        )
+        losses.append(history.step_losses)
+    assert losses[0] == losses[1]
+
+
+def test_autocast_of_the_fit_does_not_reach_the_calls_in_it() -> None:
+    model, teacher, same = make_model(), make_model(), []
+    alone = teacher.predict_batch(X)[0]
+
+    def loss(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        same.append(torch.equal(teacher.predict_batch(X)[0], alone))
+        return nn.functional.cross_entropy(y_hat, y)
+
+    model.prepare(model.optimizer, loss, precision="bf16-mixed")
+    model.fit(DATA, verbose=0)
+    assert same and all(same)
+
+
+def test_a_network_that_holds_a_lock_is_looked_at_from_another_thread() -> None:
+    model = make_model()
+    model.network[2].lock = threading.Lock()
+    calling = LambdaCallback(on_train_batch_begin=lambda *_: in_a_thread(look_at(model)))
+    assert model.fit(DATA, callbacks=calling, verbose=0).rows
+    assert model.network.training
+
+
+def look_at(model: tl.Model) -> Callable[[], Any]:
+    return lambda: model.predict(DATA, verbose=0)
 
 
 # ---- interrupts, and who is told

@@ -7,7 +7,7 @@ teacher, in another thread. So each call that runs is noted here, with the objec
 import copy
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tutorial.device import unchanged_randomness
+from tutorial.data.batches import Batches
+from tutorial.device import rng_state, set_rng_state
 
 
 @dataclass(eq=False)
@@ -51,28 +52,30 @@ PATIENCE = 60.0  # seconds that a training waits for an evaluation in another th
 def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Note that a call runs, and give it objects of its own for those that other calls use.
 
-    Metrics count in copies, and loaders draw from copies of their generators. Beside a call of
-    another thread, callbacks note in copies, too, and the network is a view of the other one's.
+    Metrics count in copies, callbacks note in copies, and loaders draw from copies of their
+    generators. Beside a call of another thread, the network is a view of the other one's.
     Afterwards each module has its mode of before; and of a call inside another one nothing is
     left: no gradient, no random number, no flag.
 
     Raises:
-        RuntimeError: it trains, and so does a call of another thread with the same network.
+        RuntimeError: it trains, and so does a call of another thread with a part of the network.
     """
     run = Run(method)
     with CHANGED:
         around = [other for other in RUNNING if other.thread == run.thread]
         beside = [other for other in RUNNING if other.thread != run.thread]
-        rivals = [o for o in beside if o.names.get("network") is names["network"]]
+        modules = set(names["network"].modules())
+        rivals = [o for o in beside if modules & set(o.names["network"].modules())]
         if run.trains:
             refuse_two_trainings(method, rivals)
         used = {id(value) for other in RUNNING for value in other.names.values()}
         run.aside = not run.trains and any(not other.aside for other in beside)
-        names = {name: own_metric(v) if id(v) in used else v for name, v in names.items()}
+        for name in [name for name, value in names.items() if id(value) in used]:
+            names = names | {name: own_callback(own_metric(names[name]))}
         if around or run.aside:
-            names = {name: own_loader(value) for name, value in names.items()}
+            names = {name: own_loader(value, run.aside) for name, value in names.items()}
         if run.aside:
-            names = set_aside(names, used, share=not rivals)
+            names = set_aside(names, share=not rivals)
         run.names = dict(names)  # to which the loop adds its own
         RUNNING.append(run)
     try:
@@ -117,29 +120,71 @@ def own_metric(value: Any) -> Any:
     return value
 
 
-def own_loader(value: Any) -> Any:
-    """A loader that shuffles as this one would, and leaves it as it is; anything else as it is."""
-    if not isinstance(value, DataLoader):
+def own_callback(value: Any) -> Any:
+    """A callback that begins as this one is, and leaves it as it is; anything else as it is."""
+    if not hasattr(value, "set_params"):
+        return value
+    value = copy.copy(value)
+    have = vars(value)
+    have.update({name: copy.copy(have[name]) for name in value.state_attributes if name in have})
+    return value
+
+
+LOADERS = (DataLoader, Batches)
+
+
+def own_loader(value: Any, aside: bool) -> Any:
+    """A loader that shuffles as this one would, and leaves it as it is; anything else as it is.
+
+    Args:
+        value: the loader.
+        aside: whether it leaves PyTorch's own generator as it is, too.
+    """
+    if not isinstance(value, LOADERS):
         return value
     shared = [v for k, v in vars(value).items() if "sampler" not in k and k != "generator"]
-    value = copy.deepcopy(value, {id(part): part for part in shared})  # such as the data
-    value._iterator = None  # of workers that stay
-    if value.generator is None:
-        value.generator = torch.Generator()  # each pass draws a number for its workers
+    value = own_copy(value, {id(part): part for part in shared})  # such as the data
+    vars(value).pop("_iterator", None)  # of workers that stay
+    for part in parts_that_draw(value).values() if aside else ():
+        if hasattr(part, "generator") and part.generator is None:
+            part.generator = torch.Generator()
     return value
+
+
+def parts_that_draw(loader: Any) -> dict[str, Any]:
+    """A loader and its samplers, by where they stand in it: each may have a generator."""
+    batches = getattr(loader, "batch_sampler", None)
+    return {
+        "": loader,
+        "sampler.": getattr(loader, "sampler", None),
+        "batch_sampler.": batches,
+        "batch_sampler.sampler.": getattr(batches, "sampler", None),
+    }
+
+
+def own_copy(value: Any, memo: dict[int, Any]) -> Any:
+    """A copy; in it, the parts in memo are the same, and what has no copy, such as a lock."""
+    if id(value) not in memo:
+        with suppress(TypeError, RuntimeError):
+            memo[id(value)] = copy.deepcopy(value, dict(memo))
+    if id(value) not in memo:  # part by part, then
+        memo[id(value)] = value
+        with suppress(TypeError, RuntimeError):
+            memo[id(value)] = own = copy.copy(value)
+            parts = own if isinstance(own, dict) else vars(own)
+            parts.update({name: own_copy(part, memo) for name, part in parts.items()})
+    return memo[id(value)]
 
 
 # ---- beside a call of another thread
 
 
-def set_aside(names: dict[str, Any], used: set[int], share: bool) -> dict[str, Any]:
+def set_aside(names: dict[str, Any], share: bool) -> dict[str, Any]:
     """What a call works on beside one of another thread; with share, on the network itself."""
     own = dict(names)
     for name, value in names.items():
         if name in ("DataLoader", "Batches"):
             own[name] = partial(value, generator=torch.Generator())
-        elif id(value) in used and hasattr(value, "set_params"):
-            own[name] = copy.copy(value)
     if not share:
         own["network"] = view(names["network"])
     if "model" in names:  # to which the callbacks are attached
@@ -157,17 +202,27 @@ def view(network: nn.Module) -> nn.Module:
         for part in list(held.values())
     ]
     memo = {id(part): part for part in parts if isinstance(part, torch.Tensor)}
-    return copy.deepcopy(network, memo)
+    view: nn.Module = own_copy(network, memo)
+    return view
 
 
-def randomness_kept() -> AbstractContextManager[None]:
+@contextmanager
+def randomness_kept() -> Iterator[None]:
     """Random numbers go on afterwards as if none had been drawn inside.
 
     Not where another thread draws some meanwhile: it would draw the same ones again.
     """
-    here = threading.get_ident()
-    alone = all(other.aside or other.thread == here for other in RUNNING)
-    return unchanged_randomness() if alone else nullcontext()
+    here, state = threading.get_ident(), rng_state()
+
+    def alone() -> bool:
+        return all(other.aside or other.thread == here for other in RUNNING)
+
+    was_alone = alone()
+    try:
+        yield
+    finally:
+        if was_alone and alone():
+            set_rng_state(state)
 
 
 @contextmanager
@@ -198,54 +253,49 @@ def inside(around: list[Run], run: Run) -> Iterator[None]:
     if not around:
         yield
         return
-    put_back = [
-        *attributes_kept(around, run),
-        *([gradients_kept(run.names["optimizer"])] if run.method == "fit" else []),
-        randomness_kept(),
-    ]
     with ExitStack() as stack:
-        for kept in put_back:
-            stack.enter_context(kept)
+        model = run.names.get("model")
+        if any(model is other.names.get("model") for other in around):
+            stack.enter_context(of_the_last_fit_kept(model))
+        if run.trains:
+            stack.enter_context(gradients_kept(weights_of_others(around, run)))
+        for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda", "mps")):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.enter_context(randomness_kept())
         yield
-
-
-def attributes_kept(around: list[Run], run: Run) -> Iterator[AbstractContextManager[None]]:
-    """The model knows the callbacks around this call; callbacks given to both, their training."""
-    attached = [value for value in run.names.values() if hasattr(value, "set_params")]
-    used = {id(value) for other in around for value in other.names.values()}
-    for callback in attached:
-        if id(callback) in used:
-            yield values_kept(callback, (*callback.state_attributes, "model", "params", "in_fit"))
-    if attached or run.method == "fit":
-        yield values_kept(run.names["model"], OF_THE_LAST_FIT)
 
 
 OF_THE_LAST_FIT = ("stop_training", "callbacks", "schedulers", "generators", "history")
 
 
 @contextmanager
-def values_kept(owner: Any, names: Iterable[str]) -> Iterator[None]:
-    """Afterwards the owner's attributes of these names are as they were, or missing as before."""
-    have = {name: value for name, value in vars(owner).items() if name in names}
-    have = {n: copy.copy(v) if isinstance(v, list | dict) else v for n, v in have.items()}
+def of_the_last_fit_kept(model: Any) -> Iterator[None]:
+    """Afterwards the model has what the last fit left, or the one around this call has attached."""
+    have = {name: value for name, value in vars(model).items() if name in OF_THE_LAST_FIT}
     try:
         yield
     finally:
-        for name in names:
-            vars(owner).pop(name, None)
-        vars(owner).update(have)
+        vars(model).update(have)
+
+
+def weights_of_others(around: list[Run], run: Run) -> set[torch.Tensor]:
+    """The weights whose gradients are none of this training's business."""
+    others = {weight for other in around for weight in other.names["network"].parameters()}
+    own = {weight for group in run.names["optimizer"].param_groups for weight in group["params"]}
+    # A fit begins without gradients; train_batch(update=False) adds to those that there are.
+    return others | own if run.method == "fit" else others - own
 
 
 @contextmanager
-def gradients_kept(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+def gradients_kept(weights: Iterable[torch.Tensor]) -> Iterator[None]:
     """No gradients inside; afterwards those of before, such as half of an accumulated one."""
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    gradients = [weight.grad for weight in weights]
-    optimizer.zero_grad()
+    gradients = [(weight, weight.grad) for weight in weights]
+    for weight, _ in gradients:
+        weight.grad = None
     try:
         yield
     finally:
-        for weight, gradient in zip(weights, gradients, strict=True):
+        for weight, gradient in gradients:
             weight.grad = gradient
 
 

@@ -106,7 +106,7 @@ def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
     counts = torch.zeros(0, 0, dtype=torch.int64)
     with randomness_kept():
         as_is = look("data", data).mode == "as_is"
-        for batch in own_loader(data if as_is else DataLoader(data, batch_size)):
+        for batch in own_loader(data if as_is else DataLoader(data, batch_size), aside=True):
             if not isinstance(batch, list | tuple) or len(batch) < 2:
                 raise ValueError(f"data gives {kind_of(batch)}, but pairs (x, y) are expected.")
             *x, y = batch

@@ -9,9 +9,9 @@ import torchinfo
 from torch import nn
 from torchinfo.torchinfo import clear_cached_forward_pass
 
-from tutorial.device import unchanged_randomness
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, leaves, tree_map
+from tutorial.running import in_evaluation_mode
 
 COLUMNS = ("input_size", "output_size", "num_params")
 
@@ -57,15 +57,9 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     """
     specs = specs_of(input_size, dtype)
     somewhere = next(chain(network.parameters(), network.buffers()), torch.empty(0)).device
-    modes = {module: module.training for module in network.modules()}
-    network.eval()
-    try:
-        with unchanged_randomness(), torch.no_grad():
-            inputs = tree_map(lambda spec: spec.example(1).to(somewhere), specs)
-            table = _table(network, inputs, input_size)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with in_evaluation_mode(network=network) as own, torch.no_grad():
+        inputs = tree_map(lambda spec: spec.example(1).to(somewhere), specs)
+        table = _table(own["network"], inputs, input_size)
     parameters = list(network.parameters())  # each once, whoever shares it
     total = sum(weight.numel() for weight in parameters)
     trainable = sum(weight.numel() for weight in parameters if weight.requires_grad)

@@ -20,6 +20,7 @@ from tutorial.checks import kind_of
 from tutorial.data.batches import rows_of
 from tutorial.device import has_room
 from tutorial.inputs.structure import variables
+from tutorial.running import LOADERS, parts_that_draw
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,15 @@ class DataSource:
     @property
     def generators(self) -> list[str]:
         """Code for the random generators of a loader: what shuffles for it."""
-        if self.loader is None:
+        if not isinstance(self.data, LOADERS):
             return []
         found: list[Any] = [None]
         codes = []
-        for place in ("generator", "sampler.generator", "batch_sampler.sampler.generator"):
-            generator: Any = self.loader
-            for name in place.split("."):
-                generator = getattr(generator, name, None)
+        for place, part in parts_that_draw(self.data).items():
+            generator = getattr(part, "generator", None)
             if not any(generator is known for known in found):
                 found.append(generator)
-                codes.append(f"{self.name}.{place}")
+                codes.append(f"{self.name}.{place}generator")
         return codes
 
     # ---- what a call may need of it
