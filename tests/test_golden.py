@@ -162,7 +162,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "train_batch plain": ACCURACY,
     "train_batch gradients": {"UPDATE": False},
-    "train_batch device": GPU,
+    "train_batch device": {**GPU, **ACCURACY},
     "train_batch precision": HALF,
     "train_batch 16-mixed": SCALED,
     "train_batch 16-mixed, gradients": {**SCALED, "UPDATE": False},
