@@ -34,12 +34,7 @@ FILES = (*(f"{name}.py" for name in LOOPS), *(f"layers/{name}.py" for name in LA
 REFUSED = "refused by the weaver"
 
 # Mutants that change nothing that anybody could see.
-NO_CALLER = "a program has no caller, so the last return is not written"
 EQUIVALENT: dict[str, str] = {
-    "outputs.one_tensor: without `return outputs`": NO_CALLER,
-    "outputs.a_list_for_each_output: without `return outputs`": NO_CALLER,
-    "report.report_the_result: without `return result`": NO_CALLER,
-    "distributed.rank_0_prints_the_result: without `return result`": NO_CALLER,
     'helpers.make_loader: `if split == "contiguous":` before `if loading == "as_is":`': (
         "what gives its own batches is never split into contiguous runs"
     ),
