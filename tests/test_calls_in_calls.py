@@ -492,11 +492,13 @@ class Waiting(nn.Module):
 LOOKING = {
     "summary": lambda model: model.summary((1, 4)),
     "a model of a part": lambda model: tl.Model(model.network[1:]).predict_batch(torch.ones(1, 6)),
+    "save": lambda model: model.save("model", training=False),
 }
 
 
 @pytest.mark.parametrize("name", LOOKING)
-def test_a_network_is_looked_at_in_a_thread_while_it_trains(name) -> None:
+def test_a_network_is_looked_at_in_a_thread_while_it_trains(name, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     states = []
     for looks in (False, True):
         model, begun, trained = make_model(), threading.Event(), threading.Event()
@@ -521,6 +523,32 @@ def test_a_network_is_looked_at_in_a_thread_while_it_trains(name) -> None:
         modes = [module.training for module in model.network.modules()]
         states.append(flat([history.step_losses, model.network.state_dict(), modes]))
     assert not differences(*states)
+
+
+def test_a_look_that_began_before_a_fit_does_not_set_back_its_random_numbers() -> None:
+    losses = []
+    for looks in (False, True):
+        model, begun, trained = make_model(), threading.Event(), threading.Event()
+
+        def wait(begun=begun, trained=trained) -> None:
+            begun.set()
+            assert trained.wait(10)
+
+        look = tl.Model(nn.Sequential(nn.Linear(4, 1), Waiting(wait))).summary
+        thread = threading.Thread(target=look, args=[(1, 4)])
+        if looks:
+            thread.start()
+            assert begun.wait(10)
+
+        def end_the_look(step: int, logs: Any) -> None:
+            if looks and step == 2:  # noqa: B023
+                trained.set()  # noqa: B023
+                thread.join()  # noqa: B023
+
+        ending = LambdaCallback(on_train_batch_begin=end_the_look)
+        tl.seed(2)
+        losses.append(model.fit(DATA, batch_size=2, callbacks=ending, verbose=0).step_losses)
+    assert losses[0] == losses[1]
 
 
 def test_a_training_of_a_part_of_the_network_in_another_thread_is_refused() -> None:

@@ -42,6 +42,10 @@ class Run:
         """Whether it changes weights."""
         return self.method in ("fit", "train_batch")
 
+    def has_a_part_of(self, network: nn.Module) -> bool:
+        """Whether it works on one of this network's modules, such as all of it."""
+        return not set(network.modules()).isdisjoint(self.names["network"].modules())
+
 
 RUNNING: list[Run] = []  # in all threads, the oldest first
 CHANGED = threading.Condition()  # RUNNING has changed
@@ -64,8 +68,7 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
     with CHANGED:
         around = [other for other in RUNNING if other.thread == run.thread]
         beside = [other for other in RUNNING if other.thread != run.thread]
-        modules = set(names["network"].modules())
-        rivals = [o for o in beside if modules & set(o.names["network"].modules())]
+        rivals = [other for other in beside if other.has_a_part_of(names["network"])]
         if run.trains:
             refuse_two_trainings(method, rivals)
         used = {id(value) for other in RUNNING for value in other.names.values()}
@@ -95,9 +98,9 @@ def refuse_two_trainings(method: str, rivals: list[Run]) -> None:
     """Refuse to train what another thread trains."""
     if any(other.trains for other in rivals):
         raise RuntimeError(
-            f"{method}: this network is being trained in another thread already, and two trainings "
-            "at once would change the same weights. Wait until that call has returned "
-            "(thread.join()); to evaluate and to predict meanwhile is fine."
+            f"{method}: this network, or a part of it, is being trained in another thread already, "
+            "and two trainings at once would change the same weights. Wait until that call has "
+            "returned (thread.join()); to evaluate and to predict meanwhile is fine."
         )
 
 
@@ -115,7 +118,7 @@ def own_metric(value: Any) -> Any:
     """A metric as if it was never used; anything else as it is."""
     if not (hasattr(value, "reset") and hasattr(value, "update") and hasattr(value, "compute")):
         return value
-    value = copy.deepcopy(value)
+    value = own_copy(value, {})
     value.reset()
     return value
 
@@ -125,8 +128,8 @@ def own_callback(value: Any) -> Any:
     if not hasattr(value, "set_params"):
         return value
     value = copy.copy(value)
-    have = vars(value)
-    have.update({name: copy.copy(have[name]) for name in value.state_attributes if name in have})
+    for name in vars(value).keys() & value.state_attributes:
+        setattr(value, name, own_copy(getattr(value, name), {}))
     return value
 
 
@@ -182,9 +185,8 @@ def own_copy(value: Any, memo: dict[int, Any]) -> Any:
 def set_aside(names: dict[str, Any], share: bool) -> dict[str, Any]:
     """What a call works on beside one of another thread; with share, on the network itself."""
     own = dict(names)
-    for name, value in names.items():
-        if name in ("DataLoader", "Batches"):
-            own[name] = partial(value, generator=torch.Generator())
+    for name in names.keys() & {"DataLoader", "Batches"}:
+        own[name] = partial(names[name], generator=torch.Generator())
     if not share:
         own["network"] = view(names["network"])
     if "model" in names:  # to which the callbacks are attached
@@ -255,7 +257,7 @@ def inside(around: list[Run], run: Run) -> Iterator[None]:
         return
     with ExitStack() as stack:
         model = run.names.get("model")
-        if any(model is other.names.get("model") for other in around):
+        if model in [other.names["model"] for other in around if "model" in other.names]:
             stack.enter_context(of_the_last_fit_kept(model))
         if run.trains:
             stack.enter_context(gradients_kept(weights_of_others(around, run)))

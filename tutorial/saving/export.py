@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from tutorial.device import unchanged_randomness
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, tree_map
+from tutorial.running import randomness_kept
 from tutorial.saving.checkpoint import replacing
 
 ENDINGS = (".pt", ".pt2", ".onnx")
@@ -62,7 +62,7 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     """
     names = names_of(inputs)
     path = without_ending(path)
-    with unchanged_randomness(), quiet():
+    with randomness_kept(), quiet():
         program = captured(network, inputs, names)
         in_memory = io.BytesIO()
         torch.export.save(program, in_memory)

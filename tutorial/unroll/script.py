@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from tutorial.device import unchanged_randomness
+from tutorial.running import randomness_kept
 from tutorial.unroll.networks import module_code, network_lines
 from tutorial.unroll.objects import (
     MISSING,
@@ -266,7 +266,7 @@ class Script:
         """What the expression makes, with the script's own imports and copies."""
         namespace: dict[str, Any] = {"start": self.saved, "__name__": "__main__"}
         try:
-            with unchanged_randomness():
+            with randomness_kept():
                 for part in (*self.imports.values(), *self.copies.values()):
                     exec("from __future__ import annotations\n" + part, namespace)
                 return eval(code, namespace | self.made)
