@@ -429,6 +429,9 @@ def seeded() -> torch.Generator:
 LOADERS = {
     "DataLoader": lambda: DataLoader(DATA, 4, shuffle=True, generator=seeded()),
     "DataLoader, no generator": lambda: DataLoader(DATA, 4, shuffle=True),
+    "workers that stay": lambda: DataLoader(
+        DATA, 4, shuffle=True, generator=seeded(), num_workers=1, persistent_workers=True
+    ),
     "a sampler with a lock": lambda: DataLoader(DATA, 4, sampler=Locked(DATA, generator=seeded())),
     "Batches": lambda: tl.Batches(DATA, 4, shuffle=True, generator=seeded()),
     "Batches, no generator": lambda: tl.Batches(DATA, 4, shuffle=True),

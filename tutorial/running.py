@@ -147,7 +147,8 @@ def own_loader(value: Any, aside: bool) -> Any:
         return value
     shared = [v for k, v in vars(value).items() if "sampler" not in k and k != "generator"]
     value = own_copy(value, {id(part): part for part in shared})  # such as the data
-    vars(value).pop("_iterator", None)  # of workers that stay
+    if isinstance(value, DataLoader):
+        value._iterator = None  # of workers that stay
     for part in parts_that_draw(value).values() if aside else ():
         if hasattr(part, "generator") and part.generator is None:
             part.generator = torch.Generator()
