@@ -295,6 +295,43 @@ def test_more_bad_numbers_are_refused() -> None:
         assert model.fit(GOOD, verbose=0, **{name: None})
 
 
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+def test_verbose_has_three_values(method: str) -> None:
+    model, words = prepared(), ("verbose is 3", "0, 1 or 2 is expected")
+    refused(model, *words, call=lambda: getattr(model, method)(GOOD, verbose=3))
+    getattr(model, method)(GOOD, verbose=2)
+
+
+def test_a_directory_that_is_a_file_is_refused_before_training(tmp_path) -> None:
+    file = tmp_path / "taken"
+    file.write_text("precious")
+    checkpoints, board = tl.callbacks.ModelCheckpoint, tl.callbacks.TensorBoard
+    for name, arguments in {
+        "save_dir": {"save_dir": file},
+        "save_dir is": {"save_dir": str(file / "deeper")},
+        "save_dir is '": {"callbacks": checkpoints(save_dir=file)},
+        "log_dir": {"callbacks": board(file)},
+    }.items():
+        model, words = prepared(), (name, str(file), "is a file", "Give another")
+        refused(
+            model,
+            *words,
+            call=lambda m=model, a=arguments: m.fit(GOOD, verbose=0, **a),
+            kind=NotADirectoryError,
+        )
+    assert file.read_text() == "precious"
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_warnings_are_errors_prepare_changes_nothing() -> None:
+    model, other = prepared(), nn.Linear(8, 3)
+    before = dict(vars(model))
+    with pytest.raises(UserWarning, match="parameters that are not the network's"):
+        model.prepare(torch.optim.Adam(other.parameters()), nn.NLLLoss(), precision="bf16")
+    assert vars(model) == before
+    assert model.network[0].weight.dtype == torch.float32
+
+
 def test_a_bad_loop_is_refused() -> None:
     model = prepared()
     for loop in (3, [1], b"pass"):

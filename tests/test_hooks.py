@@ -324,3 +324,23 @@ def test_a_loss_that_is_no_number_is_told_of_once(data, make_model, guarded: boo
         model.fit(data, epochs=3, batch_size=32, callbacks=callbacks, verbose=0)
     assert len(told) == 1
     assert ("training ended" in str(told[0].message)) == guarded
+
+
+def test_a_callback_may_hold_what_cannot_be_copied(data, make_model) -> None:
+    class Holding(Callback):
+        def __init__(self) -> None:
+            self.product = torch.ones(1, requires_grad=True) * 2
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            logs["product"] = self.product
+
+    assert "holding.on_epoch_end" in str(make_model().unroll("fit", data, callbacks=Holding()))
+
+
+def test_what_the_inputs_look_like_is_not_learned_from_a_call_inside(data, make_model) -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool1d(4), nn.Linear(4, 3))  # of inputs of any width
+    model = tl.Model(network)
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    narrow = LambdaCallback(on_epoch_end=lambda *_: model.predict_batch(torch.zeros(2, 5)))
+    model.fit(data, verbose=0, callbacks=narrow)
+    assert [spec.shape for spec in model.called_with] == [(None, 8)]

@@ -278,6 +278,7 @@ def test_a_learning_rate_may_be_numpys(data, make_model) -> None:
     "wrong",
     [
         {"verbose": "3"},
+        {"verbose": 3},
         {"verbose": -1},
         {"shuffle": "no"},
         {"drop_last": 1},
@@ -293,6 +294,16 @@ def test_prepare_can_be_called_again(data, make_model) -> None:
     model = make_model(Accuracy())
     model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
     assert list(model.evaluate(data, verbose=0)) == ["loss"]
+
+
+def test_what_the_inputs_look_like_is_known_once_a_call_has_run(data, make_model) -> None:
+    model = make_model()
+    model.unroll("fit", data)
+    with pytest.raises(TypeError):
+        model.fit(data, loop=lambda nonsense: None)
+    assert model.called_with is None
+    model.predict(data, verbose=0)
+    assert [spec.shape for spec in model.called_with] == [(None, 8)]
 
 
 def test_torchmetrics_are_taken_as_they_are(data, make_model) -> None:

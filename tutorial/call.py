@@ -119,6 +119,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         sources[0].generators if fitting else [],
         call.arguments.get("save_freq", 1),
     )
+    checks.directories_fit(hooks.params["save_dir"], hooks.callbacks.values())
     train_size, eval_size = call.batch_sizes()
     options = call.options() | {
         "BATCH_SIZE": train_size,
@@ -260,7 +261,6 @@ def program_of(
     hooks: Hooks,
 ) -> Program:
     """The program of a call: its options, and what its names stand for."""
-    model.called_with = seen.inputs or model.called_with
     together = model.world_size > 1 and call.method in ("fit", "evaluate")
     if together:
         checks.metrics_add_up(model.metrics)
@@ -295,4 +295,5 @@ def program_of(
         **data,
     }
     names = {name: value for name, value in names.items() if value is not None}
-    return Program(call.method, call.title(), options, names, call.arguments.get("loop"), hooks)
+    loop = call.arguments.get("loop")
+    return Program(call.method, call.title(), options, names, loop, hooks, seen.inputs)

@@ -4,8 +4,10 @@ Each message names the argument, the value seen, what was expected, and the fix.
 """
 
 import inspect
+import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -119,6 +121,22 @@ def save_dir_given(save_dir: Any) -> None:
             "resume=True needs save_dir, the directory with the checkpoints: "
             'fit(..., save_dir="checkpoints", resume=True).'
         )
+
+
+def directories_fit(save_dir: str | None, callbacks: Iterable[Any]) -> None:
+    """Refuse to write into a directory that cannot be made, since a file has its name."""
+    asked = [("save_dir", save_dir)]
+    for callback in callbacks:
+        asked += [(name, getattr(callback, name, None)) for name in ("save_dir", "log_dir")]
+    for name, folder in asked:
+        if not isinstance(folder, str | os.PathLike):
+            continue
+        for place in (Path(folder), *Path(folder).parents):
+            if place.exists() and not place.is_dir():
+                raise NotADirectoryError(
+                    f"{name} is {str(folder)!r}, but {str(place)!r} is a file, and the name of a "
+                    "directory is expected. Give another one, such as 'checkpoints'."
+                )
 
 
 def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -> None:

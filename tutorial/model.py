@@ -18,7 +18,15 @@ from tutorial.inputs.dry_run import DryRun
 from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
-from tutorial.parameters import BatchSizes, Count, Directory, Natural, Positive, checked
+from tutorial.parameters import (
+    BatchSizes,
+    Count,
+    Directory,
+    Natural,
+    Positive,
+    Verbosity,
+    checked,
+)
 from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
 from tutorial.unroll.program import Program
@@ -132,15 +140,14 @@ class Model:
             [*(self.inputs or ()), *(self.labels or ())],
             reserved_names() | measures.loss_fns.keys() | measures.metrics.keys(),
         )
+        if optimizer is not None:  # first: where warnings are errors, too, this changes nothing
+            checks.warn_foreign_parameters(self.network, optimizer, measures.loss_fns)
         self.measures = measures
-        if (
-            self.precision.name == "bf16" != computing.name
-        ):  # only now: a refused call changes nothing
+        if self.precision.name == "bf16" != computing.name:
             self.network.float()
         computing.cast(self.network, optimizer)
         if optimizer is not None:
             choose_fused(optimizer, scaled=computing.scaler is not None)
-            checks.warn_foreign_parameters(self.network, optimizer, self.measures.loss_fns)
         self.optimizer = optimizer
         self.precision = computing
         self._seen = {}
@@ -189,7 +196,7 @@ class Model:
         log_freq: Count = 10,
         save_dir: Directory | None = None,
         save_freq: Count = 1,
-        verbose: Natural = 1,
+        verbose: Verbosity = 1,
         drop_last: bool = False,
         shuffle: bool = True,
         num_workers: Natural = 0,
@@ -249,7 +256,7 @@ class Model:
         eval_data: Any,
         batch_size: Count = 64,
         log_freq: Count = 10,
-        verbose: Natural = 1,
+        verbose: Verbosity = 1,
         num_workers: Natural = 0,
         callbacks: Any = None,
         num_iters: Count | None = None,
@@ -283,7 +290,7 @@ class Model:
         batch_size: Count = 64,
         num_workers: Natural = 0,
         stack_outputs: bool = False,
-        verbose: Natural = 1,
+        verbose: Verbosity = 1,
         callbacks: Any = None,
     ) -> Any:
         """The network's outputs for test_data, in its order.

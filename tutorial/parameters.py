@@ -31,6 +31,16 @@ class AtLeast:
 
 
 @dataclass(frozen=True)
+class AtMost:
+    """The largest value that fits."""
+
+    most: float
+
+    def holds(self, value: Any) -> bool:
+        return bool(value <= self.most)
+
+
+@dataclass(frozen=True)
 class Above:
     """Only larger values fit."""
 
@@ -65,6 +75,7 @@ class Says:
 
 Natural = Annotated[int, AtLeast(0)]
 Count = Annotated[int, AtLeast(1)]
+Verbosity = Annotated[int, AtLeast(0), AtMost(2), Says("0, 1 or 2")]
 Positive = Annotated[float, Above(0)]
 Directory = Annotated[
     str | os.PathLike[str], NotEmpty(), Says("the name of a directory, such as 'checkpoints',")

@@ -268,7 +268,10 @@ def inside(around: list[Run], run: Run) -> Iterator[None]:
         yield
 
 
-OF_THE_LAST_FIT = ("stop_training", "callbacks", "schedulers", "generators", "history")
+OF_THE_LAST_FIT = (
+    *("stop_training", "callbacks", "schedulers", "generators", "history", "loaded"),
+    "called_with",
+)
 
 
 @contextmanager

@@ -58,12 +58,14 @@ class Program:
         names: Mapping[str, Any],
         loop: "Program | str | Callable[..., Any] | None" = None,
         hooks: Hooks | None = None,
+        inputs: Any = None,
     ) -> None:
         self.function = function
         self.title = title
         self.options = tuple(options.items())
         self.names = dict(names)
         self.hooks = hooks or Hooks()  # the callbacks, and what they are told
+        self.inputs = inputs  # InputSpecs, as the network is called
         # The student's own loop, in place of ours.
         self.loop: str | Callable[..., Any] | None = (
             (loop.loop or loop.source) if isinstance(loop, Program) else loop
@@ -124,6 +126,8 @@ class Program:
             as_it_was_unless_trained(namespace, code) if fits else nullcontext(),
         ):
             self.hooks.attach(namespace, fits)
+            if self.inputs:
+                namespace["model"].called_with = self.inputs
             if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
