@@ -70,7 +70,8 @@ def test_an_install_shows_the_extension_enabled_and_has_the_lessons(wheel, tmp_p
     assert f"torch-tutorial v{version} enabled OK (python, torch-tutorial)" in listed
     servers = [python, "-m", "jupyter_server.extension.serverextension", "list"]
     assert re.search(
-        r"tutorial\.server\s+enabled[\s\S]*tutorial\.server\s+OK", plain(run(*servers, **options))
+        r"tutorial\.notebook\.lab\.server\s+enabled[\s\S]*tutorial\.notebook\.lab\.server\s+OK",
+        plain(run(*servers, **options)),
     )
     code = "import tutorial.course.lessons as t; print(t.__file__, len(t.lessons()))"
     found, number = run(python, "-c", code, **options).split()
