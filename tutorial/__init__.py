@@ -2,28 +2,28 @@
 
 The rooms, in the order in which to read them. Each has a map of its files in its `__init__.py`.
 
-    loop/         READ FIRST, fit.py: training, evaluation and prediction as plain PyTorch
-    model.py      Model: remembers the parts; contains no loop
-    call.py       one call of a Model: its arguments, and what is decided before its loop begins
-    callbacks/    stop early, save, log, change the learning rate, ...
-    unroll/       from a call to its loop; Program: read, run, change, save and prove it
-    inputs/       what a batch holds, and whether it fits network, loss and metrics
-    saving/       checkpoints, and the network for use elsewhere
-    distributed/  several processes (ranks) that train together
-    data/         MNIST and its bundled files; Batches, a loader for data that lies in tensors
-    display/      how a running loop shows itself; figures, tables, widgets
-    notebook/     %load_ext tutorial, cells with their calls unrolled, JupyterLab's buttons
-    course/       the command `tutorial`, lessons, exercises, grading
-    __main__.py   `make demo`: all of it in one minute
+    loop/          READ FIRST, fit.py: training, evaluation and prediction as plain PyTorch
+    model.py       Model: remembers the parts; contains no loop
+    call.py        one call of a Model: its arguments, and what is decided before its loop begins
+    callbacks/     stop early, save, log, change the learning rate, ...
+    unroll/        from a call to its loop; Program: read, run, change, save and prove it
+    inputs/        what a batch holds, and whether it fits network, loss and metrics
+    saving/        checkpoints, and the network for use elsewhere
+    distributed/   several processes (ranks) that train together
+    data/          MNIST and its bundled files; Batches, a loader for data that lies in tensors
+    display/       how a running loop shows itself; figures, tables, widgets
+    notebook/      %load_ext tutorial, cells with their calls unrolled, JupyterLab's buttons
+    course/        the command `tutorial`, lessons, exercises, grading
+    __main__.py    `make demo`: all of it in one minute
 
-    history.py    History: what fit returns
-    metrics.py    Accuracy, Precision, Recall, Auc
-    models.py     LeNet
-    device.py     set_device, get_device, seed
-    precision.py  mixed precision
-    running.py    what belongs to a call stays in the call: calls inside calls, and in threads
+    history.py     History: what fit returns
+    metrics.py     Accuracy, Precision, Recall, Auc
+    models.py      LeNet
+    device.py      set_device, get_device, seed
+    precision.py   mixed precision
+    running.py     what belongs to a call stays in the call: calls inside calls, and in threads
     parameters.py  what a parameter takes, said in its annotation
-    checks.py     refuses a network, loss, metric or optimizer that cannot be trained
+    checks.py      refuses a network, loss, metric or optimizer that cannot be trained
 """
 
 from typing import TYPE_CHECKING, Any
