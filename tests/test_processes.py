@@ -138,6 +138,15 @@ def sharded(batch_size: int) -> Any:
     return outcome(model, history)
 
 
+def sharded_with_momentum(batch_size: int) -> Any:
+    """An optimizer whose fused step does not know sharded weights."""
+    tl.seed(0)
+    model = tl.Model(nn.Linear(8, 3).double(), shard=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model.prepare(optimizer, nn.CrossEntropyLoss())
+    return outcome(model, model.fit(samples(), None, batch_size, epochs=2, verbose=0))
+
+
 TRAININGS = (
     *(plain, one_by_one, with_workers, accumulated, weighted),
     *(own_loader, two_heads, unused_head, sharded),
@@ -148,6 +157,7 @@ TRAININGS = (
     ("train", "processes"),
     [
         *((train, 2) for train in TRAININGS),
+        pytest.param(sharded_with_momentum, 2, marks=pytest.mark.slow),
         *(pytest.param(train, 3, marks=pytest.mark.slow) for train in (plain, own_loader, sharded)),
     ],
 )

@@ -1,13 +1,16 @@
 """Devices and random seeds."""
 
+import copy
 import os
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 _chosen: torch.device | None = None
 
@@ -74,21 +77,90 @@ def has_room(device: str, tensors: Iterable[torch.Tensor]) -> bool:
     return 4 * sum(tensor.nbytes for tensor in tensors) <= free
 
 
-def choose_fused(optimizer: torch.optim.Optimizer, scaled: bool = False) -> None:
-    """Use the optimizer's fused implementation, if there is one and the choice was left open.
+def choose_fused(
+    optimizer: torch.optim.Optimizer, network: nn.Module, scaled: bool = False
+) -> None:
+    """Use the optimizer's fused implementation where the choice was left open and it works.
+
+    Args:
+        optimizer: each of its groups is decided by its own weights and options.
+        network: whose embeddings tell which gradients are sparse.
+        scaled: is the loss scaled? Then all groups are fused, or none: a GradScaler leaves the
+            scale to the optimizer or does it itself.
+    """
+    sparse = {
+        id(weight)
+        for module in network.modules()
+        if getattr(module, "sparse", False) is True  # such as nn.Embedding(sparse=True)
+        for weight in module.parameters(recurse=False)
+    }
+    groups = [g for g in optimizer.param_groups if can_be_fused(optimizer, g, sparse, scaled)]
+    everywhere = len(groups) == len(optimizer.param_groups)
+    if not groups or (scaled and not everywhere):
+        return
+    for group in groups:
+        group["fused"] = True
+    # As its constructor does; a group that is added later is then like the others.
+    optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
+    if everywhere:
+        optimizer.defaults["fused"] = True
+
+
+def can_be_fused(
+    optimizer: torch.optim.Optimizer, group: dict[str, Any], sparse: set[int], scaled: bool
+) -> bool:
+    """Whether the fused implementation may be chosen for these weights, and works for them.
 
     Not for momentum with a scaled loss: where its first step overflows, and so is left out, torch's
     fused SGD goes on with a momentum that was never set.
     """
-    for group in optimizer.param_groups:
-        open_choice = group.get("fused", False) is None and not group.get("foreach")
-        others = group.get("differentiable") or group.get("capturable")
-        others = others or (scaled and group.get("momentum"))
-        devices = {weight.device.type for weight in group["params"] if weight.is_floating_point()}
-        if open_choice and not others and devices <= {"cpu", "cuda", "mps"} and len(devices) == 1:
-            group["fused"] = True
-            # As its constructor does: a GradScaler leaves the scale to the fused implementation.
-            optimizer._step_supports_amp_scaling = True  # type: ignore[attr-defined]
+    weights = group["params"]
+    if group.get("fused", False) is not None or group.get("foreach"):
+        return False  # there is none, or the user has chosen
+    if group.get("differentiable") or group.get("capturable"):
+        return False
+    if (scaled and group.get("momentum")) or any(id(weight) in sparse for weight in weights):
+        return False
+    if not all(weight.is_floating_point() for weight in weights):  # complex ones are not
+        return False
+    if len({weight.device.type for weight in weights}) != 1:
+        return False
+    return all(
+        fused_step_works(optimizer, group, weight)
+        for weight in {kind_of_weight(weight): weight for weight in weights}.values()
+    )
+
+
+def kind_of_weight(weight: torch.Tensor) -> tuple[Any, ...]:
+    """What decides whether a fused step works for a weight: type, device, how it is sharded."""
+    return type(weight), weight.dtype, weight.device, getattr(weight, "placements", None)
+
+
+_TRIED: dict[tuple[Any, ...], bool] = {}
+
+
+def fused_step_works(optimizer: torch.optim.Optimizer, group: dict[str, Any], weight: Any) -> bool:
+    """Try it: one fused step with these options, on a single number of the weight's kind."""
+    options = {name: value for name, value in group.items() if name != "params"}
+    key = (type(optimizer), *kind_of_weight(weight), repr(options))
+    if key not in _TRIED:
+        number = torch.zeros(1, dtype=weight.dtype, device=weight.device)
+        if hasattr(weight, "full_tensor"):  # a DTensor: of a network whose weights are sharded
+            from torch.distributed.tensor import DTensor
+
+            number = DTensor.from_local(number, weight.device_mesh, weight.placements)
+        number.requires_grad_(True).grad = torch.zeros_like(number)
+        trial = type(optimizer).__new__(type(optimizer))
+        tried = {**copy.deepcopy(options), "params": [number], "fused": True}
+        trial.__setstate__(
+            {"defaults": {}, "state": defaultdict(dict), "param_groups": [tried]}
+        )  # and no hooks
+        try:
+            type(optimizer).step(trial)
+            _TRIED[key] = True
+        except Exception:  # whatever it is that cannot be done
+            _TRIED[key] = False
+    return _TRIED[key]
 
 
 def seed(n: int) -> None:

@@ -147,7 +147,7 @@ class Model:
             self.network.float()
         computing.cast(self.network, optimizer)
         if optimizer is not None:
-            choose_fused(optimizer, scaled=computing.scaler is not None)
+            choose_fused(optimizer, self.network, scaled=computing.scaler is not None)
         self.optimizer = optimizer
         self.precision = computing
         self._seen = {}
