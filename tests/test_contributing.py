@@ -49,7 +49,7 @@ assert "clip_grad_value: limit each number" in tl.Model.fit.__doc__
 
 def test_the_example_adds_an_option(tmp_path: Path) -> None:
     """Each step is done on a copy of the library, which then trains with the new option."""
-    assert len(STEPS) == 7
+    assert len(STEPS) == 8
     shutil.copytree(
         ROOT / "tutorial", tmp_path / "tutorial", ignore=shutil.ignore_patterns("mnist", "lab")
     )

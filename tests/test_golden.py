@@ -53,6 +53,8 @@ GPU = {"DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
 HALF = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.bfloat16")}
 SCALED = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.float16"), "GRAD_SCALER": True}
 RANKS = {"DISTRIBUTED": True, "TRAIN_LOADING": "in_memory", "TRAIN_SPLIT": "strided"}
+LABELLED = {"BATCH_WEIGHT": Code("(y != -100).sum().item()"), "WEIGHT_MAY_BE_ZERO": True}
+SUM = {"LOSS_REDUCTION": "sum"}
 EVAL = {"EVAL_DATA": True, "EVAL_LOADING": "in_memory"}
 EVAL_RANKS = {"DISTRIBUTED": True, "EVAL_LOADING": "in_memory", "EVAL_SPLIT": "contiguous"}
 STEP = {"SCHEDULERS": ((0, Code("scheduler")),), "STEP_SCHEDULERS": codes("scheduler")}
@@ -128,7 +130,22 @@ CASES: dict[str, dict[str, Any]] = {
         **metric('y_hat', 'batch["label"]'), "UNPACK": Code("batch"),
         "x": codes('batch["image"]', 'batch["text"]'), "y": codes('batch["label"]'),
     },
-    "fit class weights": {"BATCH_WEIGHT": Code("loss_fn.weight[y].sum().item()"), **EVAL},
+    "fit means": {"BATCH_WEIGHT": Code("loss_fn.weight[y].sum().item()"), **EVAL},
+    "fit means labelled": {**LABELLED, **EVAL},
+    "fit means labelled, report": {**LABELLED, "REPORT": True},
+    "fit means labelled, accumulate": {**LABELLED, "ACCUMULATE_GRAD_BATCHES": 4},
+    "fit means labelled, distributed": {**LABELLED, **RANKS},
+    "fit means labelled, distributed, accumulate": {
+        **LABELLED, **RANKS, "ACCUMULATE_GRAD_BATCHES": 4,
+    },
+    "fit means labelled, 16-mixed, clip, schedule": {
+        **LABELLED, **SCALED, **STEP, "CLIP_GRAD_NORM": 1.0,
+    },
+    "fit means sum": {**SUM, **EVAL},
+    "fit means sum, device": {**SUM, **EVAL, **GPU},
+    "fit means sum, accumulate": {**SUM, "ACCUMULATE_GRAD_BATCHES": 4},
+    "fit means sum, distributed": {**SUM, **RANKS},
+    "evaluate means labelled, sum": {**LABELLED, **SUM, "LOSSES": "one"},
     "evaluate plain": ACCURACY,
     "evaluate loading": {"EVAL_LOADING": "per_batch"},
     "evaluate limits": {"NUM_ITERS": 100},
@@ -171,6 +188,11 @@ CASES: dict[str, dict[str, Any]] = {
     "train_batch distributed": {"DISTRIBUTED": True},
     "train_batch distributed, gradients": {"DISTRIBUTED": True, "UPDATE": False},
     "train_batch distributed, sharded": {"DISTRIBUTED": True, "SHARDED": True, "UPDATE": True},
+    "train_batch means labelled": {**LABELLED, "UPDATE": True},
+    "train_batch means sum": {**SUM, **ACCURACY},
+    "train_batch means sum, distributed": {
+        **SUM, "DISTRIBUTED": True, "SHARDED": False, "UPDATE": True,
+    },
     "eval_batch plain": ACCURACY,
     "predict_batch plain": {},
     "predict_batch device": GPU,

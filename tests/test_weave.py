@@ -202,6 +202,7 @@ VALUES: dict[str, list[Any]] = {
     "TEST_LOADING": ["in_memory"], "TRAIN_SPLIT": ["none"], "EVAL_SPLIT": ["none", "contiguous"],
     "TEST_SPLIT": ["none", "contiguous"], "LOSSES": ["one", "none", "several", "each"],
     "OUTPUTS": ["one", "several", "named"], "NUM_WORKERS": [0],
+    "BATCH_WEIGHT": ["len(y)", None], "LOSS_REDUCTION": ["mean", "sum"],
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Check labels against the loss; the weight of a batch in the mean."""
+"""Check labels against the loss."""
 
 import warnings
 from functools import partial
@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from tutorial.checks import shape_of
-from tutorial.inputs.structure import Path, code
 
 # Losses that take class indices, and losses that take labels in the shape of the predictions.
 BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
@@ -133,32 +132,3 @@ def _labels_by_index(
             f"{classes} classes, so labels from 0 to {classes - 1} are expected. Number the "
             "classes from 0, or give the last layer more outputs."
         )
-
-
-def weight_of_batch(label: Path, model: Any, y: Any, every: torch.Tensor | None) -> str | None:
-    """Code for a batch's weight in the mean, if that is not its number of samples len(x).
-
-    A loss with class weights averages over its labels' weights, and skips those it is to ignore.
-    For the mean over all batches to be the same, a batch must count as much as it did there.
-
-    Args:
-        label: the path of the labels.
-        model: the Model.
-        y: the labels of the first samples.
-        every: all labels, if they lie together; if not, some may be to ignore among them.
-    """
-    if len(model.measures.loss_fns) != 1 or y.is_floating_point():
-        return None
-    [(variable, loss_fn)] = model.measures.loss_fns.items()
-    if not isinstance(loss_fn, nn.CrossEntropyLoss | nn.NLLLoss) or loss_fn.reduction != "mean":
-        return None
-    labels, skipped, weighted = str(code(label)), loss_fn.ignore_index, loss_fn.weight is not None
-    unsure = every is None and (weighted or skipped != -100 or y.dim() > 1)
-    count = None
-    if unsure or bool(((y if every is None else every) == skipped).any()):
-        count = f"({labels} != {skipped}).sum()"
-        labels = f"{labels}[{labels} != {skipped}]"
-    if weighted:
-        labels += ".long()" if y.dtype == torch.uint8 else ""  # which torch would read as a mask
-        count = f"{variable}.weight[{labels}].sum()"
-    return f"{count}.item()" if count and model.device == "cpu" else count

@@ -102,9 +102,8 @@ class Measures:
             seen: what the dry run found.
             together: do several processes count?
         """
-        weight = seen.batch_weight
-        size = weight or f"len({code(seen.structure.inputs[0])})"
-        options: dict[str, Any] = {"BATCH_WEIGHT": Code(weight) if weight else None}
+        options = seen.reduction.options()
+        size = "batch_weight" if seen.reduction.weight else f"len({code(seen.structure.inputs[0])})"
         if not self.loss_fns:
             options["LOSSES"] = "none"
         of_outputs = self.loss_names()

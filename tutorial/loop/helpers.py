@@ -8,7 +8,14 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sequential
 
 from tutorial.data.batches import Batches
 from tutorial.distributed.split import RankSlice
-from tutorial.loop.options import DEVICE, DISTRIBUTED, LOSSES, NUM_WORKERS, VALUES
+from tutorial.loop.options import (
+    DEVICE,
+    DISTRIBUTED,
+    LOSSES,
+    NUM_WORKERS,
+    VALUES,
+    WEIGHT_MAY_BE_ZERO,
+)
 
 rank, world_size = 0, 1  # in a program, the loop asks for them
 
@@ -73,6 +80,8 @@ def progress(loss_sum: Any, samples: int) -> dict[str, float]:
 
 def mean(loss_sum: Any, samples: int) -> Any:
     """The mean over the samples so far."""
+    if WEIGHT_MAY_BE_ZERO:
+        return float(loss_sum / samples) if samples else 0.0
     return loss_sum / samples if DEVICE == "cpu" else float(loss_sum / samples)
 
 

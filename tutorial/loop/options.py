@@ -56,7 +56,7 @@ TRAIN_SPLIT = EVAL_SPLIT = TEST_SPLIT = "none"
 UNPACK: str | None = None  # how a batch is unpacked, if not as (x, y)
 UNPACK_OUTPUT: str | None = None  # how the network's output is unpacked, if it is not one tensor
 NETWORK_CALL: str | None = None  # how the network is called, if not as network(x)
-BATCH_WEIGHT: str | None = None  # what a batch counts in a mean, if not its number of samples
+SAMPLES: str | None = None  # a batch's number of samples, if not len(x)
 LABELS_UNKNOWN = False  # predict: only the loop will see whether there are labels in a batch
 OUTPUTS = "one"  # predict: "one" tensor, "several", or "named" ones in a dict
 OUTPUT_NAMES: tuple[str, ...] = ()
@@ -67,6 +67,9 @@ METRICS = NONE  # (object with reset(), update(...) and compute(); what it compa
 VALUES = NONE  # (name, metric, its part or None): what is reported
 LOSSES = "one"  # "none", "one", "several" that loss_fn gives at once, or "each" output has its own
 TOTAL_LOSS = 0.0  # the sum of several losses
+LOSS_REDUCTION = "mean"  # over what a batch counts, or a "sum" over its samples
+BATCH_WEIGHT: str | None = None  # what a batch counts in the mean, if not its number of samples
+WEIGHT_MAY_BE_ZERO = False  # may there be batches with nothing to learn from?
 LOSS_FNS = NONE  # (loss, its loss_fn, what that compares: output, label)
 
 # ---- callbacks and schedulers

@@ -136,6 +136,8 @@ class Program:
                         namespace["step_losses"] = call_by_names(code, namespace)
                     else:
                         exec(code, namespace)
+                if namespace.get("samples") == 0 and "step" not in namespace:
+                    raise ZeroDivisionError  # not one batch
                 how = "done"
             except KeyboardInterrupt:
                 how = "stopped"

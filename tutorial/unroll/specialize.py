@@ -11,7 +11,8 @@ data, and leaves the rest as a program. Its rules, each a `leave_` method below:
 - where x, y or y_hat is several tensors, so is what is written: `network(x)` becomes
   `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. UNPACK says how a
   batch `(x, y)` is unpacked, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL how the
-  network is called, and BATCH_WEIGHT what takes the place of `len(x)`.
+  network is called, SAMPLES what takes the place of `len(x)`; but where a batch has another weight,
+  BATCH_WEIGHT, than its samples, `batch_weight` does.
 
 It works on LibCST's concrete syntax tree, which keeps comments. A comment lives and dies with the
 line it belongs to.
@@ -45,7 +46,12 @@ PUNCTUATION = {
 }
 
 # What an option changes beside the places where its name stands.
-CHANGED_BY = {"BATCH_WEIGHT": "len", "NETWORK_CALL": "network", "UNPACK_OUTPUT": "y_hat"}
+CHANGED_BY = {
+    "BATCH_WEIGHT": "len",
+    "SAMPLES": "len",
+    "NETWORK_CALL": "network",
+    "UNPACK_OUTPUT": "y_hat",
+}
 
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 
@@ -188,7 +194,10 @@ class Evaluator(cst.CSTTransformer):
         ):
             decided, truth = decide(side)
             if decided:
-                return side if truth == winner else other
+                left = side if truth == winner else other
+                bare = isinstance(left, cst.BooleanOperation) and not left.lpar
+                brackets = updated_node.lpar and bare  # which still hold several
+                return _in_brackets(left) if brackets else left
         return updated_node.with_changes(
             operator=cst.Or() if winner else cst.And()  # on one line
         )
@@ -258,7 +267,9 @@ class Evaluator(cst.CSTTransformer):
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         if m.matches(original_node, LEN_X):
             first = self.each(updated_node)[0]
-            return self.known["BATCH_WEIGHT"] if self.says("BATCH_WEIGHT") else first
+            if self.says("BATCH_WEIGHT"):
+                return cst.Name("batch_weight")
+            return self.known["SAMPLES"] if self.says("SAMPLES") else first
         if m.matches(original_node, NETWORK_X) and self.says("NETWORK_CALL"):
             return self.known["NETWORK_CALL"]
         match self._inline(updated_node):
@@ -341,6 +352,10 @@ def _bind(target: cst.BaseExpression, value: cst.BaseExpression) -> dict[str, cs
     values = cst.ensure_type(value, cst.Tuple).elements
     pairs = zip(targets, values, strict=True)
     return {cst.ensure_type(t.value, cst.Name).value: v.value for t, v in pairs}
+
+
+def _in_brackets(node: cst.BaseExpression) -> cst.BaseExpression:
+    return node.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
 
 
 def _visit(node: cst.BaseExpression, names: Mapping[str, cst.BaseExpression]) -> Any:

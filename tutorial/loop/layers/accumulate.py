@@ -5,10 +5,16 @@ batches act as one large one; also where the last one is short.
 """
 
 from tutorial.loop.layers import fit_epoch, fit_step
-from tutorial.loop.options import ACCUMULATE_GRAD_BATCHES, DISTRIBUTED, NUM_ITERS
+from tutorial.loop.options import (
+    ACCUMULATE_GRAD_BATCHES,
+    DISTRIBUTED,
+    LOSS_REDUCTION,
+    NUM_ITERS,
+    WEIGHT_MAY_BE_ZERO,
+)
 
 
-@fit_epoch(ACCUMULATE_GRAD_BATCHES > 1)
+@fit_epoch(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION != "sum")
 def begin_a_group():
     ...
     loss_sum, samples = 0.0, 0
@@ -17,34 +23,42 @@ def begin_a_group():
 
 
 @fit_step(ACCUMULATE_GRAD_BATCHES > 1, takes_in=("clip", "schedule"))
-def update_once_a_group(
-    network,
-    loss_fn,
-    optimizer,
-    train_loader,
-    step,
-    step_losses,
-    x,
-    y,
-    y_hat,
-    samples_in_group,
-    totals,
-    world_size,
-):
+def update_once_a_group(optimizer, train_loader, step, step_losses, samples_in_group):
     ...
-    loss = loss_fn(y_hat, y)
-    (loss * len(x)).backward()  # backward: it adds to the gradients that are there
-    samples_in_group += totals[1] / world_size if DISTRIBUTED else len(x)
     # An update after every so many batches, and after the last one.
     if (
         (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
         or step + 1 == len(train_loader)
         or (NUM_ITERS is not None and len(step_losses) + 1 == NUM_ITERS)
-    ):
-        for weight in network.parameters():
-            if weight.grad is not None:
-                weight.grad /= samples_in_group  # the mean over the group's samples
-        samples_in_group = 0
+    ) and (not WEIGHT_MAY_BE_ZERO or samples_in_group > 0):
         optimizer.step()
         optimizer.zero_grad()  # forget the group's gradients
+    ...
+
+
+@fit_step(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION != "sum")
+def by_its_samples(loss_fn, optimizer, x, y, y_hat, samples_in_group, totals, world_size):
+    ...
+    loss = loss_fn(y_hat, y)
+    (loss * len(x)).backward()  # backward: it adds to the gradients that are there
+    samples_in_group += totals[1] / world_size if DISTRIBUTED else len(x)
+    optimizer.step()
+    ...
+
+
+@fit_step(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION != "sum")
+def mean_over_the_group(network, optimizer, samples_in_group):
+    ...
+    for weight in network.parameters():
+        if weight.grad is not None:
+            weight.grad /= samples_in_group  # the mean over the group's samples
+    samples_in_group = 0
+    optimizer.step()
+    ...
+
+
+@fit_step(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION == "sum")
+def sum_over_the_group(loss):
+    ...
+    loss.backward()  # backward: it adds to the gradients that are there
     ...

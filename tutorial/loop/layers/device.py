@@ -3,7 +3,7 @@
 import torch
 
 from tutorial.loop.layers import evaluate_step, fit_step, predict_batch, predict_step, train_batch
-from tutorial.loop.options import DEVICE, LOSSES, METRICS
+from tutorial.loop.options import DEVICE, LOSS_REDUCTION, LOSSES, METRICS
 
 
 @fit_step(DEVICE != "cpu")
@@ -35,7 +35,7 @@ def move_this_batch(x, y):
 def sum_on_the_device(loss_fn, x, y, y_hat, loss_sum, samples):
     ...
     loss = loss_fn(y_hat, y)
-    loss_sum += loss * len(x)
+    loss_sum += loss if LOSS_REDUCTION == "sum" else loss * len(x)
     samples += len(x)
     ...
 

@@ -27,6 +27,7 @@ from tutorial.loop.options import (
     FIND_UNUSED_PARAMETERS,
     HAS_BUFFERS,
     LOG_FREQ,
+    LOSS_REDUCTION,
     LOSSES,
     METRICS,
     ON_TRAIN_BATCH_BEGIN,
@@ -35,6 +36,7 @@ from tutorial.loop.options import (
     SHARDED,
     TEST_SPLIT,
     UPDATE,
+    WEIGHT_MAY_BE_ZERO,
 )
 
 
@@ -68,20 +70,38 @@ def same_order(network):
     ...
 
 
-@fit_step(DISTRIBUTED)
+@fit_step(DISTRIBUTED and LOSS_REDUCTION != "sum")
 def mean_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
     ...
     totals = torch.stack([loss.detach(), torch.ones_like(loss)]).double() * len(x)
     dist.all_reduce(totals)  # over all ranks: the samples' losses, and how many
-    if ACCUMULATE_GRAD_BATCHES == 1:
+    if ACCUMULATE_GRAD_BATCHES == 1 and (not WEIGHT_MAY_BE_ZERO or totals[1] > 0):
         loss = loss * len(x) * world_size / totals[1]  # so that the mean is over all samples
     loss.backward()
     ...
-    loss = totals[0] / totals[1]  # the mean over the samples of all ranks
+    if not WEIGHT_MAY_BE_ZERO or totals[1] > 0:
+        loss = totals[0] / totals[1]  # the mean over the samples of all ranks
     step_losses.append(loss.item())
     total = totals[1].item() if DEVICE == "cpu" else totals[1]
     loss_sum += step_losses[-1] * total
     samples += total
+    for metric, output, label in METRICS:
+        metric.update(output, label)
+    ...
+
+
+@fit_step(DISTRIBUTED and LOSS_REDUCTION == "sum")
+def sum_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
+    ...
+    totals = torch.stack([loss.detach(), torch.full_like(loss, len(x))]).double()
+    dist.all_reduce(totals)  # over all ranks: the samples' losses, and how many
+    loss = loss * world_size  # so that the mean over the ranks is the sum over all samples
+    loss.backward()
+    ...
+    loss = totals[0]  # the sum over the samples of all ranks
+    step_losses.append(loss.item())
+    loss_sum += step_losses[-1]
+    samples += totals[1].item() if DEVICE == "cpu" else totals[1]
     for metric, output, label in METRICS:
         metric.update(output, label)
     ...
@@ -100,7 +120,7 @@ def rank_0_prints(rank, step, epoch, loss_sum, samples):
     ...
     for metric, output, label in METRICS:
         metric.update(output, label)
-    if (step + 1) % LOG_FREQ == 0 and rank == 0:
+    if (step + 1) % LOG_FREQ == 0 and rank == 0 and (not WEIGHT_MAY_BE_ZERO or samples > 0):
         print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
 
 
@@ -165,5 +185,6 @@ def mean_gradient(network, loss):
     for weight in network.parameters():
         if weight.grad is not None:
             dist.all_reduce(weight.grad)
-            weight.grad /= dist.get_world_size()  # the mean over all ranks
+            if LOSS_REDUCTION != "sum":
+                weight.grad /= dist.get_world_size()  # the mean over all ranks
     ...

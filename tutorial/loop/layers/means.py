@@ -1,0 +1,100 @@
+"""What a batch counts in a mean, where that is not its samples: what the loss averaged over.
+
+Such as the labels that are not to ignore, or the sum of the class weights; a loss that is a sum
+over the samples needs none. Of a batch without any such label nothing can be learned.
+"""
+
+from tutorial.loop.helpers import value
+from tutorial.loop.layers import evaluate_step, fit_step, train_batch
+from tutorial.loop.options import (
+    ACCUMULATE_GRAD_BATCHES,
+    BATCH_WEIGHT,
+    DEVICE,
+    DISTRIBUTED,
+    LOG_FREQ,
+    LOSS_REDUCTION,
+    LOSSES,
+    METRICS,
+    REPORT,
+    UPDATE,
+    VALUES,
+    WEIGHT_MAY_BE_ZERO,
+)
+
+
+@fit_step(BATCH_WEIGHT is not None)
+@train_batch(WEIGHT_MAY_BE_ZERO)
+def weigh_the_batch(y_hat, loss):
+    ...
+    batch_weight = BATCH_WEIGHT  # what the loss averaged over
+    if WEIGHT_MAY_BE_ZERO and batch_weight == 0:
+        loss = 0.0 * y_hat.sum()  # nothing to learn from: it would be nan
+    loss.backward()
+    ...
+
+
+@evaluate_step(BATCH_WEIGHT is not None and LOSSES != "none")
+def weigh_the_evaluated_batch(x, y_hat, loss, loss_sum):
+    ...
+    batch_weight = BATCH_WEIGHT  # what the loss averaged over
+    if WEIGHT_MAY_BE_ZERO and batch_weight == 0:
+        loss = 0.0 * y_hat.sum()  # it would be nan
+    loss_sum += loss.item() * len(x)
+    ...
+
+
+@fit_step(WEIGHT_MAY_BE_ZERO and ACCUMULATE_GRAD_BATCHES == 1, takes_in=("clip", "schedule"))
+def no_step_for_nothing(optimizer, batch_weight, totals):
+    ...
+    if (totals[1] if DISTRIBUTED else batch_weight) > 0:
+        optimizer.step()
+        optimizer.zero_grad()
+    ...
+
+
+@fit_step(WEIGHT_MAY_BE_ZERO and not REPORT and not DISTRIBUTED)
+def print_a_mean_of_something(epoch, step, loss_sum, samples):
+    ...
+    for metric, output, label in METRICS:
+        metric.update(output, label)
+    if (step + 1) % LOG_FREQ == 0 and samples > 0:
+        print(f"epoch {epoch + 1} step {step + 1}: loss {loss_sum / samples:.4f}")
+
+
+@train_batch(WEIGHT_MAY_BE_ZERO and UPDATE)
+def no_step_for_this_batch(optimizer, batch_weight):
+    ...
+    if batch_weight > 0:
+        optimizer.step()
+        optimizer.zero_grad()
+    ...
+
+
+@fit_step(LOSS_REDUCTION == "sum" and not DISTRIBUTED)
+def a_sum(x, loss, step_losses, loss_sum, samples):
+    ...
+    step_losses.append(loss.item())
+    loss_sum += step_losses[-1]  # it is a sum over the samples
+    samples += len(x)
+    ...
+
+
+@evaluate_step(LOSS_REDUCTION == "sum" and DEVICE == "cpu" and LOSSES != "none")
+def a_sum_to_evaluate(loss_fn, x, y, y_hat, loss_sum, samples):
+    ...
+    loss = loss_fn(y_hat, y)
+    loss_sum += loss.item()  # it is a sum over the samples
+    samples += len(x)
+    ...
+
+
+@train_batch(LOSS_REDUCTION == "sum")
+def a_sum_of_one_batch(x, loss):
+    ...
+    for metric, output, label in METRICS:
+        metric.update(output, label)
+    result = {
+        "loss": loss.item() / len(x),
+        **{name: float(value(metric, part)) for name, metric, part in VALUES},
+    }
+    return result
