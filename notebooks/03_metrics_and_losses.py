@@ -605,7 +605,7 @@ print(f"mean squared error: {((y_hat - y) ** 2).mean():.4f}, of {(y_hat - y).num
 # A column minus a row gives a table (*broadcasting*): every prediction was compared with every
 # label. No error, just a wrong number; the network would learn nonsense.
 #
-# Before they begin, `fit`, `evaluate` and `predict` try the first samples (a *dry run*). What
+# Before they begin, `fit`, `evaluate` and `predict` try the first batch (a *dry run*). What
 # cannot be right raises an error, and the message says what to do. We catch the errors and print
 # them.
 

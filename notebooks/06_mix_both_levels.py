@@ -139,7 +139,7 @@ for digits in ([3, 4, 5], [3, 3, 3]):
 
 # %% [markdown]
 # `nan`, "not a number": the mean of nothing. One such batch, and every weight that gets this
-# gradient is `nan` too, for ever. (`fit` tries a loss on two samples in its dry run, and warns.)
+# gradient is `nan` too, for ever. (`fit` tries a loss on the first batch in its dry run, and warns.)
 #
 # The cure is known from lesson 5: a sum, a count, one division. Where nothing is to be counted,
 # divide by 1.

@@ -90,7 +90,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     ),
     "8: Auc of scores": (
         lambda m: m.prepare(m.optimizer, CE(), Auc()) or m.evaluate(GOOD), ValueError,
-        ("Auc cannot measure", "(2, 3)", "one probability a sample", "For more classes use Acc"),
+        ("Auc cannot measure", "(20, 3)", "one probability a sample", "For more classes use Acc"),
     ),
     "9: two of one name": (
         lambda m: m.prepare(None, CE(), [Accuracy(), Accuracy()]), ValueError,
@@ -103,7 +103,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     "17: labels (N, 1)": (
         lambda m: m.prepare(m.optimizer, CE(label_smoothing=0.1))
         or m.fit(TensorDataset(X, Y[:, None])),
-        ValueError, ("(2, 1)", "class indices of shape (2,)", "y.squeeze(1)"),
+        ValueError, ("(20, 1)", "class indices of shape (20,)", "y.squeeze(1)"),
     ),
     "20: a label of the wrong kind": (
         lambda m: m.train_batch(X, Y.float()), ValueError,
@@ -155,7 +155,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     ),
     "24: a loss of other arguments": (
         lambda m: m.prepare(m.optimizer, lambda a, b, y: CE()(a, y)) or m.fit(GOOD), ValueError,
-        ("the loss cannot compare", "(2, 3)", "missing 1 required positional argument"),
+        ("the loss cannot compare", "(20, 3)", "missing 1 required positional argument"),
     ),
 }  # fmt: skip
 
@@ -304,8 +304,10 @@ def test_a_loss_that_is_not_finite_is_warned_of() -> None:
     broken = TensorDataset(torch.where(torch.arange(20)[:, None] == 0, torch.nan, X), Y)
     model = prepared()
     first = warned(lambda: model.evaluate(broken, verbose=0))[0]
-    assert "eval_data: the loss of the first samples is [nan]" in first
+    assert "eval_data: the loss of the first batch is [nan]" in first
     assert "nan, inf or a division by zero" in first
     late = TensorDataset(X.index_fill(0, torch.tensor([19]), torch.inf), Y)
-    [message] = warned(lambda: prepared().fit(late, epochs=2, shuffle=False, verbose=0))
+    [message] = warned(
+        lambda: prepared().fit(late, batch_size=4, epochs=2, shuffle=False, verbose=0)
+    )
     assert "the mean loss is nan" in message and "learning rate" in message

@@ -1,7 +1,9 @@
 """One call of a Model: its arguments, and all that is decided before its loop begins."""
 
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from inspect import Parameter
 from types import MappingProxyType
@@ -18,7 +20,6 @@ from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, dry_run
 from tutorial.inputs.structure import (
     BatchStructure,
-    first_two,
     in_hand,
     leaves,
     pattern_code,
@@ -104,13 +105,9 @@ def decide(model: Any, call: Call) -> Program:
 
 def decide_pass(model: Any, call: Call) -> Program:
     """The program of fit, evaluate or predict."""
-    sources = [
-        look(name, data, model.device, call.arguments["num_workers"])
-        for name, data in call.arguments.items()
-        if name.endswith("_data") and data is not call.parameters[name].default
-    ]
+    sources = list(sources_of(model, call))
     check_sources(call, sources, model.world_size)
-    seen = [dry_run(source, model) for source in sources]
+    seen = first_look(model, call, sources)
     check_structures(seen[0].structure, seen[-1].structure)
     fitting = call.method == "fit"
     hooks = register(
@@ -125,7 +122,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         "BATCH_SIZE": train_size,
         "EVAL_BATCH_SIZE": eval_size,
         "EVAL_DATA": len(sources) == 2,
-        "SHUFFLE": call.arguments.get("shuffle", False) and not sources[0].is_stream,
+        "SHUFFLE": sources[0].shuffle,
         "RESUME": None,
     }
     for source in sources:
@@ -141,19 +138,50 @@ def decide_pass(model: Any, call: Call) -> Program:
     return program_of(model, call, options, data, seen[0], hooks)
 
 
+def sources_of(model: Any, call: Call) -> Iterator[DataSource]:
+    """The data arguments: of a fit, the training data first."""
+    sizes = call.batch_sizes()
+    for name, data in call.arguments.items():
+        if not name.endswith("_data") or data is call.parameters[name].default:
+            continue
+        trained_on = name == "train_data"
+        yield look(
+            name,
+            data,
+            model.device,
+            call.arguments["num_workers"],
+            batch_size=sizes[0 if trained_on or call.method != "fit" else 1],
+            shuffle=trained_on and call.arguments["shuffle"],
+            drop_last=trained_on and call.arguments["drop_last"],
+        )
+
+
 def check_sources(call: Call, sources: list[DataSource], processes: int) -> None:
     """Refuse data that does not go with the other arguments."""
     for source in sources:
         source.check_distributable(processes)
         source.check_reiterable(call.arguments.get("epochs", 1))
     train = sources[0]
-    if call.arguments.get("drop_last"):
-        train.check_full_batch(call.batch_sizes()[0])
+    train.check_full_batch()
     if call.arguments.get("accumulate_grad_batches", 1) > 1:
         train.check_length("accumulate_grad_batches")
     if call.arguments.get("resume"):
         checks.save_dir_given(call.arguments["save_dir"])
         train.check_resumable()
+
+
+def first_look(model: Any, call: Call, sources: list[DataSource]) -> list[DryRun]:
+    """What a dry run finds, or has found when an earlier call had the same data."""
+    fitting = call.method == "fit"
+    key = (fitting, *((source.name, id(source.data), source.batch_size) for source in sources))
+    found: list[DryRun]
+    data, found = model._seen.get(key, ([], []))
+    there = [id(known()) for known in data]
+    if there != [id(source.data) for source in sources]:
+        found = dry_run(sources, model, fitting)
+        with suppress(TypeError):  # such as a list, to which there are no weak references
+            model._seen[key] = ([weakref.ref(source.data) for source in sources], found)
+    return found
 
 
 def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
@@ -180,7 +208,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
     size, save_dir = call.batch_sizes()[0], call.arguments.get("save_dir")
     return {
         "epochs": call.arguments.get("epochs"),
-        "steps": sources[0].steps(size, call.arguments.get("drop_last", False)),
+        "steps": sources[0].steps(),
         "batch_size": size,
         "verbose": call.arguments["verbose"],
         "metrics": model.measures.names(),
@@ -222,16 +250,16 @@ def decide_batch(model: Any, call: Call) -> Program:
     structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
     key = (predicting, structure, *(signature_of(part) for _, part in leaves((), batch)))
     if key not in model._seen:  # the first batch of its kind
-        model._seen[key] = dry_run(batch_source(call, first_two(batch)), model)
+        model._seen[key] = look_at_batch(model, call)
     seen = model._seen[key]
     # The program has the batch's parts already: there is nothing to unpack.
     flat = replace(seen, structure=replace(seen.structure, pattern=BatchStructure().pattern))
     return program_of(model, call, call.options(), structure.unpack(batch), flat, Hooks())
 
 
-def explain_batch(model: Any, call: Call) -> None:
-    """Raise a better error than the loop's, if a dry run with the whole batch finds one."""
-    dry_run(batch_source(call, batch_of(call)), model)
+def look_at_batch(model: Any, call: Call) -> DryRun:
+    """What a dry run with the batch finds; or a better error than the loop's, if it finds one."""
+    return dry_run([batch_source(call, batch_of(call))], model, call.method == "train_batch")[0]
 
 
 def batch_of(call: Call) -> Any:

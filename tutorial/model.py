@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.call import Call, decide, explain_batch, report_of
+from tutorial.call import Call, decide, look_at_batch, report_of
 from tutorial.device import choose_fused, get_device
 from tutorial.distributed import process_group
 from tutorial.distributed.shard import shard_weights
 from tutorial.history import History
-from tutorial.inputs.dry_run import DryRun
 from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
@@ -48,6 +47,9 @@ class Model:
         shard: of several processes, each keeps only its part of every weight, of its gradient and
             of the optimizer's numbers (torch's FSDP2): for a network that is too large for one
             device.
+        check: look at the first batch of a call before it runs, so that what does not fit is
+            refused before anything is trained. False leaves that out: a batch is then (x, y), or
+            what inputs and labels say.
 
     Attributes:
         stop_training: a callback sets it to True to end the training.
@@ -70,7 +72,12 @@ class Model:
     """
 
     def __init__(
-        self, network: nn.Module, inputs: Any = None, labels: Any = None, shard: bool = False
+        self,
+        network: nn.Module,
+        inputs: Any = None,
+        labels: Any = None,
+        shard: bool = False,
+        check: bool = True,
     ) -> None:
         if not isinstance(network, nn.Module):
             raise TypeError(
@@ -85,6 +92,7 @@ class Model:
         checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
         if self.world_size > 1:
             process_group.broadcast_parameters(self.network)
+        self.check = check
         self.sharded = shard and self.world_size > 1
         if self.sharded:
             shard_weights(self.network)
@@ -99,7 +107,7 @@ class Model:
         self.schedulers: list[Any] = []
         self.generators: list[torch.Generator] = []
         self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
-        self._seen: dict[Any, DryRun] = {}  # of batches for train_batch and the like
+        self._seen: dict[Any, Any] = {}  # what dry runs have found of data and batches
 
     def prepare(
         self,
@@ -370,7 +378,7 @@ class Model:
         try:
             return program.run()
         except (IndexError, RuntimeError, ValueError):
-            explain_batch(self, call)
+            look_at_batch(self, call)
             raise
 
     # ---- save and load

@@ -209,6 +209,12 @@ def view(network: nn.Module) -> nn.Module:
     return view
 
 
+def runs_beside() -> bool:
+    """Whether a call of another thread runs."""
+    here = threading.get_ident()
+    return any(run.thread != here for run in RUNNING)
+
+
 @contextmanager
 def randomness_kept() -> Iterator[None]:
     """Random numbers go on afterwards as if none had been drawn inside.

@@ -5,5 +5,6 @@ structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
 labels.py       whether labels fit the loss and the predictions
 objective.py    losses and metrics, by their names in the loop
-dry_run.py      the first samples through network, loss and metrics, before a call runs
+dry_run.py      the first batch through network, loss and metrics, before a call runs
+isolation.py    a look without a trace: in a copy of this process, or on copies
 """

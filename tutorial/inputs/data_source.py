@@ -1,5 +1,6 @@
 """A data argument, looked at once: how batches come from it, and what is known of it beforehand."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,12 +21,13 @@ from tutorial.checks import kind_of
 from tutorial.data.batches import rows_of
 from tutorial.device import has_room
 from tutorial.inputs.structure import variables
-from tutorial.running import LOADERS, parts_that_draw
+from tutorial.loop.helpers import make_loader
+from tutorial.running import LOADERS, own_loader, parts_that_draw
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """Everything known about one data argument.
+    """Everything known about one data argument, and how it is used.
 
     Attributes:
         name: what it is for: 'train_data', 'eval_data', 'test_data', or 'the batch'.
@@ -35,7 +37,10 @@ class DataSource:
         length: its samples; of what gives batches, these; None if it does not know.
         loader: the data, if it is a DataLoader.
         is_stream: whether it is an IterableDataset, whose samples have no index.
-        can_look: whether its first samples can be read without taking them from it.
+        batch_size: samples in a batch; not for what gives batches.
+        shuffle: whether each pass has a new order; not for those.
+        drop_last: whether a short last batch is left out; not for those.
+        aside: whether a look draws none of another thread's random numbers.
     """
 
     name: str
@@ -44,26 +49,37 @@ class DataSource:
     length: int | None
     loader: DataLoader[Any] | None
     is_stream: bool
-    can_look: bool
+    batch_size: int
+    shuffle: bool
+    drop_last: bool
+    aside: bool = False
 
-    def steps(self, batch_size: int, drop_last: bool = False) -> int | None:
+    def steps(self) -> int | None:
         """The batches in one pass, if it knows its length."""
         if self.length is None or self.mode == "as_is":
             return self.length
-        full, rest = divmod(self.length, batch_size)
-        return full + (rest > 0 and not drop_last)
+        full, rest = divmod(self.length, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
 
-    def first_samples(self) -> Any:
-        """A batch of the first one or two samples."""
+    def first_batch(self) -> Any:
+        """The batch that the loop's loader gives first."""
+        data = self.data
         if self.loader is not None:
-            stored: Any = self.loader.dataset
-            return self.loader.collate_fn([stored[i] for i in range(min(2, len(stored)))])
-        if self.mode == "as_is":
-            return self.data[0]
-        indices = list(range(min(2, len(self.data))))
-        if self.mode == "per_sample":
-            return default_collate([self.data[i] for i in indices])
-        return self.data[indices]
+            data = copy.copy(self.loader)
+            data.num_workers, data.timeout, data._iterator = 0, 0, None  # this process loads it
+        loader = make_loader(data, self.mode, self.batch_size, self.shuffle, False, "none")
+        return next(iter(own_loader(loader, aside=True) if self.aside else loader))
+
+    def last_batch(self) -> int | None:
+        """How many samples the last batch of a pass has, if that is known."""
+        samples, size, dropped = self.length, self.batch_size, self.drop_last
+        if self.loader is not None:
+            samples, size = length_of(self.loader.sampler), self.loader.batch_size or 0
+            dropped = self.loader.drop_last
+        given = self.loader is None and self.mode == "as_is"
+        if samples is None or not size or dropped or given:
+            return None
+        return (samples - 1) % size + 1
 
     def labels(self, place: int = 1) -> torch.Tensor | None:
         """All labels at once, where they lie together; `place`: where in a batch they stand."""
@@ -97,13 +113,13 @@ class DataSource:
                 "option out."
             )
 
-    def check_full_batch(self, batch_size: int) -> None:
+    def check_full_batch(self) -> None:
         """Refuse to drop the only batch."""
-        if self.length is not None and self.mode != "as_is" and self.length < batch_size:
+        if self.drop_last and self.steps() == 0:
             raise ValueError(
-                f"{self.name} has {self.length} samples, fewer than batch_size={batch_size}, and "
-                "drop_last=True leaves out a short batch, so nothing is left. Make batch_size "
-                "smaller."
+                f"{self.name} has {self.length} samples, fewer than "
+                f"batch_size={self.batch_size}, and drop_last=True leaves out a short batch, so "
+                "nothing is left. Make batch_size smaller."
             )
 
     def check_reiterable(self, passes: int) -> None:
@@ -148,7 +164,15 @@ class DataSource:
         return hasattr(data, "__next__") or (hasattr(data, "__iter__") and iter(data) is data)
 
 
-def look(name: str, data: Any, device: str = "cpu", num_workers: int = 0) -> DataSource:
+def look(
+    name: str,
+    data: Any,
+    device: str = "cpu",
+    num_workers: int = 0,
+    batch_size: int = 1,
+    shuffle: bool = False,
+    drop_last: bool = False,
+) -> DataSource:
     """Find out how batches come from the data. No sample is read.
 
     Args:
@@ -156,6 +180,9 @@ def look(name: str, data: Any, device: str = "cpu", num_workers: int = 0) -> Dat
         data: the argument.
         device: where the network is. Samples that lie in tensors are kept there, if there is room.
         num_workers: processes that load the data.
+        batch_size: samples in a batch.
+        shuffle: whether each pass has a new order.
+        drop_last: whether a short last batch is left out.
 
     Raises:
         TypeError: no batch can come from it.
@@ -169,8 +196,8 @@ def look(name: str, data: Any, device: str = "cpu", num_workers: int = 0) -> Dat
             "iterable of batches (x, y) is expected, such as TensorDataset(images, labels)."
         )
     loader = data if isinstance(data, DataLoader) else None
-    streams = [isinstance(each, IterableDataset) for each in (data, getattr(data, "dataset", None))]
-    length = None if streams[0] else length_of(data)
+    is_stream = isinstance(data, IterableDataset)
+    length = None if is_stream else length_of(data)
     if length == 0:
         dropped = getattr(data, "drop_last", False)
         raise ValueError(
@@ -186,12 +213,8 @@ def look(name: str, data: Any, device: str = "cpu", num_workers: int = 0) -> Dat
             mode = "in_memory"
     elif loader is None and not isinstance(data, list | tuple):
         mode = "per_sample" if indexed or isinstance(data, Dataset) else "as_is"
-    # Without batches a loader's sampler decides what an index is.
-    by_index = loader is None or loader.batch_size is not None or loader.batch_sampler is not None
-    can_look = by_index and not any(streams)
-    if mode == "as_is" and loader is None:
-        can_look = isinstance(data, list | tuple)
-    return DataSource(name, data, mode, length, loader, streams[0], can_look)
+    shuffle = shuffle and not is_stream
+    return DataSource(name, data, mode, length, loader, is_stream, batch_size, shuffle, drop_last)
 
 
 def length_of(data: Any) -> int | None:
@@ -223,5 +246,5 @@ def stored_labels(data: Any, place: int) -> torch.Tensor | None:
     elif type(data) is TensorDataset:
         labels = data.tensors[place]
     elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
-        labels = getattr(data, "targets", None) if data.target_transform is None else None
+        labels = None if getattr(data, "target_transform", None) else getattr(data, "targets", None)
     return labels if isinstance(labels, torch.Tensor) else None

@@ -1,12 +1,14 @@
-"""The dry run before a call: one or two samples go through network, losses and metrics.
+"""The dry run before a call: the first batch goes through network, losses and metrics.
 
 So wrong data is refused before anything is trained, changed or lost, and the structure of a batch
 is inferred, and that of what the network returns.
 """
 
 import copy
+import errno
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ from torch import nn
 
 from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
+from tutorial.inputs.isolation import UnknownError, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit
 from tutorial.inputs.reduction import Reduction, reduction_of
 from tutorial.inputs.spec import InputSpec
@@ -26,13 +29,13 @@ from tutorial.inputs.structure import (
     bind,
     code,
     codes,
+    first_two,
     numbered,
     parameters,
     structure_of,
     tree_map,
     value_at,
 )
-from tutorial.running import in_evaluation_mode
 
 
 @dataclass(frozen=True)
@@ -60,36 +63,89 @@ class DryRun:
     unused: bool = False
 
 
-def dry_run(source: DataSource, model: Any) -> DryRun:
-    """Send one or two samples through network, losses and metrics, and explain what fails.
+def dry_run(sources: list[DataSource], model: Any, training: bool) -> list[DryRun]:
+    """Send the first batch of each source through network, losses and metrics; explain what fails.
 
-    Nothing changes by it: the network is in evaluation mode, no gradient is kept, and the random
-    state is restored. An iterator is not touched, since a batch cannot be put back.
+    It is the batch that the loop's own loader gives first, and the network is in the mode in which
+    it will run. Nothing changes by it, see isolation.py. What cannot be found out so, is not
+    guessed: then an error comes from the loop, at its first step.
 
     Args:
-        source: the data.
+        sources: the data; of a fit, the training data first.
         model: the Model.
+        training: whether the network is trained on the first source.
+
+    Returns:
+        What was found of each source.
 
     Raises:
         ValueError: something does not fit; the message says what, and what to do.
     """
-    training = source.name == "train_data"
+    found: list[DryRun] = []
+    if model.check:
+        with suppress(UnknownError):
+            found = without_trace(partial(look_at, training=training), sources, model)
+    return [*found, *(declared(source.name, model) for source in sources[len(found) :])]
+
+
+def look_at(sources: list[DataSource], model: Any, training: bool) -> Iterator[list[DryRun]]:
+    """What is found, more and more: the structure of a batch, the outputs', then all."""
+    found: list[DryRun] = []
+    for source in sources:
+        learning = training and source is sources[0]
+        model.network.train(learning and not source.aside)  # where dropout draws
+        try:
+            with torch.set_grad_enabled(learning):
+                for more in of_source(source, model, learning):
+                    yield [*found, more]
+        except UnknownError:
+            raise
+        except Exception as error:
+            about = f"{source.name}" if source.loader is None else f"{source.name}, a loader"
+            error.add_note(f"(in a dry run with the first batch of {about}; nothing changed)")
+            raise
+        found.append(more)
+
+
+def of_source(source: DataSource, model: Any, learning: bool) -> Iterator[DryRun]:
+    """What is found of one source."""
     try:
-        with (
-            in_evaluation_mode(network=model.network, model=model) as own,
-            torch.set_grad_enabled(training),
-        ):
-            model = own["model"]
-            if not source.can_look:
-                return declared(source.name, model)
-            return of_samples(source, source.first_samples(), model)
-    except Exception as error:
-        error.add_note(f"(in a dry run with the first samples of {source.name}; nothing changed)")
+        batch = source.first_batch()
+    except (StopIteration, EOFError, ConnectionError) as error:  # a pipe or socket has no copy
+        raise UnknownError from error
+    except OSError as error:
+        if error.errno in (errno.EBADF, errno.ENOTSOCK, errno.ENOTCONN):
+            raise UnknownError from error
         raise
+    name, predicting = source.name, source.name == "test_data"
+    paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
+    if not predicting and model.inputs is None and not paired:
+        raise ValueError(
+            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
+            "expected. Two tensors become pairs with TensorDataset(x, y)."
+        )
+    structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
+    names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
+    x = values(structure.inputs, names)
+    fitting = specs_fit(name, structure, x, model.inputs)
+    inputs = described(structure, names, x, fitting)
+    yield (found := DryRun(structure, inputs=inputs))
+    y_hat = _network(name, structure, names, model)
+    if learning:
+        last_batch_fits(source, structure, names, model)
+    yield (found := replace(found, outputs=OutputStructure.of(y_hat)))
+    if predicting:
+        return
+    alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
+    every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
+    found, losses = measured(name, structure, y_hat, names, every, model, learning)
+    asked = learning and model.world_size > 1 and not model.sharded
+    unused = asked and some_unused(losses, model.network)
+    yield replace(found, inputs=inputs, unused=unused)
 
 
 def declared(name: str, model: Any) -> DryRun:
-    """Of batches that cannot be looked at: what Model(inputs=..., labels=...) says of them."""
+    """Of batches that were not looked at: what Model(inputs=..., labels=...) says of them."""
     predicting = name == "test_data"
     several = max(len(model.measures.loss_fns), 1)
     x = [spec.name for spec in model.inputs or ()]
@@ -107,41 +163,8 @@ def declared(name: str, model: Any) -> DryRun:
     indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
     alone = len(y) == several == 1
     reduction = reduction_of(model, (y[0],), indices, None) if alone else Reduction()
-    if model.inputs is None or any(None in spec.shape[1:] for spec in model.inputs):
-        outputs = OutputStructure() if several == 1 else OutputStructure.of([0.0] * several)
-        return DryRun(structure, outputs, reduction=reduction)
-    name = f"{name}, as Model(inputs=..., labels=...) describes it"
-    specs = [*model.inputs, *(model.labels or ())]
-    names = dict(zip([*x, *y], (spec.example(2).to(model.device) for spec in specs), strict=False))
-    y_hat = _network(name, structure, names, model)
-    if predicting or model.labels is None:
-        return DryRun(structure, OutputStructure.of(y_hat), reduction=reduction)
-    return measured(name, structure, y_hat, names, None, model)[0]
-
-
-def of_samples(source: DataSource, batch: Any, model: Any) -> DryRun:
-    """The dry run with a batch of the first samples."""
-    name, predicting = source.name, source.name == "test_data"
-    paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
-    if not predicting and model.inputs is None and not paired:
-        raise ValueError(
-            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
-            "expected. Two tensors become pairs with TensorDataset(x, y)."
-        )
-    structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
-    names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
-    x = values(structure.inputs, names)
-    fitting = specs_fit(name, structure, x, model.inputs)
-    inputs = described(structure, names, x, fitting)
-    y_hat = _network(name, structure, names, model)
-    if predicting:
-        return DryRun(structure, OutputStructure.of(y_hat), inputs=inputs)
-    alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
-    every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
-    found, losses = measured(name, structure, y_hat, names, every, model)
-    asked = name == "train_data" and model.world_size > 1 and not model.sharded
-    unused = asked and some_unused(losses, model.network)
-    return replace(found, inputs=inputs, unused=unused)
+    outputs = OutputStructure() if several == 1 else OutputStructure.of([0.0] * several)
+    return DryRun(structure, outputs, reduction=reduction)
 
 
 def measured(
@@ -151,6 +174,7 @@ def measured(
     names: dict[str, Any],
     every: torch.Tensor | None,
     model: Any,
+    learning: bool,
 ) -> tuple[DryRun, list[torch.Tensor]]:
     """What was found once losses and metrics were seen to fit, and the losses."""
     outputs, measures = OutputStructure.of(y_hat), model.measures
@@ -165,7 +189,7 @@ def measured(
             losses.append(_loss(name, loss_fn, guess, truth, codes(compared + labels)))
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
-            pairs_fit(name, guess, truth, loss_fn)
+            pairs_fit(name, first_two(guess), first_two(truth), loss_fn)
     for variable, metric in measures.metrics.items():
         compared, labels = measures.compared(variable, structure, outputs)
         guess, truth = values(compared, names), values(labels, names)
@@ -177,7 +201,7 @@ def measured(
         [label] = structure.labels
         reduction = reduction_of(model, label, value_at(label, names), every)
     if not reduction.is_zero:  # of which the mean is nan
-        numbers_fit(name, listed)
+        numbers_fit(name, listed, learning)
     found = DryRun(
         structure,
         outputs,
@@ -186,6 +210,31 @@ def measured(
         reduction,
     )
     return found, listed
+
+
+def last_batch_fits(
+    source: DataSource, structure: BatchStructure, names: dict[str, Any], model: Any
+) -> None:
+    """Refuse a last batch of one sample where batch norm needs two for a variance."""
+    norms = [m for m in model.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if not norms or source.last_batch() != 1:
+        return
+    try:
+        by_place, by_name = structure.call_arguments(tree_map(first_one, names))
+        with model.precision.autocast():
+            model.network(*by_place, **by_name)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            return
+        raise ValueError(
+            f"{source.name}: its last batch has one sample, of which {type(norms[0]).__name__} "
+            "cannot take a variance. Leave it out, drop_last=True, or choose another batch_size."
+        ) from error
+
+
+def first_one(leaf: Any) -> Any:
+    """The first sample of a tensor; anything else as it is."""
+    return leaf[:1] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
 
 
 def moved(leaf: Any, device: str) -> Any:
@@ -222,7 +271,7 @@ def some_unused(losses: list[torch.Tensor], network: nn.Module) -> bool:
     return any(gradient is None for gradient in gradients)
 
 
-def numbers_fit(name: str, listed: list[Any]) -> None:
+def numbers_fit(name: str, listed: list[Any], learning: bool) -> None:
     """Refuse losses that are no numbers, or from which nothing can be learned."""
     for loss in listed:
         if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
@@ -230,14 +279,14 @@ def numbers_fit(name: str, listed: list[Any]) -> None:
                 f"the loss function returns {kind_of(loss)}, but one number is expected, a tensor "
                 'of shape (). Let it average over the batch: reduction="mean", or loss.mean().'
             )
-    if listed and name == "train_data" and not any(loss.requires_grad for loss in listed):
+    if listed and learning and not any(loss.requires_grad for loss in listed):
         raise ValueError(
             "the loss does not depend on the network's weights, so nothing can be learned. "
             "Somewhere between them is a detach(), an item(), an argmax() or a torch.no_grad()."
         )
     if not all(torch.isfinite(loss).all() for loss in listed):
         warnings.warn(
-            f"{name}: the loss of the first samples is {[loss.item() for loss in listed]}, not a "
+            f"{name}: the loss of the first batch is {[loss.item() for loss in listed]}, not a "
             "finite number. Look for nan, inf or a division by zero in the inputs and the loss.",
             stacklevel=2,
         )
@@ -287,6 +336,11 @@ def _network(name: str, structure: BatchStructure, names: dict[str, Any], model:
             fix = "Make tensors of them: torch.as_tensor(x)."
         elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
             fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
+        elif "does not require grad" in str(error) and not torch.is_grad_enabled():
+            fix = (
+                "evaluate and predict run under torch.no_grad(): where forward takes a gradient, "
+                "write `with torch.enable_grad():` around it."
+            )
         elif isinstance(error, TypeError) and "argument" in str(error):
             takes = ", ".join(parameters(network)) or "nothing"
             fix = (
