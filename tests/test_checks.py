@@ -459,6 +459,92 @@ def test_a_metric_that_does_not_fit_is_found_in_the_dry_run() -> None:
         assert repr(vars(metric)) == before
 
 
+# ---- what the end of a loop needs is tried at its beginning
+
+
+class Returns(nn.Linear):
+    """Returns what a function makes of its output."""
+
+    def __init__(self, returned: Callable[[Any, Any], Any]) -> None:
+        super().__init__(8, 3)
+        self.returned = returned
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.returned(super().forward(x), self.training)
+
+
+STACKED: dict[str, tuple[Callable[[Any, Any], Any], tuple[str, ...]]] = {
+    "a number": (lambda y, _: {"loss": y.mean(), "logits": y}, ('y_hat["loss"]', "shape ()")),
+    "nested": (lambda y, _: {"hidden": (y, y)}, ('y_hat["hidden"]', "a tuple of 2")),
+    "other sizes": (lambda y, _: y[:, : len(y) // 4], ("(12, 3)", "(8, 2)", "must match")),
+}
+
+
+@pytest.mark.parametrize("kind", STACKED)
+def test_outputs_that_cannot_be_joined_are_refused_at_the_beginning(kind: str) -> None:
+    returned, words = STACKED[kind]
+    model = tl.Model(Returns(returned))
+    with pytest.raises(ValueError, match="stack_outputs out") as error:
+        model.predict(GOOD, batch_size=12, stack_outputs=True, verbose=0)
+    for word in words:
+        assert word in str(error.value)
+    assert model.predict(GOOD, batch_size=12, verbose=0)
+
+
+def test_what_is_nested_in_a_dict_is_predicted_as_it_is() -> None:
+    model = tl.Model(Returns(lambda y, _: {"logits": y, "hidden": (y, [y])}))
+    predicted = model.predict(GOOD, batch_size=12, verbose=0)
+    assert [len(part) for part in predicted["logits"]] == [12, 8]
+    assert [type(part) for part in predicted["hidden"]] == [tuple, tuple]
+
+
+def test_a_metric_that_is_no_number_is_refused() -> None:
+    model = prepared()
+    matrix = torchmetrics.ConfusionMatrix(task="multiclass", num_classes=3)
+    model.prepare(model.optimizer, CE(), matrix)
+    words = ("MulticlassConfusionMatrix", "(3, 3)", "one number", "model.predict")
+    refused(model, *words, call=lambda: model.fit(GOOD))
+
+
+def test_a_last_batch_of_one_sample_is_refused_where_batch_norm_needs_two() -> None:
+    model = prepared(last=nn.BatchNorm1d(8))
+    words = ("last batch has one sample", "BatchNorm1d", "drop_last=True")
+    refused(model, *words, call=lambda: model.fit(GOOD, batch_size=19))
+    loader = DataLoader(GOOD, 19)
+    refused(model, *words, call=lambda: model.fit(loader))
+    model.fit(GOOD, batch_size=19, drop_last=True, verbose=0)
+    model.evaluate(GOOD, batch_size=19, verbose=0)
+
+
+def test_a_network_that_returns_more_in_training_is_tried_in_training() -> None:
+    auxiliary = Returns(lambda y, training: (y, y) if training else y)
+    model = tl.Model(auxiliary)
+
+    def loss_fn(y_hat: Any, extra: Any, y: Any) -> Any:
+        return CE()(y_hat, y) + CE()(extra, y)
+
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), loss_fn)
+    model.fit(GOOD, verbose=0)
+    with pytest.raises(ValueError, match=r"in training mode .* Leave eval_data out"):
+        model.fit(GOOD, GOOD, verbose=0)
+
+
+def test_a_gradient_in_forward_needs_a_word_in_evaluation() -> None:
+    def slope(y: torch.Tensor, _: bool) -> torch.Tensor:
+        return torch.autograd.grad(y.sum(), y, create_graph=True)[0] + y
+
+    model = tl.Model(Returns(slope))
+    with pytest.raises(ValueError, match=r"with torch.enable_grad\(\):"):
+        model.predict(GOOD, verbose=0)
+
+
+def test_a_list_of_samples_is_no_list_of_batches() -> None:
+    for label in (int, torch.tensor):
+        samples = [(x, label(y)) for x, y in zip(X, Y.tolist(), strict=True)]
+        assert len(prepared().fit(samples, batch_size=8, verbose=0).step_losses) == 3
+    assert len(prepared().fit([(X[:8], Y[:8]), (X[8:], Y[8:])], verbose=0).step_losses) == 2
+
+
 # ---- what is good is taken without a word (here a warning is an error)
 
 CONV = nn.Conv2d(1, 3, 3, padding=1)

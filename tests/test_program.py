@@ -3,6 +3,7 @@
 import bdb
 import linecache
 import os
+import re
 import signal
 import threading
 import time
@@ -82,6 +83,8 @@ def test_an_error_in_the_network_shows_the_unrolled_line(data, make_model) -> No
     frames = traceback.extract_tb(error.value.__traceback__)
     unrolled = [frame for frame in frames if frame.filename.startswith("<unrolled fit")]
     assert [frame.line.split("#")[0].strip() for frame in unrolled] == ["y_hat = network(x)"]
+    [note] = error.value.__notes__
+    assert re.fullmatch(r"\(in epoch 1, step 2, line \d+ of the loop: y_hat = network\(x\)\)", note)
 
 
 def test_a_debugger_steps_through_the_very_lines_that_are_read(data, make_model) -> None:

@@ -20,6 +20,7 @@ from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, dry_run
 from tutorial.inputs.structure import (
     BatchStructure,
+    OutputStructure,
     in_hand,
     leaves,
     pattern_code,
@@ -173,12 +174,17 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
 def first_look(model: Any, call: Call, sources: list[DataSource]) -> list[DryRun]:
     """What a dry run finds, or has found when an earlier call had the same data."""
     fitting = call.method == "fit"
-    key = (fitting, *((source.name, id(source.data), source.batch_size) for source in sources))
+    stacking = call.arguments.get("stack_outputs", False)
+    key = (
+        fitting,
+        stacking,
+        *((source.name, id(source.data), source.batch_size) for source in sources),
+    )
     found: list[DryRun]
     data, found = model._seen.get(key, ([], []))
     there = [id(known()) for known in data]
     if there != [id(source.data) for source in sources]:
-        found = dry_run(sources, model, fitting)
+        found = dry_run(sources, model, fitting, stacking)
         with suppress(TypeError):  # such as a list, to which there are no weak references
             model._seen[key] = ([weakref.ref(source.data) for source in sources], found)
     return found
@@ -296,7 +302,7 @@ def program_of(
     options = {
         **options,
         **seen.structure.options(),
-        **seen.outputs.options(),
+        **(seen.outputs or OutputStructure()).options(),
         **(measured if "predict" not in call.method else {}),
         **hooks.options(),
         "DEVICE": model.device,

@@ -1,7 +1,7 @@
 """A data argument, looked at once: how batches come from it, and what is known of it beforehand."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -61,14 +61,14 @@ class DataSource:
         full, rest = divmod(self.length, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
-    def first_batch(self) -> Any:
-        """The batch that the loop's loader gives first."""
+    def batches(self) -> Iterator[Any]:
+        """The batches that the loop's loader gives."""
         data = self.data
         if self.loader is not None:
             data = copy.copy(self.loader)
             data.num_workers, data.timeout, data._iterator = 0, 0, None  # this process loads it
         loader = make_loader(data, self.mode, self.batch_size, self.shuffle, False, "none")
-        return next(iter(own_loader(loader, aside=True) if self.aside else loader))
+        return iter(own_loader(loader, aside=True) if self.aside else loader)
 
     def last_batch(self) -> int | None:
         """How many samples the last batch of a pass has, if that is known."""
@@ -211,10 +211,19 @@ def look(
         tensors = getattr(stored, "tensors", None)  # in which all samples lie as they are fetched
         if tensors is not None and num_workers == 0 and has_room(device, tensors):
             mode = "in_memory"
-    elif loader is None and not isinstance(data, list | tuple):
+    elif loader is None and not (isinstance(data, list | tuple) and not lists_samples(data)):
         mode = "per_sample" if indexed or isinstance(data, Dataset) else "as_is"
     shuffle = shuffle and not is_stream
     return DataSource(name, data, mode, length, loader, is_stream, batch_size, shuffle, drop_last)
+
+
+def lists_samples(data: Any) -> bool:
+    """Whether a list holds samples (x, 3), not batches: a label of one number tells."""
+    first = data[0]
+    if not isinstance(first, list | tuple) or len(first) != 2:
+        return False
+    label = first[1]
+    return isinstance(label, int | float) or (hasattr(label, "shape") and label.shape == ())
 
 
 def length_of(data: Any) -> int | None:

@@ -44,7 +44,7 @@ class DryRun:
 
     Attributes:
         structure: how a batch is unpacked.
-        outputs: what the network returns.
+        outputs: what the network returns; None if that was not found out: one tensor, then.
         losses: of several losses that one loss_fn returns, their names.
         losses_have_keys: whether it returns them in a dict.
         reduction: how the loss reduces a batch to one number.
@@ -55,7 +55,7 @@ class DryRun:
     """
 
     structure: BatchStructure
-    outputs: OutputStructure = field(default_factory=OutputStructure)
+    outputs: OutputStructure | None = None
     losses: tuple[str, ...] = ()
     losses_have_keys: bool = False
     reduction: Reduction = field(default_factory=Reduction)
@@ -63,7 +63,9 @@ class DryRun:
     unused: bool = False
 
 
-def dry_run(sources: list[DataSource], model: Any, training: bool) -> list[DryRun]:
+def dry_run(
+    sources: list[DataSource], model: Any, training: bool = False, stacking: bool = False
+) -> list[DryRun]:
     """Send the first batch of each source through network, losses and metrics; explain what fails.
 
     It is the batch that the loop's own loader gives first, and the network is in the mode in which
@@ -74,6 +76,7 @@ def dry_run(sources: list[DataSource], model: Any, training: bool) -> list[DryRu
         sources: the data; of a fit, the training data first.
         model: the Model.
         training: whether the network is trained on the first source.
+        stacking: whether its outputs are joined to one tensor.
 
     Returns:
         What was found of each source.
@@ -84,11 +87,14 @@ def dry_run(sources: list[DataSource], model: Any, training: bool) -> list[DryRu
     found: list[DryRun] = []
     if model.check:
         with suppress(UnknownError):
-            found = without_trace(partial(look_at, training=training), sources, model)
+            look = partial(look_at, training=training, stacking=stacking)
+            found = without_trace(look, sources, model)
     return [*found, *(declared(source.name, model) for source in sources[len(found) :])]
 
 
-def look_at(sources: list[DataSource], model: Any, training: bool) -> Iterator[list[DryRun]]:
+def look_at(
+    sources: list[DataSource], model: Any, training: bool, stacking: bool
+) -> Iterator[list[DryRun]]:
     """What is found, more and more: the structure of a batch, the outputs', then all."""
     found: list[DryRun] = []
     for source in sources:
@@ -96,7 +102,9 @@ def look_at(sources: list[DataSource], model: Any, training: bool) -> Iterator[l
         model.network.train(learning and not source.aside)  # where dropout draws
         try:
             with torch.set_grad_enabled(learning):
-                for more in of_source(source, model, learning):
+                for more in of_source(source, model, learning, stacking):
+                    if found and more.outputs not in (None, found[0].outputs):
+                        raise ValueError(modes_differ(model.network))
                     yield [*found, more]
         except UnknownError:
             raise
@@ -107,10 +115,11 @@ def look_at(sources: list[DataSource], model: Any, training: bool) -> Iterator[l
         found.append(more)
 
 
-def of_source(source: DataSource, model: Any, learning: bool) -> Iterator[DryRun]:
+def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) -> Iterator[DryRun]:
     """What is found of one source."""
     try:
-        batch = source.first_batch()
+        batches = source.batches()
+        batch = next(batches)
     except (StopIteration, EOFError, ConnectionError) as error:  # a pipe or socket has no copy
         raise UnknownError from error
     except OSError as error:
@@ -135,6 +144,11 @@ def of_source(source: DataSource, model: Any, learning: bool) -> Iterator[DryRun
         last_batch_fits(source, structure, names, model)
     yield (found := replace(found, outputs=OutputStructure.of(y_hat)))
     if predicting:
+        yield replace(found, outputs=OutputStructure.of_prediction(y_hat))
+        if stacking:
+            again = next(batches, batch)
+            names = tree_map(partial(moved, device=model.device), structure.unpack(again))
+            stackable(name, [y_hat, _network(name, structure, names, model)])
         return
     alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
     every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
@@ -193,7 +207,8 @@ def measured(
     for variable, metric in measures.metrics.items():
         compared, labels = measures.compared(variable, structure, outputs)
         guess, truth = values(compared, names), values(labels, names)
-        _metric(name, metric, guess, truth)
+        parts = [part for _, of, part in measures.values if of == variable]
+        _metric(name, metric, guess, truth, parts)
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
     reduction = Reduction()
@@ -210,6 +225,31 @@ def measured(
         reduction,
     )
     return found, listed
+
+
+def modes_differ(network: nn.Module) -> str:
+    """What to do about a network that returns more while it trains."""
+    return (
+        f"{type(network).__name__} returns other things in training mode than in evaluation mode, "
+        "but one loss compares both with the labels. Leave eval_data out and evaluate with another "
+        "loss after the fit; or let forward return the same in both."
+    )
+
+
+def stackable(name: str, y_hats: list[Any]) -> None:
+    """Refuse to join what cannot be joined: the outputs of two batches tell."""
+    first = OutputStructure.of_prediction(y_hats[0])
+    parts = [values(first.paths, bind(first.pattern, y_hat)) for y_hat in y_hats]
+    for path, *pair in zip(first.paths, *parts, strict=True):
+        try:
+            torch.cat(pair)
+        except (TypeError, RuntimeError) as error:
+            reason = str(error).partition(". ")[0].rstrip(".")
+            raise ValueError(
+                f"{name}: stack_outputs=True joins the batches of each output to one tensor, but "
+                f"{code(path)} is {kinds_of(pair)}: {reason}. Leave "
+                "stack_outputs out: each batch then stands alone in a tuple."
+            ) from error
 
 
 def last_batch_fits(
@@ -372,16 +412,27 @@ def _loss(
         ) from error
 
 
-def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any]) -> None:
+def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any], parts: list[Any]) -> None:
     metric = copy.deepcopy(metric)
+    metric.sync_on_compute = False  # torchmetrics' ask the other processes, which do not answer
     try:
         metric.reset()
         metric.update(*(y_hat.detach() for y_hat in guess), *truth)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # two samples may be few
-            metric.compute()
+            value = metric.compute()
     except Exception as error:
         raise ValueError(
             f"{name}: {type(metric).__name__} cannot measure the predictions, {kinds_of(guess)}, "
             f"by the labels, {kinds_of(truth)}: {error}"
         ) from error
+    for part in parts:
+        one = value if part is None else value[part]
+        try:
+            float(one)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(
+                f"metrics holds {type(metric).__name__}, whose value is {kind_of(one)}, but one "
+                "number is expected for a report. Measure it after the training: update and "
+                "compute it with what model.predict gives, or with tutorial.confusion."
+            ) from error

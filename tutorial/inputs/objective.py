@@ -114,8 +114,9 @@ class Measures:
             options["losses"] = tuple(losses.values())
         if losses:
             options |= {"LOSSES": "several", "TOTAL_LOSS": Code(" + ".join(losses.values()))}
+        outputs = seen.outputs or OutputStructure()
         compared = {
-            name: tuple(map(several, self.compared(name, seen.structure, seen.outputs)))
+            name: tuple(map(several, self.compared(name, seen.structure, outputs)))
             for name in (*self.loss_fns, *self.metrics)
         }
         if of_outputs:

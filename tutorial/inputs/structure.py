@@ -103,6 +103,13 @@ class OutputStructure:
             return cls(pattern_of(y_hat, iter(names)), tuple((name,) for name in names))
         return cls()
 
+    @classmethod
+    def of_prediction(cls, y_hat: Any) -> "OutputStructure":
+        """The same, but what is nested in a dict stays so: one prediction for each key."""
+        found = cls.of(y_hat)
+        paths = tuple(("y_hat", key) for key in y_hat) if found.keys is not None else found.paths
+        return cls(found.pattern, paths, found.keys)
+
     def options(self) -> dict[str, Any]:
         """The options for `unroll` that differ from a single tensor."""
         if self == OutputStructure():

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import inspect
 import linecache
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache
@@ -131,7 +132,7 @@ class Program:
             if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
-                with unchanged_denormals(), explain_peer_failure():
+                with unchanged_denormals(), explain_peer_failure(), says_where(namespace):
                     if callable(code):
                         namespace["step_losses"] = call_by_names(code, namespace)
                     else:
@@ -314,6 +315,25 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
     """Call the student's function with those of the loop's names that are its parameters."""
     wanted = inspect.signature(function).parameters
     return function(**{name: namespace[name] for name in wanted if name in namespace})
+
+
+@contextmanager
+def says_where(namespace: Mapping[str, Any]) -> Iterator[None]:
+    """An error gets a note with the epoch, the step and the line of the loop."""
+    try:
+        yield
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame for frame in frames if frame.filename.startswith("<unrolled")]
+        if lines:
+            counts = [
+                f"{name} {namespace[name] + 1}, "
+                for name in ("epoch", "step")
+                if isinstance(namespace.get(name), int)
+            ]
+            line = (lines[-1].line or "").partition("  #")[0].strip()
+            error.add_note(f"(in {''.join(counts)}line {lines[-1].lineno} of the loop: {line})")
+        raise
 
 
 @contextmanager
