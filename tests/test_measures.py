@@ -61,7 +61,6 @@ def hits(network: Heads) -> tuple[float, float]:
         ((), ([Accuracy()], [Accuracy()]), ["acc_0", "acc_1"]),
         ((), [[Accuracy()], Accuracy(name="hits")], ["acc_0", "hits_1"]),
         ((), {0: Accuracy(), 1: [Accuracy()]}, ["acc_0", "acc_1"]),
-        ((), [Accuracy(), Accuracy(name="b")], ["acc", "b"]),
         (("a", "b"), {"a": Accuracy(), "b": Accuracy()}, ["acc_a", "acc_b"]),
         (("a", "b"), {"b": Accuracy(), "a": Accuracy()}, ["acc_b", "acc_a"]),
         (("a", "b"), [[Accuracy()], [Accuracy()]], ["acc_0", "acc_1"]),

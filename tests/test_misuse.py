@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
     ),
     "20: lists of numbers": (
         lambda m: m.train_batch(X.tolist(), Y.tolist()), ValueError,
-        ("cannot take its inputs", "and 156 more: ", "Make tensors of them: torch.as_tensor(x)"),
+        ("cannot take its inputs", "a list of 20", "Make tensors of them: torch.as_tensor(x)"),
     ),
     "load: no path": (
         lambda m: m.load(None), TypeError, ("path is None", "a file's name", "'my_model'"),

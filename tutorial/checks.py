@@ -50,12 +50,15 @@ def names_differ(names: list[str]) -> None:
         )
 
 
-def specs_differ(specs: list[Any], reserved: set[str]) -> None:
-    """Refuse inputs and labels of one name, or of a name that the loop uses for something else."""
-    names = [spec.name for spec in specs if spec.name is not None]
-    for name in names:
-        if names.count(name) > 1 or name in reserved:
-            why = "twice" if names.count(name) > 1 else "for something else in the loop"
+def specs_differ(inputs: Sequence[Any], labels: Sequence[Any], reserved: set[str]) -> None:
+    """Refuse two inputs of one name, two labels, or a name that the loop uses for something else.
+
+    An input and a label of one name are one part of a batch, which is both.
+    """
+    for name in [spec.name for spec in (*inputs, *labels) if spec.name is not None]:
+        twice = any([spec.name for spec in specs].count(name) > 1 for specs in (inputs, labels))
+        if twice or name in reserved:
+            why = "twice" if twice else "for something else in the loop"
             raise ValueError(
                 f"an input or label has the name {name!r}, which is used {why}. Choose another "
                 "one: InputSpec(shape, name=...)."

@@ -89,7 +89,7 @@ class Model:
         self.device = get_device()
         self.network = network.to(self.device)
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
-        checks.specs_differ([*(self.inputs or ()), *(self.labels or ())], reserved_names())
+        checks.specs_differ(self.inputs or (), self.labels or (), reserved_names())
         if self.world_size > 1:
             process_group.broadcast_parameters(self.network)
         self.check = check
@@ -145,7 +145,8 @@ class Model:
         computing = Precision(precision, self.device)
         measures = Measures(loss, metrics, self.device)
         checks.specs_differ(
-            [*(self.inputs or ()), *(self.labels or ())],
+            self.inputs or (),
+            self.labels or (),
             reserved_names() | measures.loss_fns.keys() | measures.metrics.keys(),
         )
         if optimizer is not None:  # first: where warnings are errors, too, this changes nothing

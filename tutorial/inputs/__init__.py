@@ -1,6 +1,7 @@
 """What a batch holds, and whether it fits.
 
 spec.py         InputSpec: what an input looks like
+matching.py     what goes where: parts matched with parameters, by name
 structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
 labels.py       whether labels fit the loss and the predictions

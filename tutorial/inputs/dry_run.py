@@ -7,7 +7,7 @@ is inferred, and that of what the network returns.
 import copy
 import errno
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit
+from tutorial.inputs.matching import Arguments, signature_of_loss, the_one_that_runs
 from tutorial.inputs.reduction import Reduction, reduction_of
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import (
@@ -27,14 +28,19 @@ from tutorial.inputs.structure import (
     OutputStructure,
     Path,
     bind,
+    call_code,
     code,
-    codes,
     first_two,
+    is_array,
+    is_nested,
+    leaves,
     numbered,
     parameters,
-    structure_of,
+    readings,
     tree_map,
     value_at,
+    values_of,
+    variables,
 )
 
 
@@ -50,6 +56,7 @@ class DryRun:
         reduction: how the loss reduces a batch to one number.
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
+        calls: what each loss_fn and metric is called with.
         unused: where several processes train, each with all weights: whether the loss depends on
             fewer than all of them.
     """
@@ -60,6 +67,7 @@ class DryRun:
     losses_have_keys: bool = False
     reduction: Reduction = field(default_factory=Reduction)
     inputs: Any = None
+    calls: Mapping[str, Arguments] = field(default_factory=dict)
     unused: bool = False
 
 
@@ -127,13 +135,8 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
             raise UnknownError from error
         raise
     name, predicting = source.name, source.name == "test_data"
-    paired = isinstance(batch, Mapping) or (isinstance(batch, list | tuple) and len(batch) > 1)
-    if not predicting and model.inputs is None and not paired:
-        raise ValueError(
-            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
-            "expected. Two tensors become pairs with TensorDataset(x, y)."
-        )
-    structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
+    labelled(name, batch, model, predicting)
+    structure = reading(name, batch, model, predicting, learning)
     names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
     x = values(structure.inputs, names)
     fitting = specs_fit(name, structure, x, model.inputs)
@@ -156,6 +159,85 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
     yield replace(found, inputs=inputs, unused=unused)
+
+
+def labelled(name: str, batch: Any, model: Any, predicting: bool) -> None:
+    """Refuse data without labels, where the loss asks for them."""
+    losses = list(model.measures.loss_fns.values())
+    alone = is_array(batch) or (is_nested(batch) and len(batch) == 1)
+    unsaid = model.inputs is None and model.labels is None
+    if alone and unsaid and not predicting and any(signature_of_loss(f).labels() for f in losses):
+        raise ValueError(
+            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
+            "expected. Two tensors become pairs with TensorDataset(x, y); an autoencoder's label "
+            "is its input, TensorDataset(x, x); for a loss without labels, say that there are "
+            "none: Model(network, labels=[])."
+        )
+
+
+def reading(name: str, batch: Any, model: Any, predicting: bool, learning: bool) -> BatchStructure:
+    """How the batch is read: of several ways the one in which network, losses and metrics run."""
+    losses = list(model.measures.loss_fns.values())
+    said = (model.network, model.inputs, model.labels)
+    ways = readings(batch, *said, predicting, losses)
+    if len(ways) == 1:
+        return ways[0]
+    in_full = readings(batch, *said, False, losses)
+
+    def run(i: int, with_loss: bool = True) -> None:
+        structure = in_full[i]
+        names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
+        y_hat = _network(name, structure, names, model)
+        if with_loss:
+            measured(name, structure, y_hat, names, None, model, learning)
+
+    def asked(found: list[int]) -> str:
+        return undecided(name, [in_full[i] for i in found], model)
+
+    places = list(range(len(ways)))
+    if predicting:  # a test set may have no labels, or wrong ones
+        able = [i for i in places if runs(partial(run, i, with_loss=False))]
+        comparing = [i for i in able if losses and runs(partial(run, i))]
+        places = comparing or able or [0]
+        if len(places) > 1:
+            raise ValueError(asked(places))
+        return ways[places[0]]
+    return ways[the_one_that_runs([places], run, asked)[0]]
+
+
+def runs(attempt: Callable[[], Any]) -> bool:
+    """Whether it runs through."""
+    try:
+        attempt()
+    except Exception:
+        return False
+    return True
+
+
+def undecided(name: str, structures: list[BatchStructure], model: Any) -> str:
+    """What to say where a batch can be read in several ways, and no name tells which is meant."""
+    codes = [reading_code(structure, model.measures.loss_fns) for structure in structures]
+    takes = parameters(model.network)[: len(structures[0].inputs)]
+    names = dict(zip([path[0] for path in structures[-1].inputs], takes, strict=False))
+    flat = [names.get(name, name) for name in variables(structures[-1].pattern)]
+    listed = ", ".join(f"InputSpec(shape, name={each!r})" for each in flat)
+    return (
+        f"{name}: a batch can be read in {len(codes)} ways, and its parts have no names to tell "
+        f"which is meant: {' or '.join(codes)}. Put the inputs into one tuple, "
+        f"(({', '.join(takes)}), y); or give a dict with the keys {', '.join(map(repr, takes))}; "
+        f"or name all parts in their order, such as Model(network, inputs=[{listed}]): what "
+        "forward does not take by its name is a label."
+    )
+
+
+def reading_code(structure: BatchStructure, loss_fns: Mapping[str, Any]) -> str:
+    """A reading as code, with the parts of the batch by their places."""
+    flat = list(variables(structure.pattern))
+    batch = {name: f"batch[{i}]" for i, name in enumerate(flat)}
+    x = [batch.get(path[0], "batch") for path in structure.inputs]
+    y = [batch.get(path[0], "batch") for path in structure.labels]
+    compared = f"; {next(iter(loss_fns))}({', '.join(['y_hat', *y])})" if loss_fns else ""
+    return f"network({', '.join(x)}){compared}"
 
 
 def declared(name: str, model: Any) -> DryRun:
@@ -194,21 +276,31 @@ def measured(
     outputs, measures = OutputStructure.of(y_hat), model.measures
     names = names | bind(outputs.pattern, y_hat)
     losses: list[Any] = []
-    for variable, loss_fn in measures.loss_fns.items():
-        compared, labels = measures.compared(variable, structure, outputs)
-        guess, truth = values(compared, names), values(labels, names)
+    calls: dict[str, Arguments] = {}
+
+    def loss_of(way: Arguments) -> Any:
+        guess, truth = compared_values(way, names, outputs)
         if len(guess) == len(truth) == 1:
             labels_fit(name, guess[0], truth[0], every, loss_fn)
         with model.precision.autocast():
-            losses.append(_loss(name, loss_fn, guess, truth, codes(compared + labels)))
+            return _loss(name, loss_fn, way, names, guess, truth)
+
+    for variable, loss_fn in measures.loss_fns.items():
+        ways = measures.ways(variable, structure, outputs)
+        asked = partial(unclear, name, variable, "labels", None)
+        calls[variable], loss = the_one_that_runs(ways, loss_of, asked)
+        losses.append(loss)
+        guess, truth = compared_values(calls[variable], names, outputs)
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
             pairs_fit(name, first_two(guess), first_two(truth), loss_fn)
     for variable, metric in measures.metrics.items():
-        compared, labels = measures.compared(variable, structure, outputs)
-        guess, truth = values(compared, names), values(labels, names)
         parts = [part for _, of, part in measures.values if of == variable]
-        _metric(name, metric, guess, truth, parts)
+        ways = measures.ways(variable, structure, outputs)
+        asked = partial(unclear, name, f"{variable}.update", "outputs", outputs.keys)
+        measure = partial(_metric, name, metric, parts, names, outputs)
+        calls[variable], _ = the_one_that_runs(ways, measure, asked)
+    structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
     reduction = Reduction()
@@ -223,6 +315,7 @@ def measured(
         loss_names(returned),
         isinstance(returned, Mapping),
         reduction,
+        calls=calls,
     )
     return found, listed
 
@@ -250,6 +343,36 @@ def stackable(name: str, y_hats: list[Any]) -> None:
                 f"{code(path)} is {kinds_of(pair)}: {reason}. Leave "
                 "stack_outputs out: each batch then stands alone in a tuple."
             ) from error
+
+
+def compared_values(
+    way: Arguments, names: dict[str, Any], outputs: OutputStructure
+) -> tuple[list[Any], list[Any]]:
+    """What a call compares: outputs and labels."""
+    paths = [path for _, path in way]
+    guess = [path for path in paths if path in outputs.paths or path == outputs.whole()]
+    return values(guess, names), values([path for path in paths if path not in guess], names)
+
+
+def paths_of(way: Arguments) -> list[Path]:
+    """All paths in a call."""
+    found: list[Path] = []
+    for _, path in way:
+        found += [path] if isinstance(path[0], str) else paths_of(tuple((None, p) for p in path))
+    return found
+
+
+def unclear(name: str, function: str, what: str, keys: Any, ways: list[Arguments]) -> str:
+    """What to say where several calls can run, and no name tells which one is meant."""
+    codes = " or ".join(call_code(function, way) for way in ways)
+    fix = (
+        "Give the loss a parameter with the name of the label, or say which it is: "
+        "Model(network, inputs=[...], labels=[InputSpec(shape, name=...)])."
+    )
+    if what == "outputs":
+        key = repr(keys[0]) if keys else "0"
+        fix = f"Say which output each metric is for: metrics={{{key}: ...}}."
+    return f"{name}: it is not clear which {what} are meant: {codes}. {fix}"
 
 
 def last_batch_fits(
@@ -282,7 +405,12 @@ def moved(leaf: Any, device: str) -> Any:
     return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
 
 
-def values(paths: tuple[Path, ...], names: dict[str, Any]) -> list[Any]:
+def detached(leaf: Any) -> Any:
+    """A tensor without its gradient; anything else as it is."""
+    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
+
+
+def values(paths: Iterable[Path], names: dict[str, Any]) -> list[Any]:
     """What stands there."""
     return [value_at(path, names) for path in paths]
 
@@ -342,6 +470,9 @@ def described(
     pairs = zip(x, [*fitting, *seen[len(fitting) :]], strict=True)
     known = {id(part): spec for part, spec in pairs}
     by_place, by_name = structure.call_arguments(names)
+    given = [part for _, part in leaves((), by_name or by_place)]
+    if any(id(part) not in known for part in given):  # labels, too
+        return None
     return tree_map(lambda part: known[id(part)], by_name or by_place)
 
 
@@ -387,24 +518,30 @@ def _network(name: str, structure: BatchStructure, names: dict[str, Any], model:
                 f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
                 "the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
             )
-        raise ValueError(
-            f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
-        ) from error
+        text = f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
+        raise ValueError(f"{name}: {structure.doubt}" if structure.doubt else text) from error
 
 
 def _loss(
-    name: str, loss_fn: Any, guess: list[Any], truth: list[Any], codes: tuple[str, ...]
+    name: str,
+    loss_fn: Any,
+    way: Arguments,
+    names: dict[str, Any],
+    guess: list[Any],
+    truth: list[Any],
 ) -> Any:
+    by_place, by_name = values_of(way, names)
     try:
-        return loss_fn(*guess, *truth)
+        return loss_fn(*by_place, **by_name)
     except Exception as error:
         whole = any(isinstance(y, torch.Tensor) and not y.is_floating_point() for y in truth)
         fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
         if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
             fix = (
-                f" It gets all outputs and all labels, loss({', '.join(codes)}); for one loss an "
-                "output, give a list of them. If a batch is unpacked in a wrong way, say what "
-                "it holds: Model(network, inputs=[InputSpec(shape), ...], labels=[...])."
+                f" It is called as {call_code('loss', way)}; for one loss an output, give a list "
+                "of them. If a batch is unpacked in a wrong way, say what it holds: "
+                "Model(network, inputs=[InputSpec(shape), ...], labels=[...]); what is beyond "
+                "these is left out, and labels=[] says that there are none."
             )
         raise ValueError(
             f"{name}: the loss cannot compare the predictions, {kinds_of(guess)}, with the labels, "
@@ -412,12 +549,21 @@ def _loss(
         ) from error
 
 
-def _metric(name: str, metric: Any, guess: list[Any], truth: list[Any], parts: list[Any]) -> None:
+def _metric(
+    name: str,
+    metric: Any,
+    parts: list[Any],
+    names: dict[str, Any],
+    outputs: OutputStructure,
+    way: Arguments,
+) -> None:
     metric = copy.deepcopy(metric)
     metric.sync_on_compute = False  # torchmetrics' ask the other processes, which do not answer
+    guess, truth = compared_values(way, names, outputs)
+    by_place, by_name = values_of(way, tree_map(detached, names))
     try:
         metric.reset()
-        metric.update(*(y_hat.detach() for y_hat in guess), *truth)
+        metric.update(*by_place, **by_name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # two samples may be few
             value = metric.compute()

@@ -4,14 +4,21 @@ import copy
 import re
 import warnings
 from collections.abc import Callable, Mapping
-from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.inputs.structure import BatchStructure, OutputStructure, Path, code, codes
+from tutorial.inputs.matching import Arguments, Part, Signature, matched, signature_of_loss
+from tutorial.inputs.structure import (
+    BatchStructure,
+    OutputStructure,
+    Path,
+    call_code,
+    code,
+    codes,
+)
 from tutorial.loop.names import reserved_names, variable
 from tutorial.loop.options import Code
 from tutorial.metrics import Mean, Metric
@@ -72,16 +79,23 @@ class Measures:
 
     # ---- for one call, with the structure of its batches
 
-    def compared(
+    def ways(
         self, name: str, structure: BatchStructure, outputs: OutputStructure
-    ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-        """The paths of what a loss_fn or metric compares: outputs and labels."""
-        key, metrics = self.outputs[name], list(self.metrics)
-        several = len(metrics) == len(outputs.paths) > 1
-        if key is None and several and takes_two(self.metrics.get(name)):
-            key = metrics.index(name)  # as many metrics as outputs: one for each
-        if key is None:
-            return outputs.paths, structure.labels
+    ) -> list[list[Arguments]]:
+        """The ways to call a loss_fn or metric: the first ones that can run are those to take.
+
+        If several of one list can run, it is not clear which one is meant.
+        """
+        key = self.outputs[name]
+        if key is not None:
+            return [[self.of_output(key, structure, outputs)]]
+        loss_fn = self.loss_fns.get(name)
+        if loss_fn is None:
+            return self.ways_to_measure(name, structure, outputs)
+        return ways_to_compare(signature_of_loss(loss_fn), structure, outputs)
+
+    def of_output(self, key: Any, structure: BatchStructure, outputs: OutputStructure) -> Arguments:
+        """What is compared where it was said which output a loss_fn or metric is for."""
         place = place_of(key, outputs.paths, list(dict.fromkeys(self.outputs.values())))
         if place is None:
             there = outputs.keys or range(len(outputs.paths))
@@ -90,8 +104,46 @@ class Measures:
                 f"{', '.join(map(repr, there))}. Name one of these."
             )
         label = place_of(key, structure.labels, [])
-        label = min(place, len(structure.labels) - 1) if label is None else label
-        return (outputs.paths[place],), structure.labels[label : label + 1]
+        if label is None or (isinstance(key, int) and self.main_label(structure, outputs)):
+            label = min(place, len(structure.labels) - 1)
+        return in_order(outputs.paths[place : place + 1], structure.labels[label : label + 1])
+
+    def ways_to_measure(
+        self, name: str, structure: BatchStructure, outputs: OutputStructure
+    ) -> list[list[Arguments]]:
+        """The ways to update a metric of which it was not said what output it is for."""
+        takes = Signature.of(self.metrics[name].update)
+        labels = structure.labels
+        if takes.any_number and not takes.names:
+            return [[in_order(outputs.paths, labels)]]
+        ways = ways_to_compare(takes, structure, outputs)
+        if takes.needed != 2 or not labels:
+            return ways
+        main = self.main_label(structure, outputs) or labels[0]
+        paired = len(labels) == len(outputs.paths) and not self.main_label(structure, outputs)
+        pairs = []
+        for i, output in enumerate(outputs.paths):
+            alike = [path for path in labels if len(path) > 1 and path[-1] == output[-1]]
+            label = alike[0] if alike else labels[i] if paired else main
+            pairs.append(in_order((output,), (label,)))
+        return [pairs, *ways]
+
+    def main_label(self, structure: BatchStructure, outputs: OutputStructure) -> Path | None:
+        """The label that the one loss_fn calls so: y, target or label."""
+        loss_fn = self.loss_fns.get("loss_fn")
+        if loss_fn is None:
+            return None
+        takes = signature_of_loss(loss_fn)
+        called = takes.labels()
+        for ways in ways_to_compare(takes, structure, outputs):
+            for way in ways:
+                names = iter(takes.by_place)
+                given = [(keyword or next(names, ""), path) for keyword, path in way]
+                for name, path in given:
+                    if [name] == called and path in structure.labels:
+                        found: Path = path
+                        return found
+        return None
 
     def options(
         self, seen: "DryRun", together: bool = False
@@ -103,32 +155,38 @@ class Measures:
             together: do several processes count?
         """
         options = seen.reduction.options()
-        size = "batch_weight" if seen.reduction.weight else f"len({code(seen.structure.inputs[0])})"
+        samples = seen.structure.samples()
+        options |= {"SAMPLES": Code(samples)} if seen.structure.counts is not None else {}
+        size = "batch_weight" if seen.reduction.weight else samples
         if not self.loss_fns:
             options["LOSSES"] = "none"
         of_outputs = self.loss_names()
-        losses = {name: Code(variable_of(name)) for name in seen.losses or of_outputs}
         if seen.losses_have_keys:
-            losses = {name: code(("losses", name)) for name in seen.losses}
-        elif seen.losses:
-            options["losses"] = tuple(losses.values())
+            losses = by_key(seen.losses, [name for name, _, _ in self.values])
+        else:
+            losses = {name: Code(variable_of(name)) for name in seen.losses or of_outputs}
+            options |= {"losses": tuple(losses.values())} if seen.losses else {}
         if losses:
-            options |= {"LOSSES": "several", "TOTAL_LOSS": Code(" + ".join(losses.values()))}
+            total = losses.pop("loss", None) or " + ".join(losses.values())
+            options |= {"LOSSES": "several", "TOTAL_LOSS": Code(total)}
         outputs = seen.outputs or OutputStructure()
-        compared = {
-            name: tuple(map(several, self.compared(name, seen.structure, outputs)))
+        calls = {
+            name: seen.calls.get(name) or self.ways(name, seen.structure, outputs)[0][0]
             for name in (*self.loss_fns, *self.metrics)
         }
+        plain = in_order(outputs.paths, seen.structure.labels)
+        if calls.get("loss_fn", plain) != plain:
+            options["LOSS_CALL"] = call_code("loss_fn", calls["loss_fn"])
         if of_outputs:
             options["LOSSES"] = "each"
             options["LOSS_FNS"] = tuple(
-                (loss, Code(variable), *compared[variable])
+                (loss, Code(variable), *compared(calls[variable]))
                 for loss, variable in zip(losses.values(), self.loss_fns, strict=True)
             )
-        means = {Code(f"{variable_of(name)}_mean"): (name, loss) for name, loss in losses.items()}
+        means = dict(zip(means_of(losses), losses.items(), strict=True))
         options["METRICS"] = (
             *((mean, loss, Code(size)) for mean, (_, loss) in means.items()),
-            *((name, *compared[name]) for name in self.metrics),
+            *((name, *compared(calls[name])) for name in self.metrics),
         )
         counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
         own = [(name, mean, None) for mean, (name, _) in means.items()]
@@ -160,14 +218,59 @@ def place_of(key: Any, paths: tuple[Path, ...], keys: list[Any]) -> int | None:
     return None if named or key not in keys or len(keys) > len(paths) else keys.index(key)
 
 
-def takes_two(metric: Any) -> bool:
-    """Whether the metric's update takes one output and its labels, and no more."""
-    if metric is None:
-        return False
-    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = signature(metric.update).parameters.values()
-    many = any(parameter.kind is Parameter.VAR_POSITIONAL for parameter in parameters)
-    return not many and sum(parameter.kind in kinds for parameter in parameters) == 2
+def ways_to_compare(
+    takes: Signature, structure: BatchStructure, outputs: OutputStructure
+) -> list[list[Arguments]]:
+    """The ways to give outputs and labels to what takes them: each by itself, or all as they are.
+
+    A dict of outputs, or of labels, may be one argument: loss(outputs, labels).
+    """
+    guess, truth = outputs.parts(), structure.label_parts()
+    ways = [matched(takes, guess, truth, structure.named_inputs())]
+    compared = [part for part in guess if part.name != "loss" or "loss" in takes.names]
+    if len(compared) < len(guess):  # the network's own loss is not what another one compares
+        ways[0] = matched(takes, compared, truth, structure.named_inputs()) or ways[0]
+    ways[0] = ways[0] or [in_order(outputs.paths, structure.labels)]  # which fails, and says why
+    all_outputs, all_labels = [Part(outputs.whole())], [Part(structure.whole_labels())]
+    dict_of_labels = len(truth) > 1 or any(len(path) > 1 for path in structure.labels)
+    for some in [all_outputs, guess] if outputs.keys or len(guess) > 1 else [guess]:
+        for others in [all_labels, truth] if dict_of_labels else [truth]:
+            if some is not guess or others is not truth:
+                ways.append(matched(takes, some, others))
+    return [each for each in ways if each]
+
+
+def in_order(outputs: tuple[Path, ...], labels: tuple[Path, ...]) -> Arguments:
+    """A call with the outputs, and then the labels."""
+    return tuple((None, path) for path in (*outputs, *labels))
+
+
+def compared(arguments: Arguments) -> tuple[Any, Any]:
+    """What is compared, as code: an output and a label, or all that is given, and no more."""
+    paths = tuple(path for _, path in arguments)
+    return (code(paths[0]), code(paths[1])) if len(paths) == 2 else (several(paths), ())
+
+
+def by_key(keys: tuple[Any, ...], metrics: list[str]) -> dict[str, Code]:
+    """The losses in a dict, by the names under which they are reported; "loss" is their total."""
+    losses = {key if isinstance(key, str) else f"loss_{key}": code(("losses", key)) for key in keys}
+    for name in losses:
+        if name == "epoch" or name in metrics or len(losses) < len(keys):
+            raise ValueError(
+                f"the loss function returns {', '.join(map(repr, keys))}, but {name!r} is reported "
+                "already, and each name can stand once. Return that part under another key."
+            )
+    return losses
+
+
+def means_of(losses: Mapping[str, Any]) -> list[Code]:
+    """The variables of the means of these losses: loss_digit_mean."""
+    stems: list[str] = []
+    for name in losses:
+        stem = variable_of(name)
+        alike = [other for other in stems if re.fullmatch(rf"{stem}(_\d+)?", other)]
+        stems.append(f"{stem}_{len(alike) + 1}" if alike else stem)
+    return [Code(f"{stem}_mean") for stem in stems]
 
 
 def in_all(metric: Code, metrics: Mapping[str, Any]) -> Code:

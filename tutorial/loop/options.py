@@ -56,6 +56,7 @@ TRAIN_SPLIT = EVAL_SPLIT = TEST_SPLIT = "none"
 UNPACK: str | None = None  # how a batch is unpacked, if not as (x, y)
 UNPACK_OUTPUT: str | None = None  # how the network's output is unpacked, if it is not one tensor
 NETWORK_CALL: str | None = None  # how the network is called, if not as network(x)
+LOSS_CALL: str | None = None  # how loss_fn is called, if not with all outputs, then all labels
 SAMPLES: str | None = None  # a batch's number of samples, if not len(x)
 LABELS_UNKNOWN = False  # predict: only the loop will see whether there are labels in a batch
 OUTPUTS = "one"  # predict: "one" tensor, "several", or "named" ones in a dict

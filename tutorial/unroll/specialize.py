@@ -10,9 +10,9 @@ data, and leaves the rest as a program. Its rules, each a `leave_` method below:
 - an argument that only repeats the callee's default says nothing, and goes;
 - where x, y or y_hat is several tensors, so is what is written: `network(x)` becomes
   `network(image, text)`, and `y_hat = ...` becomes `y_hat_0, y_hat_1 = ...`. UNPACK says how a
-  batch `(x, y)` is unpacked, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL how the
-  network is called, SAMPLES what takes the place of `len(x)`; but where a batch has another weight,
-  BATCH_WEIGHT, than its samples, `batch_weight` does.
+  batch `(x, y)` is unpacked, UNPACK_OUTPUT the same of the network's output, NETWORK_CALL and
+  LOSS_CALL how network and loss_fn are called, SAMPLES what takes the place of `len(x)`; but where
+  a batch has another weight, BATCH_WEIGHT, than its samples, `batch_weight` does.
 
 It works on LibCST's concrete syntax tree, which keeps comments. A comment lives and dies with the
 line it belongs to.
@@ -38,6 +38,7 @@ from tutorial.unroll.weave import Layer, plain_functions, weave
 OF_BATCHES = m.Tuple([m.Element(m.Name("step")), m.Element(m.Tuple())])
 LEN_X = m.Call(m.Name("len"), [m.Arg(m.Name("x"))])
 NETWORK_X = m.Call(m.Name("network"), [m.Arg(m.Name("x"))])
+LOSS_FN_Y = m.Call(m.Name("loss_fn"), [m.Arg(m.Name("y_hat")), m.Arg(m.Name("y"))])
 
 PUNCTUATION = {
     *(cst.SimpleWhitespace, cst.ParenthesizedWhitespace, cst.TrailingWhitespace, cst.EmptyLine),
@@ -50,6 +51,7 @@ CHANGED_BY = {
     "BATCH_WEIGHT": "len",
     "SAMPLES": "len",
     "NETWORK_CALL": "network",
+    "LOSS_CALL": "loss_fn",
     "UNPACK_OUTPUT": "y_hat",
 }
 
@@ -272,6 +274,8 @@ class Evaluator(cst.CSTTransformer):
             return self.known["SAMPLES"] if self.says("SAMPLES") else first
         if m.matches(original_node, NETWORK_X) and self.says("NETWORK_CALL"):
             return self.known["NETWORK_CALL"]
+        if m.matches(original_node, LOSS_FN_Y) and self.says("LOSS_CALL"):
+            return self.known["LOSS_CALL"]
         match self._inline(updated_node):
             case [cst.SimpleStatementLine(body=[cst.Return(value=cst.BaseExpression() as value)])]:
                 return value  # a function of one expression
