@@ -14,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && break; done || echo python3)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint format lab labextension mutants bench book constraints clean
+.PHONY: help demo test test-all situations lint format lab labextension mutants bench book constraints clean
 
 help:  ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ test-all: $(READY)  ## Run the slow tests as well: half an hour
 
 mutants: $(READY)  ## Break each line of the loop, and print which test notices it: ten minutes
 	OMP_NUM_THREADS=1 $(PY) tests/mutants.py
+
+situations: $(READY)  ## Compare what users bring with loops by hand, and print the table: six minutes
+	OMP_NUM_THREADS=1 $(PY) -m tests.situations
 
 lint: $(READY)  ## Check style, format, types, and that no room imports one above it
 	$(PY) -m ruff check

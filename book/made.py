@@ -15,6 +15,7 @@ import course
 import glossary
 import levels
 import live
+import takes
 
 from tutorial.course.lessons import lessons
 
@@ -41,6 +42,10 @@ def write_all() -> None:
         "made/scale.md": (RESULTS / "scale.md").read_text(encoding="utf-8"),
         "made/speed.md": with_picture((RESULTS / "speed.md").read_text(encoding="utf-8")),
         "made/speed.svg": (RESULTS / "speed.svg").read_text(encoding="utf-8"),
+        "made/takes.md": takes.families(),
+        "made/takes_counts.md": takes.counts(),
+        "made/takes_refusals.md": takes.refusals(),
+        "made/takes_own_loop.md": takes.own_loop(),
         "made/names.md": glossary.for_jupyter_book(),
         "made/draw_digit.html": live.draw_digit(),
         "made/live_plot.html": live.live_plot(),

@@ -1,0 +1,320 @@
+"""Several inputs, outputs, labels, losses and metrics."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+import tutorial as tl
+
+from .language import Rows
+from .situation import OF_A_BATCH, Case, Head, points, situation
+
+
+class Siamese(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, a, b):
+        return self.fc(a), self.fc(b)
+
+
+def contrastive(za, zb, same):
+    d = (za - zb).square().sum(1)
+    return (same * d + (1 - same) * F.relu(1 - d.sqrt())).mean()
+
+
+@situation(34, "siamese (a, b, same), contrastive loss")
+def siamese() -> Case:
+    data = TensorDataset(torch.randn(12, 4), torch.randn(12, 4), torch.arange(12.0) % 2)
+    return Case(
+        Siamese(), contrastive, data,
+        step=lambda network, loss, batch: loss(*network(batch[0], batch[1]), batch[2]),
+        predict=lambda network, batch: network(batch[0], batch[1]),
+    )  # fmt: skip
+
+
+class Pairs(Dataset):
+    """((a, b), same)"""
+
+    def __init__(self, samples: int = 12) -> None:
+        self.a, self.b = torch.randn(samples, 4), torch.randn(samples, 4)
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def __getitem__(self, i):
+        return (self.a[i], self.b[i]), float(i % 2)
+
+
+def contrastive_double(za, zb, same):
+    return contrastive(za, zb, same.float())
+
+
+@situation(35, "siamese ((a, b), same)")
+def siamese_nested() -> Case:
+    return Case(
+        Siamese(), contrastive_double, Pairs(),
+        step=lambda network, loss, batch: loss(*network(*batch[0]), batch[1]),
+        predict=lambda network, batch: network(*batch[0]),
+    )  # fmt: skip
+
+
+class Triplet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, anchor, positive, negative):
+        return self.fc(anchor), self.fc(positive), self.fc(negative)
+
+
+def triplets() -> TensorDataset:
+    return TensorDataset(*(torch.randn(12, 4) for _ in range(3)))
+
+
+def triplet_case(**more) -> Case:
+    return Case(
+        Triplet(), nn.TripletMarginLoss(), triplets(),
+        step=lambda network, loss, batch: loss(*network(*batch)),
+        predict=lambda network, batch: network(*batch), **more,
+    )  # fmt: skip
+
+
+@situation(36, "triplets (a, p, n), no labels")
+def triplets_unsaid() -> Case:
+    return triplet_case()
+
+
+@situation(37, "triplets with inputs=[three InputSpecs], labels=[]")
+def triplets_said() -> Case:
+    specs = [tl.InputSpec((None, 4), name=name) for name in ("anchor", "positive", "negative")]
+    return triplet_case(model={"inputs": specs, "labels": []})
+
+
+def info_nce(z1, z2):
+    logits = F.normalize(z1) @ F.normalize(z2).T / 0.5
+    return F.cross_entropy(logits, torch.arange(len(z1)))
+
+
+class Views(Dataset):
+    def __init__(self, features: int = 4) -> None:
+        self.x = torch.randn(12, features)
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, i):
+        return self.x[i], self.x[i] + 0.1
+
+
+class TwoViews(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, view1, view2):
+        return self.fc(view1), self.fc(view2)
+
+
+@situation(38, "SimCLR: the data set gives (view1, view2), forward takes both", **OF_A_BATCH)
+def views() -> Case:
+    return Case(
+        TwoViews(), info_nce, Views(),
+        step=lambda network, loss, batch: loss(*network(*batch)),
+        predict=lambda network, batch: network(*batch),
+    )  # fmt: skip
+
+
+@situation(39, "SimCLR, both as InputSpecs, labels=[]", **OF_A_BATCH)
+def views_said() -> Case:
+    specs = [tl.InputSpec((None, 4), name=name) for name in ("view1", "view2")]
+    return Case(
+        TwoViews(), info_nce, Views(), model={"inputs": specs, "labels": []},
+        step=lambda network, loss, batch: loss(*network(*batch)),
+        predict=lambda network, batch: network(*batch),
+    )  # fmt: skip
+
+
+def mixup(items):
+    x, y = torch.stack([x for x, _ in items]), torch.stack([y for _, y in items])
+    lam = float(torch.rand(()))
+    return lam * x + (1 - lam) * x.flip(0), (y, y.flip(0), torch.full((len(x),), lam))
+
+
+def mixup_loss(y_hat, ya, yb, lam):
+    a, b = (F.cross_entropy(y_hat, y, reduction="none") for y in (ya, yb))
+    return (lam * a + (1 - lam) * b).mean()
+
+
+@situation(40, "mixup in collate_fn, (x, (ya, yb, lam))")
+def mixed_up() -> Case:
+    data = DataLoader(points(), 4, shuffle=True, collate_fn=mixup)
+    return Case(
+        nn.Linear(4, 3), mixup_loss, data, size=lambda batch: len(batch[0]),
+        step=lambda network, loss, batch: loss(network(batch[0]), *batch[1]),
+        without=("evaluate", "predict"),  # random
+    )  # fmt: skip
+
+
+class Tasks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 3), nn.Linear(4, 2)
+
+    def forward(self, x):
+        return {"kind": self.a(x), "side": self.b(x)}
+
+
+class TaskRows(Dataset):
+    """(x, {"kind": ..., "side": ...})"""
+
+    def __init__(self) -> None:
+        self.x = torch.randn(12, 4)
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, i):
+        return self.x[i], {"kind": i % 3, "side": i % 2}
+
+
+@situation(41, "multi-task: a dict of outputs, of labels, and of losses")
+def multi_task() -> Case:
+    def step(network, loss, batch):
+        y_hat = network(batch[0])
+        return sum(loss[name](y_hat[name], batch[1][name]) for name in loss)
+
+    losses = {"kind": nn.CrossEntropyLoss(), "side": nn.CrossEntropyLoss()}
+    return Case(Tasks(), losses, TaskRows(), step=step, size=lambda batch: len(batch[0]))
+
+
+@situation(42, "multi-task: one loss over both dicts, loss(y_hat, y)")
+def loss_over_dicts() -> Case:
+    def loss(y_hat, y):
+        return sum(F.cross_entropy(y_hat[name], y[name]) for name in y)
+
+    return Case(Tasks(), loss, TaskRows(), size=lambda batch: len(batch[0]))
+
+
+@situation(
+    82,
+    "(tokens, labels, mask) and forward(tokens, mask)",
+    refused="labels|mask",
+    instead="a dict, or `Model(inputs=..., labels=...)` with names",
+)
+def tokens_labels_mask() -> Case:
+    data = TensorDataset(
+        torch.randint(0, 9, (8, 5)), torch.randint(0, 2, (8, 5)), torch.ones(8, 5, dtype=torch.long)
+    )
+    return Case(
+        Tagger(), nn.CrossEntropyLoss(), data,
+        step=lambda network, loss, batch: loss(network(batch[0], batch[2]), batch[1]),
+        predict=lambda network, batch: network(batch[0], batch[2]),
+    )  # fmt: skip
+
+
+class Tagger(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.fc = nn.Embedding(9, 8), nn.Linear(8, 2)
+
+    def forward(self, tokens, mask):
+        return self.fc(self.embed(tokens) * mask[..., None]).transpose(1, 2)
+
+
+@situation(82, "the same as a dict {tokens, labels, mask}")
+def tokens_dict() -> Case:
+    data = Rows(
+        tokens=torch.randint(0, 9, (8, 5)),
+        labels=torch.randint(0, 2, (8, 5)),
+        mask=torch.ones(8, 5, dtype=torch.long),
+    )
+    return Case(
+        Tagger(), nn.CrossEntropyLoss(), data, size=lambda batch: len(batch["tokens"]),
+        step=lambda network, loss, b: loss(network(b["tokens"], b["mask"]), b["labels"]),
+        predict=lambda network, b: network(b["tokens"], b["mask"]),
+    )  # fmt: skip
+
+
+class WithEmbedding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        z = self.body(x)
+        return self.head(z), z
+
+
+@situation(83, "the network gives (logits, embedding), two metrics of the logits")
+def two_metrics() -> None:
+    def loss(logits, embedding, y):
+        return F.cross_entropy(logits, y)
+
+    network, data = WithEmbedding(), points(60)
+    model = tl.Model(network)
+    model.prepare(
+        torch.optim.SGD(network.parameters(), lr=0.0), loss,
+        [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")],
+    )  # fmt: skip
+    found = model.evaluate(data, verbose=0)
+    with torch.no_grad():
+        guess = network(data.tensors[0])[0].topk(2, dim=1).indices
+    right = guess == data.tensors[1][:, None]
+    assert abs(found["acc"] - right[:, 0].float().mean()) < 1e-6, found
+    assert abs(found["best_top2"] - right.any(1).float().mean()) < 1e-6, found
+
+
+class LogitsOrNone(Head):
+    def forward(self, x):
+        return self.fc(x), None
+
+
+class Policy(Head):
+    def forward(self, x):
+        return torch.distributions.Categorical(logits=self.fc(x))
+
+
+def reinforce(policy, action, reward):
+    return -(policy.log_prob(action) * reward).mean()
+
+
+@situation(84, "outputs (logits, None)")
+def output_none() -> Case:
+    def loss(logits, nothing, y):
+        return F.cross_entropy(logits, y)
+
+    def step(network, loss, batch):
+        return loss(*network(batch[0]), batch[1])
+
+    return Case(LogitsOrNone(), loss, points(), step=step)
+
+
+@situation(84, "the output is a Distribution: REINFORCE on logged data")
+def distribution() -> Case:
+    data = TensorDataset(torch.randn(12, 4), torch.arange(12) % 3, torch.rand(12))
+    return Case(
+        Policy(), reinforce, data, step=lambda net, loss, batch: loss(net(batch[0]), *batch[1:]),
+        without=("predict",),
+    )  # fmt: skip
+
+
+class KeywordOnly(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.text = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def forward(self, *, image, text):
+        return self.image(image) + self.text(text)
+
+
+@situation(70, "keyword-only inputs, a dict data set")
+def keyword_only() -> Case:
+    data = Rows(text=torch.randn(12, 4), image=torch.randn(12, 4), label=torch.arange(12) % 3)
+    return Case(
+        KeywordOnly(), nn.CrossEntropyLoss(), data, size=lambda batch: len(batch["label"]),
+        step=lambda net, loss, b: loss(net(image=b["image"], text=b["text"]), b["label"]),
+        predict=lambda net, b: net(image=b["image"], text=b["text"]),
+    )  # fmt: skip
