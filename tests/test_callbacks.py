@@ -43,7 +43,9 @@ def stand_in(*callbacks: cb.Callback, optimizer=torch.optim.Adam, **options) -> 
         optimizer=optimizer(network.parameters(), **({"lr": 0.1} | options)),
         scaler=None,
         schedulers=[],
-        generators=[],
+        parts={},
+        attributes={},
+        kept_workers=[],
         callbacks=list(callbacks),
         stop_training=False,
     )

@@ -31,6 +31,7 @@ from tutorial.callbacks import (
 from tutorial.device import rng_state
 from tutorial.display.report import Report
 from tutorial.running import RUNNING, Watcher, watched_by
+from tutorial.saving.parts import part_state
 from tutorial.unroll.proof import flat, identical
 
 DRAWN = torch.Generator().manual_seed(0)
@@ -102,7 +103,7 @@ class Outer:
                 "gradients": [weight.grad for weight in model.parameters()],
                 "ended": model.stop_training,
                 "callbacks": [type(callback).__name__ for callback in model.callbacks],
-                "generators": [generator.get_state() for generator in model.generators],
+                "parts": {code: part_state(part) for code, part in model.parts.items()},
                 "schedulers": [scheduler.state_dict() for scheduler in model.schedulers],
                 "files": files,
             }
@@ -258,9 +259,9 @@ def test_what_the_last_fit_left_is_saved_after_any_call(tmp_path) -> None:
         in_a_thread(lambda: call(outer))  # noqa: B023
         outer.model.save(tmp_path / "later")
         files = [torch.load(tmp_path / f"{file}.pt") for file in ("at once", "later")]
-        assert files[1].keys() >= {"schedulers", "generators", "optimizer"}
+        assert files[1].keys() >= {"schedulers", "parts", "optimizer"}
         for file in files:
-            file.pop("random"), file.pop("generators")  # a call draws from them
+            file.pop("random"), file.pop("parts")  # a call draws from them
         assert not differences(*map(flat, files)), name
         if "loader" not in name:
             assert float(outer.model.metrics["accuracy"].compute()) >= 0

@@ -78,6 +78,14 @@ PREDICT_HOOKS = ["PREDICT_BEGIN", "PREDICT_END", "PREDICT_BATCH_BEGIN", "PREDICT
 CASES: dict[str, dict[str, Any]] = {
     "fit plain": ACCURACY,
     "fit denormals": {"FLUSH_DENORMAL": True},
+    "fit optimizer modes": {"OPTIMIZER_MODES": True},
+    "fit optimizer modes, checkpoints, evaluation": {
+        "OPTIMIZER_MODES": True, **EVAL, "CHECKPOINTS": codes("model_checkpoint"),
+    },
+    "evaluate optimizer modes": {"OPTIMIZER_MODES": True},
+    "predict optimizer modes": {"OPTIMIZER_MODES": True},
+    "train_batch optimizer modes": {"OPTIMIZER_MODES": True},
+    "predict_batch optimizer modes": {"OPTIMIZER_MODES": True},
     "fit loading per batch": {"TRAIN_LOADING": "per_batch"},
     "fit loading as is": {"TRAIN_LOADING": "as_is"},
     "fit loading drop last, workers": {"DROP_LAST": True, "NUM_WORKERS": 2},
@@ -120,7 +128,15 @@ CASES: dict[str, dict[str, Any]] = {
     "fit distributed, per sample": {**RANKS, "TRAIN_LOADING": "per_sample"},
     "fit resume, all": {
         "RESUME": "saved/3.pt", **SCALED, **EPOCH, **STOPS,
-        "GENERATORS": ((0, Code("train_data.generator")),),
+        "PARTS": (
+            (Code("train_data.generator.set_state"), "train_data.generator"),
+            (Code("loss_fn.load_state_dict"), "loss_fn"),
+        ),
+        "ATTRIBUTES": (
+            (Code("train_data.rng.bit_generator.state"), "parts", "train_data.rng"),
+            (Code("network.steps"), "attributes", "network.steps"),
+        ),
+        "KEPT_WORKERS": codes("train_data"),
         "STATEFUL_CALLBACKS": ((0, Code("early_stopping")),),
     },
     "fit resume, distributed": {"RESUME": "saved/3.pt", **RANKS},

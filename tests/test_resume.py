@@ -543,7 +543,13 @@ def test_another_training_is_refused(make_model, data, trained) -> None:
     sgd = make_model(optimizer=torch.optim.SGD)
     refused(sgd, data, trained, r"the file's optimizer holds .*betas", [stopping, log])
     loader = DataLoader(data, generator=torch.Generator())
-    refused(model, loader, trained, r"with 0 generators, but", [stopping, log])
+    refused(
+        model,
+        loader,
+        trained,
+        r"train_data.generator is of this call, but not of the file",
+        [stopping, log],
+    )
     scaled = make_model()
     scaled.prepare(scaled.optimizer, nn.CrossEntropyLoss(), precision="16-mixed")
     refused(scaled, data, trained, r"with 0 scalers, but", [stopping, log])

@@ -29,6 +29,7 @@ from tutorial.inputs.structure import (
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
+from tutorial.saving.parts import Parts
 from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
 from tutorial.unroll.unroll import defaults
@@ -110,11 +111,9 @@ def decide_pass(model: Any, call: Call) -> Program:
     check_sources(call, sources, model.world_size)
     seen = first_look(model, call, sources)
     check_structures(seen[0].structure, seen[-1].structure)
-    fitting = call.method == "fit"
     hooks = register(
         call.arguments["callbacks"],
         params_of(model, call, sources),
-        sources[0].generators if fitting else [],
         call.arguments.get("save_freq", 1),
     )
     checks.directories_fit(hooks.params["save_dir"], hooks.callbacks.values())
@@ -133,7 +132,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         options["LOG_FREQ"] = hooks.bar.log_freq
     data = {source.name: source.data for source in sources}
     if call.arguments.get("resume"):
-        resumed = resume_options(model, call, hooks)
+        resumed = resume_options(model, call, hooks, data)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
     return program_of(model, call, options, data, seen[0], hooks)
@@ -224,18 +223,29 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
     }
 
 
-def resume_options(model: Any, call: Call, hooks: Hooks) -> dict[str, Any]:
+def resume_options(model: Any, call: Call, hooks: Hooks, data: Mapping[str, Any]) -> dict[str, Any]:
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
     folder = hooks.folder() or call.arguments["save_dir"]
     first = process_group.is_rank_zero()
-    found = checkpoint.newest(folder, model, hooks) if first else None
+    names = {"network": model.network, **model.measures.loss_fns, **data, **hooks.callbacks}
+    parts = Parts(names | {"optimizer": model.optimizer}, hooks.callbacks)
+    found = checkpoint.newest(folder, model, hooks, parts) if first else None
     path, saved = process_group.broadcast_object(found)
     hooks.params["start"] = path is None
     if path is None:
         return {}
     epochs, num_iters = call.arguments["epochs"], call.arguments["num_iters"]
     first_epoch = checkpoint.first_epoch(saved["fit"], epochs, num_iters)
-    return {"RESUME": str(path), "FIRST_EPOCH": first_epoch}
+    return {
+        "RESUME": str(path),
+        "FIRST_EPOCH": first_epoch,
+        **{name: tuple(map(as_code, each)) for name, each in parts.lines(saved).items()},
+    }
+
+
+def as_code(codes: tuple[str, ...]) -> tuple[Any, ...]:
+    """The first is code, the others are keys."""
+    return Code(codes[0]), *codes[1:]
 
 
 def report_of(call: Call, hooks: Hooks) -> Report:
@@ -286,6 +296,11 @@ def signature_of(part: Any) -> Any:
 # ---- options and names
 
 
+def has_modes(optimizer: Any) -> bool:
+    """Whether the optimizer itself has a train() and an eval(), such as a schedule-free one."""
+    return all(callable(getattr(optimizer, mode, None)) for mode in ("train", "eval"))
+
+
 def program_of(
     model: Any,
     call: Call,
@@ -309,6 +324,7 @@ def program_of(
         "DEVICE_TYPE": model.device.partition(":")[0],
         "AUTOCAST": model.precision.mixed,
         "AUTOCAST_DTYPE": Code(str(model.precision.dtype)),
+        "OPTIMIZER_MODES": has_modes(model.optimizer),
         "GRAD_SCALER": model.scaler is not None,
         "DISTRIBUTED": model.world_size > 1,
         "SHARDED": model.sharded,

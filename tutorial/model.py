@@ -28,6 +28,7 @@ from tutorial.parameters import (
 )
 from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
+from tutorial.saving.parts import Parts
 from tutorial.unroll.program import Program
 
 Loop = Program | str | Callable[..., Any]
@@ -105,7 +106,7 @@ class Model:
         # What took part in the last fit: `save` writes their state.
         self.callbacks: list[Any] = []
         self.schedulers: list[Any] = []
-        self.generators: list[torch.Generator] = []
+        self.stateful = Parts({"network": self.network})
         self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
         self._seen: dict[Any, Any] = {}  # what dry runs have found of data and batches
 
@@ -152,6 +153,7 @@ class Model:
         if optimizer is not None:  # first: where warnings are errors, too, this changes nothing
             checks.warn_foreign_parameters(self.network, optimizer, measures.loss_fns)
         self.measures = measures
+        self.stateful = Parts({"network": self.network, **measures.loss_fns}, (), self.stateful)
         if self.precision.name == "bf16" != computing.name:
             self.network.float()
         computing.cast(self.network, optimizer)
@@ -176,6 +178,21 @@ class Model:
     def scaler(self) -> torch.amp.GradScaler | None:
         """The GradScaler, where the precision is '16-mixed'."""
         return self.precision.scaler
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What else has a state, such as a loss that learns: by the code that leads to it."""
+        return self.stateful.found()
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """Plain attributes that have changed in the training, such as a counter in the network."""
+        return self.stateful.attributes()
+
+    @property
+    def kept_workers(self) -> list[str]:
+        """The loaders of the call whose workers run, and stay until it ends."""
+        return self.stateful.kept_workers()
 
     def __repr__(self) -> str:
         losses = list(self.measures.loss_fns.values())

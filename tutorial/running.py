@@ -275,7 +275,7 @@ def inside(around: list[Run], run: Run) -> Iterator[None]:
 
 
 OF_THE_LAST_FIT = (
-    *("stop_training", "callbacks", "schedulers", "generators", "history", "loaded"),
+    *("stop_training", "callbacks", "schedulers", "stateful", "history", "loaded"),
     "called_with",
 )
 

@@ -83,12 +83,15 @@ ON_EVAL_BEGIN = ON_EVAL_END = ON_PREDICT_BEGIN = ON_PREDICT_END = NONE
 ON_PREDICT_BATCH_BEGIN = ON_PREDICT_BATCH_END = NONE
 SCHEDULERS, STEP_SCHEDULERS, EPOCH_SCHEDULERS = NONE, NONE, NONE  # all: (index, scheduler)
 FIRST_EPOCH = 0  # where a resumed training begins
-GENERATORS = NONE  # random generators of a loader of the user's own: (index, generator)
+# What else goes on from a checkpoint: (code that loads a state, its key); (attribute, kind, key).
+PARTS, ATTRIBUTES = NONE, NONE
+KEPT_WORKERS = NONE  # loaders whose workers had been started, and stay
 
 # ---- where and how
 
 DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a "cuda"
 AUTOCAST, AUTOCAST_DTYPE = False, Code("torch.bfloat16")  # mixed precision: forward in 16 bits
+OPTIMIZER_MODES = False  # has the optimizer a train() and an eval(), as a network has?
 GRAD_SCALER = False  # float16: scale the loss, so that small gradients do not become 0
 DISTRIBUTED = False  # do several processes train together?
 SHARDED = False  # are the weights sharded across them?

@@ -15,6 +15,7 @@ from torch import nn
 from tutorial.device import rng_state, set_rng_state
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.distributed.shard import full_state_dict, shard_state_dict
+from tutorial.saving.parts import Parts, part_state
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (
@@ -26,12 +27,14 @@ def state_of(model: Any) -> dict[str, Any]:
     """Everything that a training needs to go on from here, as plain dicts, lists and tensors.
 
     Args:
-        model: a `Model`, or anything else that has these parts: network, optimizer, scaler,
-            schedulers and generators (those that shuffle for a loader).
+        model: a `Model`, or anything else that has these: network, optimizer, scaler, schedulers,
+            parts (what else has a state, by the code that leads to it: 'train_data.generator')
+            and attributes (numbers that have changed, such as 'network.steps').
 
     Returns:
-        The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler',
-        'schedulers' and 'generators'; and 'random', the state of all random generators.
+        The state_dicts 'network' and, where there are such parts, 'optimizer', 'scaler' and
+        'schedulers'; the states of all 'parts', and the 'attributes'; and 'random', the state of
+        Python's, NumPy's and PyTorch's random generators.
     """
     state: dict[str, Any] = {"network": full_state_dict(model.network), "random": rng_state()}
     for name in ("optimizer", "scaler"):
@@ -39,8 +42,13 @@ def state_of(model: Any) -> dict[str, Any]:
             state[name] = full_state_dict(getattr(model, name))
     if model.schedulers:
         state["schedulers"] = [scheduler.state_dict() for scheduler in model.schedulers]
-    if model.generators:
-        state["generators"] = [generator.get_state() for generator in model.generators]
+    parts, attributes = model.parts, model.attributes
+    if parts:
+        state["parts"] = {code: part_state(part) for code, part in parts.items()}
+    if attributes:
+        state["attributes"] = dict(attributes)
+    if model.kept_workers:
+        state["workers"] = list(model.kept_workers)
     return state
 
 
@@ -144,7 +152,7 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
 
 
 def newest(
-    directory: str | Path, model: Any = None, hooks: Any = None
+    directory: str | Path, model: Any = None, hooks: Any = None, parts: Parts | None = None
 ) -> tuple[Path | None, dict[str, Any]]:
     """The checkpoint in a directory that a training goes on from: the newest that can be used.
 
@@ -157,6 +165,7 @@ def newest(
         directory: where `fit(save_dir=...)` wrote.
         model: the Model that is to go on.
         hooks: the callbacks of the call.
+        parts: what has a state in the objects of the call.
 
     Returns:
         The path and what the file holds; None and nothing if there is no checkpoint yet.
@@ -180,7 +189,7 @@ def newest(
         try:
             state = read(path)
             if model is not None:
-                check_resumed(path, state, model, hooks)
+                check_resumed(path, state, model, hooks, parts)
         except ValueError as error:
             faults.append(str(error))
             continue
@@ -202,7 +211,9 @@ def first_epoch(saved: dict[str, Any], epochs: int, num_iters: int | None) -> in
     return epochs if over or saved["stopped"] else min(done, epochs)
 
 
-def check_resumed(path: Path, saved: dict[str, Any], model: Any, hooks: Any) -> None:
+def check_resumed(
+    path: Path, saved: dict[str, Any], model: Any, hooks: Any, parts: Parts | None
+) -> None:
     """Refuse a checkpoint of another training: nothing of it is loaded then."""
     try:
         load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
@@ -214,13 +225,17 @@ def check_resumed(path: Path, saved: dict[str, Any], model: Any, hooks: Any) -> 
         ("schedulers", len(hooks.schedulers), len(saved.get("schedulers", ()))),
         ("callbacks", len(hooks.callbacks), len(kept)),
         ("scalers", int(model.scaler is not None), int("scaler" in saved)),
-        ("generators", len(hooks.generators), len(saved.get("generators", ()))),
     ):
         if have != there:
             raise ValueError(
                 f"resume: {str(path)!r} is of a training with {there} {name}, but this call has "
                 f"{have}. Give fit the same {name} as when the training began."
             )
+    if parts is not None and (fault := parts.mismatch(saved.get("parts", {}))):
+        raise ValueError(
+            f"resume: {str(path)!r} is of another training: {fault}. Give fit the same data and "
+            "loss as when the training began."
+        )
     for callback, state in zip(hooks.callbacks.values(), kept, strict=True):
         if callback.state_attributes and set(state) != set(callback.state_attributes):
             raise ValueError(
@@ -251,13 +266,14 @@ def load_into(
         model.scaler.load_state_dict(state["scaler"])
     if "random" in state:
         set_rng_state(state["random"])
-    model.loaded = {}
+    model.loaded = {key: state.get(key, {}) for key in ("parts", "attributes")}
+    restore_parts(model)
     schedulers = state.get("schedulers")
     if schedulers is not None and len(schedulers) == len(model.schedulers):
         for scheduler, saved in zip(model.schedulers, schedulers, strict=True):
             scheduler.load_state_dict(saved)
     elif schedulers is not None:  # they wait for the next fit
-        model.loaded = {"schedulers": schedulers, "groups": memory["param_groups"]}
+        model.loaded |= {"schedulers": schedulers, "groups": memory["param_groups"]}
 
 
 def waiting(model: Any, schedulers: int) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -282,7 +298,14 @@ def restore_schedulers(model: Any, optimizer: Any) -> None:
         scheduler.load_state_dict(state)
     for group, saved in zip(optimizer.param_groups, groups, strict=True):
         group.update(saved)  # a new scheduler has set them again
-    model.loaded = {}
+    model.loaded = {k: v for k, v in model.loaded.items() if k not in ("schedulers", "groups")}
+
+
+def restore_parts(model: Any) -> None:
+    """Give the model's parts the state that `load` has read; what is not here yet waits."""
+    parts, attributes = (model.loaded.get(key, {}) for key in ("parts", "attributes"))
+    left = model.stateful.load(parts, attributes)
+    model.loaded = model.loaded | dict(zip(("parts", "attributes"), left, strict=True))
 
 
 def load_network(

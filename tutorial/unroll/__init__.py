@@ -13,4 +13,6 @@ networks.py    a network as code
 optimizers.py  optimizers, schedulers, scalers and loaders as code
 source.py      the source of a class or function, and the names it needs
 proof.py       runs a script in a fresh process and compares every bit
+trace.py       what a run computes step by step: where two runs first differ
+own_files.py   what a proof writes goes into a directory of its own
 """

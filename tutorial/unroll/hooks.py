@@ -1,8 +1,7 @@
 """The hooks of a loop: which callbacks it calls, and at which places."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from tutorial.callbacks import (
 from tutorial.loop.names import variable
 from tutorial.loop.options import Code
 from tutorial.saving import checkpoint
+from tutorial.saving.parts import Parts, start_new_workers
 
 
 @dataclass
@@ -31,7 +31,6 @@ class Hooks:
         schedulers: the learning rate schedulers, which the loop steps itself.
         by: 'step' or 'epoch', for each of them.
         bar: what to display, if a ProgressBar is among the callbacks.
-        generators: code for what shuffles for a loader of the user's own: 'train_data.generator'.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +38,6 @@ class Hooks:
     schedulers: dict[str, Any] = field(default_factory=dict)
     by: dict[str, str] = field(default_factory=dict)
     bar: ProgressBar | None = None
-    generators: list[str] = field(default_factory=list)
 
     def options(self) -> dict[str, Any]:
         """The options of `unroll` for these."""
@@ -62,7 +60,6 @@ class Hooks:
             "SCHEDULERS": tuple((i, Code(name)) for i, name in enumerate(self.schedulers)),
             "STEP_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "step"),
             "EPOCH_SCHEDULERS": tuple(Code(n) for n, by in self.by.items() if by == "epoch"),
-            "GENERATORS": tuple((i, Code(code)) for i, code in enumerate(self.generators)),
         }
 
     def folder(self) -> str | None:
@@ -74,24 +71,21 @@ class Hooks:
         """Whether TerminateOnNaN is among the callbacks."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
 
-    def generators_in(self, names: Mapping[str, Any]) -> list[torch.Generator]:
-        """The loader's generators, where the names stand for these objects."""
-        places = [code.partition(".") for code in self.generators]
-        return [attrgetter(place)(names[name]) for name, _, place in places]
-
     def attach(self, names: dict[str, Any], fits: bool) -> None:
         """Attach callbacks and schedulers to the model, and the model to each callback.
 
         What a fit attaches stays there, for `save`, until the next one; other calls leave it.
         """
         model = names["model"]
+        start_new_workers(names)
         callbacks = [names[name] for name in self.callbacks]
         if fits:
             model.stop_training = False
             model.callbacks = callbacks
             model.schedulers = [names[name] for name in self.schedulers]
-            model.generators = self.generators_in(names)
+            model.stateful = Parts(names, self.callbacks, before=model.stateful)
             checkpoint.restore_schedulers(model, names["optimizer"])
+            checkpoint.restore_parts(model)
         for callback in callbacks:
             callback.set_model(model)
             callback.set_params(dict(self.params))
@@ -100,7 +94,6 @@ class Hooks:
 def register(
     callbacks: Any,
     params: dict[str, Any],
-    generators: Sequence[str] = (),
     save_freq: int = 1,
 ) -> Hooks:
     """Register the callbacks of a call: a name for each, in the order in which they are called.
@@ -109,7 +102,6 @@ def register(
         callbacks: a Callback, a sequence of them, or None.
         params: what they are told of the call. If it has a 'save_dir', and no ModelCheckpoint is
             among the callbacks, one is added.
-        generators: code for what shuffles for a loader of the user's own.
         save_freq: epochs between two checkpoints.
 
     Raises:
@@ -128,7 +120,7 @@ def register(
             )
     if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
         listed.append(ModelCheckpoint(save_freq))
-    hooks = Hooks(params, generators=list(generators))
+    hooks = Hooks(params)
     # What saves comes last, so that it saves what the others did; and what saves all epochs after
     # what saves the best.
     for callback in sorted(listed, key=saves):

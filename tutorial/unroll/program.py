@@ -26,6 +26,7 @@ from tutorial.history import History
 from tutorial.loop.names import TOOLS
 from tutorial.running import WATCHER, begun, own_metric
 from tutorial.saving.checkpoint import waiting, without_numpy
+from tutorial.saving.parts import Parts, part_state
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
@@ -74,6 +75,8 @@ class Program:
         # Where the call began, once `remember` was called: its state, and its callbacks.
         self.state: dict[str, Any] | None = None
         self.began: dict[str, Any] = {}
+        self.parts: Parts | None = None  # what has a state besides, such as a generator
+        self.script_parts: Script | None = None  # of the script that was written last
 
     def option(self, name: str) -> Any:
         """What the call has decided about an option."""
@@ -158,6 +161,7 @@ class Program:
                     asked = report is not None and report.interrupted  # perhaps after the last step
                     history = history_of(namespace, how == "stopped" or asked)
                     namespace["model"].history = history
+                    namespace["model"].stateful.end()
             result = history if fits else namespace[RESULTS.get(self.function, "result")]
         watcher.ended(self.function, result)
         return result
@@ -249,9 +253,15 @@ class Program:
             for group, saved in zip(self.state["optimizer"]["param_groups"], groups, strict=False):
                 group.update(saved)
         self.began = {n: detached(callback) for n, callback in self.hooks.callbacks.items()}
-        generators = self.hooks.generators_in(self.names)
-        if generators:
-            self.state["generators"] = [generator.get_state() for generator in generators]
+        self.parts = Parts(self.names, self.hooks.callbacks)
+        loaded = getattr(self.names.get("model"), "loaded", {}).get("parts", {})
+        found = {code: part_state(part) for code, part in self.parts.found().items()}
+        waiting_states = {code: state for code, state in loaded.items() if code in found}
+        self.state["parts"] = without_numpy(copy.deepcopy(found | waiting_states))
+
+    def numbers_before(self) -> dict[str, Any]:
+        """The numbers that have changed since the call began, as they were: of an attribute."""
+        return {} if self.parts is None else self.parts.numbers_before()
 
     def _script(self) -> tuple[str, dict[str, Any]]:
         """The script's text, and the data for the file beside it."""
@@ -260,7 +270,7 @@ class Program:
         if self.state is None:
             self.remember()
         assert self.state is not None
-        script = Script()
+        script = self.script_parts = Script()
         nodes = ast.walk(ast.parse(self.source))
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
@@ -273,8 +283,8 @@ class Program:
             if name in used and name != "model":
                 script.make(name, own_metric(self.began.get(name, value)))
         if self.hooks.callbacks.keys() & used:
-            script.attach(self.hooks)
-        script.restore(self.state, self.hooks.generators)
+            script.attach(self.hooks, self.parts.found() if self.parts else {})
+        script.restore(self.state, self.numbers_before())
         kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
         return script.render(self.title, self.source), {**kept, **script.saved}
 

@@ -1,11 +1,18 @@
 """The proof that a script does what the call does: run it in a fresh process, compare every bit."""
 
 import copy
+import gc
+import inspect
+import io
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
 import warnings
+from contextlib import redirect_stderr, redirect_stdout
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +22,12 @@ import torch
 from tutorial.device import set_rng_state, unchanged_randomness
 from tutorial.display.report import Report
 from tutorial.history import History
+from tutorial.inputs.isolation import can_fork
+from tutorial.running import own_copy
+from tutorial.saving.parts import Parts, has_kept_workers
+from tutorial.unroll import own_files, trace
 from tutorial.unroll.objects import stateful
+from tutorial.unroll.own_files import OwnFiles, real_save, separate_open_files
 
 if TYPE_CHECKING:
     from tutorial.unroll.program import Program
@@ -24,20 +36,27 @@ if TYPE_CHECKING:
 RUNNER = """
 import random, runpy, sys
 sys.modules["tutorial"] = None  # from here on, importing tutorial is an error
-import numpy, torch
-script, results, threads = sys.argv[1:]
+import numpy
+script, results, threads, own_folder, traced = sys.argv[1:]
 torch.set_num_threads(int(threads))
-state = torch.load(script.removesuffix(".py") + ".pt", weights_only=True)["random"]
-random.setstate(state["python"])
-name, keys, *rest = state["numpy"]
+state = torch.load(script.removesuffix(".py") + ".pt", weights_only=True)
+OwnFiles(own_folder).begin()
+trace = Trace()
+if traced:
+    trace.begin()
+random.setstate(state["random"]["python"])
+name, keys, *rest = state["random"]["numpy"]
 numpy.random.set_state((name, keys.numpy(), *rest))
 names = runpy.run_path(script, run_name="__main__")
 kept = {k: names[k] for k in ("step_losses", "rows", "result", "outputs") if k in names}
 names["network"] = getattr(names["network"], "_orig_mod", names["network"])  # not the compiled one
 for k in names:
-    if k in ("network", "optimizer", "scaler") or k.startswith("scheduler"):
-        kept[k] = names[k].state_dict()
-torch.save(kept, results)
+    if k in ("network", "optimizer", "scaler") or k.startswith(("scheduler", "loss_fn")):
+        if hasattr(names[k], "state_dict"):
+            kept[k] = names[k].state_dict()
+if traced:
+    kept["trace"] = trace.named(names)
+real_save(plain(kept), results)
 """
 
 
@@ -47,6 +66,9 @@ class Proof:
     Attributes:
         compared: how many values of each kind were compared.
         difference: the first value that differs, in words; None if all are equal.
+        where: where the runs first differ, in words: the step, the layer, and the loop's line; None
+            if they are equal, or if it is not known.
+        script_differs: what in the script is known not to be what it stands for.
     """
 
     def __init__(
@@ -55,23 +77,26 @@ class Proof:
         here: dict[str, Any],
         there: dict[str, Any],
         runs: str = "here, and as a script alone in a fresh process",
-        where: tuple[str, str] = ("here", "in the script"),
+        places: tuple[str, str] = ("here", "in the script"),
     ) -> None:
         self.title = title
         self.runs = runs
-        self.where = where
+        self.places = places
         self.compared: dict[str, int] = {}
         self.difference: str | None = None
-        for kind, name in KINDS.items():
-            if kind in here:
-                self._compare(name, flat(here.get(kind)), flat(there.get(kind)))
+        self.where: str | None = None
+        self.script_differs: list[str] = []
+        for start, name in KINDS.items():
+            for kind in here:
+                if kind == start or re.fullmatch(rf"{start}_\w+", kind):
+                    self._compare(name, flat(here[kind]), flat(there.get(kind)))
 
     def _compare(self, name: str, here: dict[str, Any], there: dict[str, Any]) -> None:
         self.compared[name] = self.compared.get(name, 0) + len(here)
         for key in [*here, *(k for k in there if k not in here)]:
             if self.difference is None and not identical(here.get(key), there.get(key)):
                 a, b = (shown(values.get(key)) for values in (here, there))
-                at_a, at_b = self.where
+                at_a, at_b = self.places
                 self.difference = f"{name}, {key or 'value'}: {a} {at_a}, {b} {at_b}"
 
     def __bool__(self) -> bool:
@@ -84,8 +109,11 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """Whether all is equal, or what is not."""
-        return "equal bit for bit" if self else f"NOT equal: {self.difference}"
+        """Whether all is equal, or what is not and where that begins."""
+        if self:
+            return "equal bit for bit"
+        reasons = [f"it begins in {self.where}"] * bool(self.where) + self.script_differs
+        return "; ".join([f"NOT equal: {self.difference}", *reasons])
 
     @property
     def counts(self) -> str:
@@ -103,6 +131,7 @@ KINDS = {
     "outputs": "predictions",
     "network": "weight tensors",
     "optimizer": "optimizer values",
+    "loss_fn": "values of the loss",
     "scheduler": "scheduler values",
     "scaler": "scaler values",
 }
@@ -112,25 +141,48 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     """Run the script in a fresh process and compare it with the call: see Program.verify."""
     if program.state is None:
         program.remember()
-    there = run_script(program)
+    threads = torch.get_num_threads()
+    if history is None and can_fork(program.names["model"]):
+        threads = 1  # a forked process has one, so that the other one gets no more
+    there = run_script(program, threads)
     here = run_copy(program) if history is None else results_of(program, program.names, history)
-    return Proof(program.title, here, there)
+    proof = Proof(program.title, here, there)
+    if not proof:
+        proof.script_differs = list(getattr(program.script_parts, "differences", ()))
+        if can_fork(program.names["model"]):
+            traces = run_copy(program, traced=True), run_script(program, 1, traced=True)
+            here, there = (run["trace"] for run in traces)
+            proof.where = first_difference(here, there, program.source)
+    return proof
 
 
-def run_script(program: "Program") -> dict[str, Any]:
+def run_script(program: "Program", threads: int, traced: bool = False) -> dict[str, Any]:
     """What the standalone script computes."""
     with tempfile.TemporaryDirectory() as folder:
-        script = program.redirected_to(folder).save(Path(folder) / "script.py")
+        script = program.save(Path(folder) / "script.py")
         lines = script.read_text(encoding="utf-8").splitlines()
         head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
         if "# You must supply" in head:
             raise ValueError(f"verify: the script cannot run alone.\n{head}")
         results = Path(folder) / "results.pt"
-        ran = fresh_process(RUNNER, script, results, str(torch.get_num_threads()))
+        code = "\n".join(inspect.getsource(part) for part in (own_files, trace)) + RUNNER
+        ran = fresh_process(code, script, results, str(threads), folder, "traced" * traced)
         if ran.returncode != 0:
-            raise RuntimeError(f"verify: the script failed in the fresh process.\n{ran.stderr}")
+            raise failed("the script failed in the fresh process.", ran.stderr)
         found: dict[str, Any] = torch.load(results, weights_only=True)
         return found
+
+
+def failed(what: str, traceback: str) -> Exception:
+    """The error of a run; where it only was to leave no trace, one sentence."""
+    reason = traceback.strip().rpartition("\n")[2]
+    if "OSError: " in reason and " would change " in reason:
+        return ValueError(
+            f"verify: {reason.partition('OSError: ')[2]}, and a proof leaves no trace, so nothing "
+            "is proved, and nothing was written. Leave that callback out of the call, or let it "
+            "write with open()."
+        )
+    return RuntimeError(f"verify: {what}\n{traceback}")
 
 
 def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -143,31 +195,99 @@ def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedPro
     )
 
 
-def run_copy(program: "Program") -> dict[str, Any]:
-    """What the call computes, on copies of the model's objects and from the same state."""
-    begin = program.state
-    assert begin is not None
-    data = {name: value for name, value in program.names.items() if name.endswith("_data")}
+# ---- the call itself, once more
+
+
+def run_copy(program: "Program", traced: bool = False) -> dict[str, Any]:
+    """What the call computes, from the state in which it began; nothing here is changed.
+
+    A copy of this process runs it, if that can be: with its own copies of all objects and open
+    files. Else it is run here, on copies of the objects.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if not can_fork(program.names["model"]):
+            return run_on_copies(program)
+        results = Path(folder) / "results.pt"
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python 3.12, where there are threads
+            child = os.fork()
+        if not child:
+            run_in_child(program, folder, results, traced)
+        try:
+            os.waitpid(child, 0)
+        except BaseException:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+        if not results.exists():
+            raise RuntimeError("verify: the process that ran the call here has died.")
+        found: dict[str, Any] = torch.load(results, weights_only=True)
+        if "error" in found:
+            raise failed("the call failed.", found["error"])
+        return found
+
+
+OF_THE_PARENT: list[Any] = []
+
+
+def run_in_child(program: "Program", folder: str, results: Path, traced: bool) -> None:
+    """In the forked process: run the call, write what it gives, and end without a trace."""
+    found: dict[str, Any]
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process then
+        gc.freeze()  # what was copied is not finalized twice
+        torch.set_num_threads(1)  # of OpenMP's threads only this one was forked
+        separate_open_files(folder)
+        OwnFiles(folder).begin()
+        notes = trace.Trace()
+        if traced:
+            notes.begin()
+        for value in filter(has_kept_workers, program.names.values()):
+            OF_THE_PARENT.append(value._iterator)  # only the parent may end these workers
+            value._iterator = None
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            found = run_from_the_beginning(program, dict(program.names))
+        found["trace"] = notes.named(program.names)
+    except BaseException:
+        found = {"error": traceback.format_exc()}
+    try:
+        real_save(trace.plain(found), results)
+    finally:
+        os._exit(0)
+
+
+def run_on_copies(program: "Program") -> dict[str, Any]:
+    """The same in this process."""
     with tempfile.TemporaryDirectory() as folder:
         program = program.redirected_to(folder)
-        # One deepcopy for all, so that the optimizer's copy holds the weights of the network's.
-        names = copy.deepcopy({k: v for k, v in program.names.items() if k not in data}) | data
-        for name in stateful(names):
-            names[name].load_state_dict(copy.deepcopy(begin[name]))
-        names["model"].loaded = {}  # it is in the schedulers' state
+        # One copy for all, so that the optimizer's copy holds the weights of the network's.
+        data = {name: value for name, value in program.names.items() if name.endswith("_data")}
+        memo: dict[int, Any] = {}
+        names = {n: own_copy(value, memo) for n, value in data.items()}
+        names |= copy.deepcopy({n: v for n, v in program.names.items() if n not in data}, memo)
         if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
             names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
-        generators = program.hooks.generators_in(names)
-        before = [generator.get_state() for generator in generators]
-        for generator, state in zip(generators, begin.get("generators", ()), strict=True):
-            generator.set_state(state)
-        with unchanged_randomness(), warnings.catch_warnings():
-            # A copied optimizer does not remember which scheduler looks at its steps.
-            warnings.filterwarnings("ignore", "Seems like `optimizer.step")
-            set_rng_state(begin["random"])
-            result = program.run(Report(), **names)
-        for generator, state in zip(generators, before, strict=True):
-            generator.set_state(state)
+        with unchanged_randomness():
+            return run_from_the_beginning(program, names)
+
+
+def run_from_the_beginning(program: "Program", names: dict[str, Any]) -> dict[str, Any]:
+    """Run the program with these objects, once they are as they were when the call began."""
+    begin = program.state
+    assert begin is not None
+    names |= program.began
+    for name in stateful(names):
+        names[name].load_state_dict(copy.deepcopy(begin[name]))
+    parts = Parts(names, program.hooks.callbacks)
+    parts.load(copy.deepcopy(begin.get("parts", {})), program.numbers_before())
+    names["model"].loaded = {}  # it is in the schedulers' state
+    with warnings.catch_warnings():
+        # A copied optimizer does not remember which scheduler looks at its steps.
+        warnings.filterwarnings("ignore", "Seems like `optimizer.step")
+        set_rng_state(begin["random"])
+        result = program.run(Report(), **names)
     return results_of(program, names, result)
 
 
@@ -181,7 +301,46 @@ def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[s
     for name in stateful(names):
         if program.function in ("fit", "train_batch"):
             found[name] = names[name].state_dict()
-    return found
+    return {key: trace.plain(value) for key, value in found.items()}
+
+
+# ---- where two runs first differ
+
+# Of each kind of event: what it is called, and how its line in the loop is found.
+KINDS_OF_EVENTS = {
+    "state": ("{} as it is when the network is called", None),
+    "batch": ("the data: the batch that {} gets", r"\bfor (step, )?.* in .*(_loader|_data)\b"),
+    "output": ("the output of {}", r"\bnetwork\("),
+    "loss": ("{}", r"\bloss_fn\w*\("),
+    "gradient": ("the gradient of {}", r"\.backward\(\)"),
+    "update": ("the update of {}", r"\b(optimizer\.step\(|scaler\.step\()"),
+}
+
+
+def first_difference(here: list[Any], there: list[Any], source: str) -> str | None:
+    """The first event in which two runs differ, in words, with the line of the loop."""
+    for a, b in zip(here, there, strict=False):
+        if a != b:
+            kind, thing, _, step = a
+            if kind in ("batch", "output") and thing.startswith("loss_fn"):
+                kind = "loss"
+            words, pattern = KINDS_OF_EVENTS[kind]
+            text = words.format(thing)
+            if a[:2] != b[:2]:
+                text = f"{text}, where the script comes to {b[1]}"
+            return f"step {step}, {text}{line_of(source, pattern)}"
+    return None
+
+
+def line_of(source: str, pattern: str | None) -> str:
+    """The loop's line of this kind."""
+    for number, line in enumerate(source.splitlines(), 1):
+        if pattern and re.search(pattern, line):
+            return f" (line {number}: {line.partition('  #')[0].strip()})"
+    return ""
+
+
+# ---- numbers
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -202,13 +361,8 @@ def identical(a: Any, b: Any) -> bool:
     if isinstance(a, float | int) and isinstance(b, torch.Tensor):
         b = b.item()  # a loss that the loop kept on the device
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and bits(a) == bits(b)
+        return a.shape == b.shape and a.dtype == b.dtype and trace.bits(a) == trace.bits(b)
     return type(a) is type(b) and repr(a) == repr(b)
-
-
-def bits(tensor: torch.Tensor) -> bytes:
-    """The tensor's memory."""
-    return tensor.detach().cpu().flatten().contiguous().view(torch.uint8).numpy().tobytes()
 
 
 def shown(value: Any) -> str:

@@ -27,6 +27,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from tutorial.running import randomness_kept
+from tutorial.saving.parts import loading_code, root_of
 from tutorial.unroll.networks import module_code, network_lines
 from tutorial.unroll.objects import (
     MISSING,
@@ -141,7 +142,7 @@ class Script:
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         self.lines.append(f'dist.init_process_group("{backend}")')
 
-    def attach(self, hooks: Any) -> None:
+    def attach(self, hooks: Any, parts: Iterable[str]) -> None:
         """Add the lines that attach the callbacks, as `Hooks.attach` does."""
         self.imports["SimpleNamespace"] = "from types import SimpleNamespace"
         parts = [
@@ -149,7 +150,9 @@ class Script:
             "optimizer=optimizer" if "optimizer" in self.made else "optimizer=None",
             "scaler=scaler" if "scaler" in self.made else "scaler=None",
             f"schedulers=[{', '.join(hooks.schedulers)}]",
-            f"generators=[{', '.join(hooks.generators)}]",
+            bracketed("parts={", [f"{code!r}: {code}" for code in parts if self.has(code)], "}"),
+            "attributes={}",
+            "kept_workers=[]",
             f"callbacks=[{', '.join(hooks.callbacks)}]",
             "stop_training=False",
         ]
@@ -160,15 +163,25 @@ class Script:
             f"    callback.set_params({self.code(hooks.params, 'params')})",
         ]
 
-    def restore(self, state: dict[str, Any], generators: list[str]) -> None:
+    def has(self, code: str) -> bool:
+        """Whether the object to which the code leads is in the script."""
+        return root_of(code) in self.made
+
+    def restore(self, state: dict[str, Any], numbers: dict[str, Any]) -> None:
         """Add the lines that bring all into the state in which the call began."""
         for name in state:
             if name in self.made or name in self.supply:
                 self.restores.append(f'{name}.load_state_dict(start["{name}"])')
                 self.restored_keys.add(name)
-        for i, code in enumerate(generators):
-            self.restores.append(f'{code}.set_state(start["generators"][{i}])')
-            self.restored_keys.add("generators")
+        for code, part in state.get("parts", {}).items():
+            if self.has(code):
+                way, called = loading_code(code, part)
+                saved = f'start["parts"][{code!r}]'
+                self.restores.append(f"{way}({saved})" if called else f"{way} = {saved}")
+                self.restored_keys.add("parts")
+        for code, number in numbers.items():
+            if self.has(code):
+                self.restores.append(f"{code} = {self.code(number, code)}")
         self.restores.append('torch.set_rng_state(start["random"]["torch"])')
         if torch.cuda.is_available():
             self.restores.append('torch.cuda.set_rng_state_all(start["random"]["cuda"])')

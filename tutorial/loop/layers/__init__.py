@@ -19,6 +19,7 @@ refuses.
 
 denormals.py    numbers that slow a CPU down
 loading.py      how batches come from the data
+optimizer_modes.py  an optimizer that trains at other weights than it gives
 checkpoints.py  to go on from here, should the training break off
 means.py        what a batch counts in a mean, if not its samples
 limits.py       num_iters: end after so many steps
@@ -45,7 +46,16 @@ Layer = TypeVar("Layer", bound=Callable[..., Any])
 
 # The layers, in the order in which their lines stand where two put some at the same place.
 LAYERS = (
-    *("denormals", "loading", "checkpoints", "limits", "callbacks", "resume", "report"),
+    *(
+        "denormals",
+        "loading",
+        "optimizer_modes",
+        "checkpoints",
+        "limits",
+        "callbacks",
+        "resume",
+        "report",
+    ),
     "means",
     *("distributed", "device", "losses", "precision", "accumulate", "clip", "schedule"),
     *("evaluation", "compiled", "outputs", "gradients"),

@@ -6,11 +6,13 @@ from tutorial.distributed.process_group import broadcast_object
 from tutorial.distributed.shard import shard_state_dict
 from tutorial.loop.layers import fit
 from tutorial.loop.options import (
+    ATTRIBUTES,
     DISTRIBUTED,
     EPOCHS,
     FIRST_EPOCH,
-    GENERATORS,
     GRAD_SCALER,
+    KEPT_WORKERS,
+    PARTS,
     RESUME,
     SCHEDULERS,
     SHARDED,
@@ -38,8 +40,12 @@ def go_on(network, optimizer, scaler, set_rng_state, rank):
         scheduler.load_state_dict(saved["schedulers"][i])
     for i, callback in STATEFUL_CALLBACKS:
         callback.load_state_dict(saved["fit"]["callbacks"][i])
-    for i, generator in GENERATORS:
-        generator.set_state(saved["generators"][i])
+    for loader in KEPT_WORKERS:
+        iter(loader)  # its workers start here, not in the first epoch
+    for load_state, key in PARTS:
+        load_state(saved["parts"][key])
+    for attribute, kind, key in ATTRIBUTES:
+        attribute = saved[kind][key]
     set_rng_state(saved["random"])  # the order of the data and dropout go on, too
     step_losses, rows = saved["fit"]["step_losses"], saved["fit"]["rows"]
     ...

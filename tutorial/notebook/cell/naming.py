@@ -305,8 +305,6 @@ class Writer:
             "callbacks": [self.codes[name] for name in hooks.callbacks],
             "schedulers": [self.codes[name] for name in hooks.schedulers],
         }
-        if hooks.generators:
-            parts["generators"] = [respelled(code, self.codes) for code in hooks.generators]
         for part, codes in parts.items():
             yield f"{model}.{part} = [{', '.join(codes)}]"
         spelled = {k: v.code for k, v in self.options if isinstance(v, WrittenAs)}
