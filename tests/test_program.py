@@ -170,8 +170,68 @@ def test_a_function_is_given_the_names_that_it_asks_for(data, make_model) -> Non
     assert not same(before, weights(model))
     with pytest.raises(TypeError, match="asks for learning_rate, but a loop is given only network"):
         model.fit(data, loop=lambda network, learning_rate: None)
-    with pytest.raises(TypeError, match="only source text becomes a script"):
-        model.unroll("fit", data, loop=my_loop).script()
+
+
+class Adversaries(nn.Module):
+    """A generator, and a discriminator that tells its points from real ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator, self.discriminator = nn.Linear(2, 8), nn.Linear(8, 1)
+
+
+def play(network, train_data, loss_fn):
+    """Two optimizers take turns."""
+    first = torch.optim.Adam(network.generator.parameters(), lr=0.01)
+    second = torch.optim.Adam(network.discriminator.parameters(), lr=0.01)
+    step_losses = []
+    for x, _ in torch.utils.data.DataLoader(train_data, batch_size=50, shuffle=True):
+        fake = network.generator(torch.randn(len(x), 2))
+        judged = network.discriminator(torch.cat([x, fake.detach()]))
+        truth = torch.cat([torch.ones(len(x), 1), torch.zeros(len(x), 1)])
+        loss_fn(judged, truth).backward()
+        second.step()
+        loss = loss_fn(network.discriminator(fake), torch.ones(len(x), 1))
+        loss.backward()
+        first.step()
+        network.zero_grad()
+        step_losses.append(loss.item())
+    return step_losses
+
+
+def test_a_loop_with_two_optimizers_is_run_shown_and_proved() -> None:
+    data = torch.utils.data.TensorDataset(torch.randn(150, 8), torch.zeros(150))
+
+    def made() -> tl.Model:
+        tl.seed(0)
+        model = tl.Model(Adversaries())
+        model.prepare(loss=nn.BCEWithLogitsLoss())
+        return model
+
+    tl.seed(0)
+    network = Adversaries()
+    by_hand = play(network, data, nn.BCEWithLogitsLoss())
+    model = made()
+    program = model.unroll("fit", data, loop=play)
+    assert program.source.startswith("def play(network, train_data, loss_fn):\n")
+    assert program.source.endswith("\nstep_losses = play(network, train_data, loss_fn)\n")
+    history = model.fit(data, loop=play, verbose=0)
+    assert history.step_losses == by_hand
+    assert same(weights(model), [weight.detach() for weight in network.parameters()])
+    proof = program.verify(history)
+    assert proof, proof.line
+    assert proof.compared["step losses"] == 3
+
+
+def test_several_optimizers_are_refused_with_a_loop_for_them() -> None:
+    model = tl.Model(Adversaries())
+    parts = (model.network.generator, model.network.discriminator)
+    optimizers = [torch.optim.Adam(part.parameters()) for part in parts]
+    for several in (optimizers, dict(zip("gd", optimizers, strict=True))):
+        with pytest.raises(TypeError, match="of 2 optimizers, but the loop of fit") as error:
+            model.prepare(several)
+        assert "model.fit(train_data, loop=train)" in str(error.value)
+        assert len(str(error.value)) < 800
 
 
 # ---- the proof

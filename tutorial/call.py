@@ -17,7 +17,7 @@ from tutorial.display import choose
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
-from tutorial.inputs.dry_run import DryRun, dry_run
+from tutorial.inputs.dry_run import DryRun, declared, dry_run
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -94,7 +94,8 @@ def decide(model: Any, call: Call) -> Program:
     Raises:
         TypeError, ValueError: the call cannot be made as it is.
     """
-    if call.method in ("fit", "train_batch"):
+    own_function = callable(call.arguments.get("loop"))  # which may need none of these
+    if call.method in ("fit", "train_batch") and not own_function:
         checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
     if call.method in ("evaluate", "eval_batch"):
         checks.measurable(model.measures.loss_fns, model.metrics)
@@ -182,6 +183,8 @@ def first_look(model: Any, call: Call, sources: list[DataSource]) -> list[DryRun
     found: list[DryRun]
     data, found = model._seen.get(key, ([], []))
     there = [id(known()) for known in data]
+    if callable(call.arguments.get("loop")):  # which does with batches what it likes
+        return [declared(source.name, model) for source in sources]
     if there != [id(source.data) for source in sources]:
         found = dry_run(sources, model, fitting, stacking)
         with suppress(TypeError):  # such as a list, to which there are no weak references

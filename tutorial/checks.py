@@ -13,9 +13,28 @@ from typing import Any
 import torch
 from torch import nn
 
+OWN_LOOP = """\
+but the loop of fit takes steps of one. For a GAN, an actor and a critic, or others that take turns,
+write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) saves and verifies it:
+
+    def train(network, train_data):
+        first = torch.optim.Adam(network.generator.parameters())
+        second = torch.optim.Adam(network.discriminator.parameters())
+        step_losses = []
+        for x, y in DataLoader(train_data, batch_size=64, shuffle=True):
+            ...  # losses, backward(), first.step(), second.step(), zero_grad()
+            step_losses.append(loss.item())
+        return step_losses
+
+    model.fit(train_data, loop=train)"""
+
 
 def optimizer_fits(optimizer: Any) -> None:
     """Refuse what is no optimizer, or one that a plain loop cannot step."""
+    several = optimizer.values() if isinstance(optimizer, Mapping) else optimizer
+    if isinstance(several, Iterable) and all(isinstance(o, torch.optim.Optimizer) for o in several):
+        kind = type(optimizer).__name__
+        raise TypeError(f"optimizer is a {kind} of {len(optimizer)} optimizers, {OWN_LOOP}")
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(
             f"optimizer is {optimizer!r}, but a torch.optim optimizer is expected, such as "

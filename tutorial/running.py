@@ -86,7 +86,7 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
             wait_for(rivals)
         with modes_put_back(names["network"]), torch.enable_grad(), inside(around, run):
             if method == "fit":
-                names["optimizer"].zero_grad()  # no gradient of an earlier call counts
+                forget_gradients(names)  # no gradient of an earlier call counts
             yield names
     finally:
         with CHANGED:
@@ -293,9 +293,17 @@ def of_the_last_fit_kept(model: Any) -> Iterator[None]:
 def weights_of_others(around: list[Run], run: Run) -> set[torch.Tensor]:
     """The weights whose gradients are none of this training's business."""
     others = {weight for other in around for weight in other.names["network"].parameters()}
-    own = {weight for group in run.names["optimizer"].param_groups for weight in group["params"]}
+    optimizer = run.names.get("optimizer")
+    groups = [{"params": run.names["network"].parameters()}]
+    groups = groups if optimizer is None else optimizer.param_groups
+    own = {weight for group in groups for weight in group["params"]}
     # A fit begins without gradients; train_batch(update=False) adds to those that there are.
     return others | own if run.method == "fit" else others - own
+
+
+def forget_gradients(names: dict[str, Any]) -> None:
+    """Leave no gradient; a loop of one's own may have optimizers that are not known here."""
+    names.get("optimizer", names["network"]).zero_grad()
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class Hooks:
             model.callbacks = callbacks
             model.schedulers = [names[name] for name in self.schedulers]
             model.stateful = Parts(names, self.callbacks, before=model.stateful)
-            checkpoint.restore_schedulers(model, names["optimizer"])
+            checkpoint.restore_schedulers(model, names.get("optimizer"))
             checkpoint.restore_parts(model)
         for callback in callbacks:
             callback.set_model(model)

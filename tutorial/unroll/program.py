@@ -24,13 +24,14 @@ from tutorial.distributed import process_group
 from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
-from tutorial.running import WATCHER, begun, own_metric
+from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import waiting, without_numpy
 from tutorial.saving.parts import Parts, part_state
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
 from tutorial.unroll.script import Script
+from tutorial.unroll.source import source_of
 from tutorial.unroll.unroll import defaults, unroll
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Program:
     @property
     def source(self) -> str:
         """The loop as it is read; it prints as a textbook does."""
+        if callable(self.loop):
+            return f"{source_of(self.loop)}\n\n{call_of(self.loop)}"
         return self.loop if isinstance(self.loop, str) else unroll(self.function, self.options)
 
     @property
@@ -157,7 +160,7 @@ class Program:
                 if report is not None:
                     report.close(how)
                 if fits:
-                    namespace["optimizer"].zero_grad()  # and no half-made one is left
+                    forget_gradients(namespace)  # and no half-made one is left
                     asked = report is not None and report.interrupted  # perhaps after the last step
                     history = history_of(namespace, how == "stopped" or asked)
                     namespace["model"].history = history
@@ -265,13 +268,15 @@ class Program:
 
     def _script(self) -> tuple[str, dict[str, Any]]:
         """The script's text, and the data for the file beside it."""
-        if callable(self.loop):
-            raise TypeError("script: this loop is a function; only source text becomes a script.")
         if self.state is None:
             self.remember()
         assert self.state is not None
-        script = self.script_parts = Script()
-        nodes = ast.walk(ast.parse(self.source))
+        script, source = Script(), self.source
+        self.script_parts = script
+        if callable(self.loop):
+            script.copy(self.loop)
+            source = call_of(self.loop)
+        nodes = ast.walk(ast.parse(source))
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
@@ -286,7 +291,7 @@ class Program:
             script.attach(self.hooks, self.parts.found() if self.parts else {})
         script.restore(self.state, self.numbers_before())
         kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
-        return script.render(self.title, self.source), {**kept, **script.saved}
+        return script.render(self.title, source), {**kept, **script.saved}
 
     # ---- how it looks
 
@@ -319,6 +324,13 @@ def names_fit(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Non
             f"loop: {function.__name__} asks for {', '.join(missing)}, but a loop is given only "
             f"{', '.join(name for name in namespace if name not in TOOLS)}."
         )
+
+
+def call_of(function: Callable[..., Any]) -> str:
+    """The line that calls the student's function."""
+    return (
+        f"step_losses = {function.__name__}({', '.join(inspect.signature(function).parameters)})\n"
+    )
 
 
 def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) -> Any:
@@ -355,7 +367,8 @@ def as_it_was_unless_trained(
     It still has what the last fit has left, what `load` has read, and its learning rates. Of a
     function that trains it is not known how far it came; nor of a loop without a `loss`.
     """
-    model, groups = namespace["model"], namespace["optimizer"].param_groups
+    model, optimizer = namespace["model"], namespace.get("optimizer")
+    groups = [] if optimizer is None else optimizer.param_groups
     remembered, settings = dict(vars(model)), [dict(group) for group in groups]
     names_loss = isinstance(code, CodeType) and "loss" in code.co_names
     try:
