@@ -400,6 +400,7 @@ NETWORKS: dict[str, Callable[[], Any]] = {
         IMAGES,
     ),
     "recurrent": lambda: (Recurrent(), WORDS),
+    "parametrized": lambda: nn.utils.parametrizations.weight_norm(Lin(8, 3)),
     "tied": lambda: (Tied(20), TensorDataset(torch.arange(40).reshape(8, 5) % 20, torch.arange(8))),
     "attention": lambda: (
         Seq(
@@ -532,10 +533,8 @@ sys.modules["tutorial"] = None  # importing it is an error from here on
 import numpy, torch
 torch.set_num_threads(1)
 for script in sorted(Path(sys.argv[1]).glob("*.py")):
-    state = torch.load(script.with_suffix(".pt"), weights_only=True)["random"]
-    random.setstate(state["python"])
-    name, keys, *rest = state["numpy"]
-    numpy.random.set_state((name, keys.numpy(), *rest))
+    random.seed(5)
+    numpy.random.seed(6)
     try:
         names = runpy.run_path(str(script))
     except Exception as error:
@@ -651,15 +650,14 @@ SUPPLY: dict[str, tuple[str, dict[str, Any], str]] = {
     "unseen class": ("network", {"network": UNSEEN["Unseen"](8, 3)}, "source of Unseen cannot be"),
     "hooks": ("network", {"network": hooked()}, "has hooks"),
     "lambda layer": ("network", {"network": Seq(Lin(8, 3), Apply(lambda x: x))}, "a lambda has no"),
-    "parametrized": (
-        "network",
-        {"network": nn.utils.parametrizations.weight_norm(Lin(8, 3))},
-        "cannot be imported",
-    ),
     "lambda loss": ("loss_fn", {"loss": lambda a, b: CE()(a, b)}, "write a function with def"),
     "unseen loss": ("loss_fn", {"loss": UNSEEN["Counted"]()}, "write it to a file"),
     "the loop's name": ("step", {"loss": uses_step}, "rename yours"),
-    "iterator": ("train_data", {"data": iter([(X, Y)])}, "no plain code for list_iterator"),
+    "iterator": (
+        "train_data",
+        {"data": iter([(X, Y)])},
+        "a list_iterator, which has no plain code",
+    ),
     "lambda transform": ("train_data", {"data": Transformed(DATA, lambda x: x)}, "a lambda has no"),
     "two meanings": (
         "loss_fn",

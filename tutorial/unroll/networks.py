@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from tutorial.unroll.objects import CannotWriteError, object_code
-from tutorial.unroll.source import bracketed
+from tutorial.unroll.alike import OF_EVERY_MODULE
+from tutorial.unroll.objects import object_code
+from tutorial.unroll.reparametrized import reparametrized_code
+from tutorial.unroll.source import CannotWriteError, bracketed
 
 if TYPE_CHECKING:
     from tutorial.unroll.script import Script
@@ -24,7 +26,9 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
         CannotWriteError: what the expression builds differs from the network.
     """
     own = dict(network.named_parameters())
-    script.weights = {id(weight): name for name, weight in own.items()}
+    script.weights |= {
+        id(weight): f'network.get_parameter("{name}")' for name, weight in own.items()
+    }
     script.loads_state = True  # of the whole network, afterwards
     try:
         code = script.code(network, "network")
@@ -59,30 +63,77 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
     return code, list(filter(None, lines))
 
 
-def module_code(script: "Script", module: nn.Module, name: str) -> str:
+def module_code(script: "Script", module: nn.Module, path: str) -> str:
     """A module inside a network, whose state is loaded with it; or one with a state of its own."""
-    if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
-        raise CannotWriteError(f"{type(module).__name__} has hooks, which have no plain code")
-    write = container_code if type(module) in CONTAINERS else object_code
-    if script.loads_state or not list(module.parameters()):
-        return write(script, module, name)
+    if script.loads_state:
+        return layer_code(script, module, path)
     script.loads_state = True
     try:
-        code = write(script, module, name) + ("" if module.training else ".eval()")
+        code = layer_code(script, module, path)
     finally:
         script.loads_state = False
-    state = script.code(dict(module.state_dict()), f"{name}_state")
-    return f"{script.reference(restored)}({code}, {state})"
+    if not module.training:
+        code += ".eval()"
+    built = script.build(code)
+    if modes(built) != modes(module):
+        changed = {name: mode for name, mode in modes(module).items() if mode != modes(built)[name]}
+        code = f"{script.reference(in_modes)}({code}, {script.code(changed, path)})"
+        built = script.build(code)
+    if script.compare(built, module, path) is None:
+        return code
+    state = script.code(dict(module.state_dict()), f"{path}.state")
+    code = f"{script.reference(restored)}({code}, {state})"
+    if found := script.compare(script.build(code), module, path):
+        raise CannotWriteError(found)
+    return code
 
 
-def container_code(script: "Script", module: Any, name: str) -> str:
+def layer_code(script: "Script", module: Any, path: str) -> str:
+    """A module all but its state: containers as one writes them, others as objects."""
+    if hasattr(module, "_orig_mod"):  # torch.compile has wrapped it
+        return f"torch.compile({layer_code(script, module._orig_mod, path)}{backend(module)})"
+    if code := reparametrized_code(script, module, path):
+        return code
+    refuse_hooks(module, path)
+    plain = vars(module).keys() <= OF_EVERY_MODULE | {"training"}
+    if type(module) in CONTAINERS and plain:
+        return container_code(script, module, path)
+    return object_code(script, module, path)
+
+
+def backend(module: Any) -> str:
+    """The argument of torch.compile that says which compiler, if it is not the usual one."""
+    compiler = getattr(module.dynamo_ctx.callback, "_torchdynamo_orig_backend", None)
+    name = getattr(compiler, "compiler_name", None) or getattr(compiler, "__name__", "inductor")
+    return "" if name == "inductor" else f', backend="{name}"'
+
+
+def refuse_hooks(module: nn.Module, path: str) -> None:
+    """Refuse what a hook would do besides."""
+    hooks = [key for key, value in vars(module).items() if key in RUN_WITH_IT and value]
+    if hooks:
+        raise CannotWriteError(
+            f"{path}, {type(module).__name__}, has hooks, which have no plain code; "
+            "do in its forward what they do"
+        )
+    for name, weight in module._parameters.items():
+        if weight is not None and (
+            weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
+        ):
+            raise CannotWriteError(f"{path}.{name} has hooks, which have no plain code")
+
+
+RUN_WITH_IT = (*("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),)
+
+
+def container_code(script: "Script", module: Any, path: str) -> str:
     """A container of layers, as one writes it."""
     layers: dict[str, nn.Module] = module._modules
     cls, kind = script.reference(type(module)), type(module)
     numbered = kind is not nn.ModuleDict and list(layers) == [str(i) for i in range(len(layers))]
     if numbered and kind is nn.Sequential:
-        return script.call(cls, layers.values(), {}, name)
-    code = script.collection(list(layers.values()) if numbered else dict(layers), name)
+        return script.call(cls, layers.values(), {}, path)
+    code = script.collection(list(layers.values()) if numbered else dict(layers), path)
     if kind is nn.Sequential:
         code = f"{script.reference(OrderedDict)}({code})"
     return f"{cls}({code})"
@@ -94,13 +145,26 @@ def restored(module: Any, state: dict[str, Any]) -> Any:
     return module
 
 
+def in_modes(module: Any, modes: dict[str, bool]) -> Any:
+    """The module, some of its parts in training mode or not. A script holds a copy where needed."""
+    for name, training in modes.items():
+        module.get_submodule(name).training = training
+    return module
+
+
 # ---- what a constructor does not say
+
+
+def modes(module: nn.Module) -> dict[str, bool]:
+    """Of each of its modules, whether it is in training mode."""
+    return {name: part.training for name, part in module.named_modules()}
 
 
 def buffer_dtypes(module: nn.Module) -> dict[str, torch.dtype]:
     """The type of each buffer in its state."""
     weights = dict(module.named_parameters(remove_duplicate=False))
-    return {name: t.dtype for name, t in module.state_dict().items() if name not in weights}
+    state = module.state_dict().items()
+    return {name: t.dtype for name, t in state if name not in weights and hasattr(t, "dtype")}
 
 
 def tied(built: nn.Module, network: nn.Module) -> Iterator[str]:

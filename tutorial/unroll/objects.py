@@ -1,112 +1,98 @@
 """Any object as code: inspect it, rebuild it, compare it with what the code builds."""
 
-import types
-import weakref
+import copyreg
 from collections.abc import Mapping
-from functools import partial
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from tutorial.unroll.source import bracketed, is_installed
+from tutorial.unroll.alike import MISSING, OF_EVERY_MODULE, Comparison, hides, slots
+from tutorial.unroll.source import CannotWriteError, bracketed, home
+from tutorial.unroll.standard import named
 
 if TYPE_CHECKING:
     from tutorial.unroll.script import Script
 
-MISSING = object()
 PLAIN = (list, tuple, dict, torch.Size)  # collections that are written as they are
 
 
-class CannotWriteError(Exception):
-    """There is no code for an object; the message says why."""
-
-
-def no_code(value: Any, name: str) -> CannotWriteError:
+def no_code(value: Any, path: str) -> CannotWriteError:
     """The error for a value that nothing here fits."""
-    return CannotWriteError(
-        f"there is no plain code for {type(value).__qualname__} objects ({name})"
-    )
+    return CannotWriteError(f"{path} is {named(value)}, which has no plain code; supply it")
 
 
-def object_code(script: "Script", value: Any, name: str) -> str:
+def object_code(script: "Script", value: Any, path: str) -> str:
     """A call of its class, if its arguments can be found; else an object with its attributes.
 
     Raises:
         CannotWriteError: neither builds an object like this one.
     """
     cls = type(value)
-    if not hasattr(value, "__dict__") or isinstance(value, list | tuple | dict | set):
-        raise no_code(value, name)
     reference = script.reference(cls)
-    try:
-        arguments, keywords, sure = constructor_arguments(value)
-        code = script.call(reference, arguments, keywords, name)
-        if sure and (is_installed(cls) or cls.__module__.startswith("tutorial.")):
-            return code
-        if builds(script, code, value):
-            return code
-    except CannotWriteError:
-        pass
+    difference: str | None = None
+    for arguments in (constructor_arguments, items_of, recipe_of):
+        try:
+            with script.attempt():
+                code = script.call(*arguments(script, reference, value), path)
+                difference = script.difference(code, value, path)
+                if difference is None:
+                    return code
+                raise CannotWriteError(difference)
+        except CannotWriteError:
+            pass
+    if hides(cls) or not (hasattr(value, "__dict__") or slots(cls)):
+        raise no_code(value, path)
     if isinstance(value, nn.Module):
-        items = members(script, value, name)
-        code = bracketed(f"{script.reference(rebuilt_module)}({reference}, {{", items, "})")
+        code = members_code(script, value, reference, path)
     else:
-        code = f"{script.reference(rebuilt)}({reference}, {script.code(vars(value), name)})"
-    if not builds(script, code, value):
-        raise CannotWriteError(
-            f"neither its arguments nor its attributes make a {cls.__name__} again"
-        )
+        own = vars(value) if hasattr(value, "__dict__") else {}
+        own = own | {key: getattr(value, key) for key in slots(cls) if hasattr(value, key)}
+        items = [f'"{key}": {script.code(part, f"{path}.{key}")}' for key, part in own.items()]
+        code = f"{script.reference(rebuilt)}({reference}, {bracketed('{', items, '}')})"
+    if found := script.difference(code, value, path):
+        raise CannotWriteError(f"{found}: neither its arguments nor its attributes make it again")
     return code
 
 
-def members(script: "Script", module: nn.Module, name: str) -> list[str]:
-    """The items of a dict with all that a module holds: attributes, weights, buffers, modules."""
+def members_code(script: "Script", module: nn.Module, cls: str, path: str) -> str:
+    """A module made of all that it holds: attributes, weights, buffers, modules."""
     script.tool("nn", nn)
     passing = module._non_persistent_buffers_set
-    items = {key: script.code(part, f"{name}_{key}") for key, part in attributes(module).items()}
+    own = attributes(module)
+    if "forward" in own and getattr(own["forward"], "__self__", None) is module:
+        raise CannotWriteError(f"{path}.forward was replaced; write it in the class instead")
+    items = {key: script.code(part, f"{path}.{key}") for key, part in own.items()}
     for key, buffer in module._buffers.items():
         if buffer is not None:
-            saved = script.save(buffer.detach(), f"{name}_{key}")
+            saved = script.save(buffer.detach(), f"{path}.{key}")
             items[key] = f"nn.Buffer({saved}, persistent={key not in passing})"
-    items |= {key: script.code(part, f"{name}_{key}") for key, part in module._modules.items()}
-    return [f'"{key}": {code}' for key, code in items.items()]
-
-
-def builds(script: "Script", code: str, value: Any) -> bool:
-    """Whether the expression builds an object like this one."""
-    try:
-        return same(script.build(code), value)
-    except Exception:  # of the user's class, or of comparing what it holds
-        return False
+    items |= {key: script.code(part, f"{path}.{key}") for key, part in module._modules.items()}
+    parts = bracketed("{", [f'"{key}": {code}' for key, code in items.items()], "}")
+    none = [key for key, buffer in module._buffers.items() if buffer is None]
+    rest = f", {script.code(none, path)}" if none else ""
+    return f"{script.reference(rebuilt_module)}({cls}, {parts}{rest})"
 
 
 # ---- what an object is made of
 
 
-def constructor_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
-    """The arguments of __init__ that the object keeps under their own names (or with a _ before).
+def constructor_arguments(
+    script: "Script", reference: str, value: Any
+) -> tuple[str, list[Any], dict[str, Any]]:
+    """A call of its class, with the arguments that the object keeps under their own names.
 
-    Returns:
-        Positional arguments, keywords, and whether every argument was found; where one was not, its
-        default takes its place, which may be wrong.
+    One kept with a _ before its name counts, too; of one that is not kept, the default is taken,
+    which may be wrong: so what it builds is compared with the object.
 
     Raises:
         CannotWriteError: an argument without a default was not found.
     """
     arguments: list[Any] = []
     keywords: dict[str, Any] = {}
-    sure = True
-    if type(value).__init__ is object.__init__:
-        return [], {}, True  # it takes none
-    for name, parameter in signature(type(value).__init__).parameters.items():
-        if name == "self":
-            continue
-        found = [a for a in (f"_{name}", name) if not callable(getattr(type(value), a, None))]
-        kept: Any = next((getattr(value, a) for a in found if hasattr(value, a)), MISSING)
-        sure = sure and (kept is not MISSING or parameter.kind is Parameter.VAR_KEYWORD)
+    for name, parameter in parameters_of(type(value)).items():
+        kept = kept_argument(value, name)
         kept = parameter.default if kept is MISSING else kept
         if isinstance(parameter.default, bool) and (kept is None or isinstance(kept, torch.Tensor)):
             kept = kept is not None  # bias=True is kept as the bias itself
@@ -120,11 +106,84 @@ def constructor_arguments(value: Any) -> tuple[list[Any], dict[str, Any], bool]:
                 f"{type(value).__name__} does not keep its argument {name}; "
                 f"write self.{name} = {name} in its __init__"
             )
-        elif parameter.default is Parameter.empty:
+        elif parameter.default is Parameter.empty and parameter.kind is not Parameter.KEYWORD_ONLY:
             arguments.append(kept)
-        elif not same(kept, parameter.default):
+        elif parameter.default is Parameter.empty or not same(kept, parameter.default):
             keywords[name] = kept
-    return arguments, keywords, sure
+    return reference, arguments, keywords
+
+
+def parameters_of(cls: type) -> dict[str, Parameter]:
+    """What the constructor of a class takes.
+
+    Raises:
+        CannotWriteError: it does not tell.
+    """
+    init: Any = cls.__init__  # type: ignore[misc]
+    if init is object.__init__ and cls.__new__ is object.__new__:  # type: ignore[comparison-overlap]
+        return {}
+    if cls in (nn.LSTM, nn.GRU, nn.RNN):
+        init = nn.RNNBase.__init__
+    try:
+        parameters = dict(signature(init if init is not object.__init__ else cls).parameters)
+    except (TypeError, ValueError) as error:
+        raise CannotWriteError(str(error)) from error
+    if init is nn.RNNBase.__init__:  # the three have no names for their own arguments
+        del parameters["mode"]
+        if cls is nn.RNN:
+            parameters["nonlinearity"] = Parameter(
+                "nonlinearity", Parameter.KEYWORD_ONLY, default="tanh"
+            )
+    if init is not object.__init__:
+        parameters.pop("self", None)
+    return parameters
+
+
+def kept_argument(value: Any, name: str) -> Any:
+    """What an object keeps of an argument of its constructor."""
+    for place in (f"_{name}", name):
+        if not callable(getattr(type(value), place, None)) and hasattr(value, place):
+            return getattr(value, place)
+    return MISSING
+
+
+def items_of(script: "Script", reference: str, value: Any) -> tuple[str, list[Any], dict[str, Any]]:
+    """A call of its class with what it holds: a class made from dict, list, str, float ...
+
+    Raises:
+        CannotWriteError: it is none of these.
+    """
+    kinds: tuple[Any, ...] = (dict, list, tuple, set, frozenset, str, float, int, bytes)
+    for kind in kinds:
+        if isinstance(value, kind):
+            return reference, [kind(value)], {}
+    taken = parameters_of(type(value)).values()
+    own = vars(value) if hasattr(value, "__dict__") else {}
+    open_to_all = any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken)
+    if open_to_all and all(map(str.isidentifier, own)) and not isinstance(value, nn.Module):
+        return reference, [], own
+    raise CannotWriteError("it holds no items")
+
+
+def recipe_of(
+    script: "Script", reference: str, value: Any
+) -> tuple[str, list[Any], dict[str, Any]]:
+    """The call with which it says that it can be made again, such as itemgetter(1).
+
+    Raises:
+        CannotWriteError: it says none, or needs more than a call.
+    """
+    if not hides(type(value)) and hasattr(value, "__dict__"):
+        raise CannotWriteError("its attributes tell all")
+    try:
+        function, arguments, *rest = value.__reduce_ex__(2)
+    except Exception as error:
+        raise CannotWriteError(str(error)) from error
+    if any(part is not None for part in rest) or function is copyreg.__newobj__:  # type: ignore[attr-defined]
+        raise CannotWriteError("it has a state besides")
+    if function is not type(value) and home(function) is None:
+        raise CannotWriteError("it is made by a private function")
+    return script.reference(function), list(arguments), {}
 
 
 def _one_number(owner: Any, value: Any) -> Any:
@@ -135,8 +194,7 @@ def _one_number(owner: Any, value: Any) -> Any:
 
 def attributes(module: nn.Module) -> dict[str, Any]:
     """A module's own attributes and parameters: what its class added to an empty module."""
-    empty = vars(nn.Module())
-    own = {k: v for k, v in vars(module).items() if k not in empty}
+    own = {k: v for k, v in vars(module).items() if k not in OF_EVERY_MODULE and k != "training"}
     return own | module._parameters
 
 
@@ -155,51 +213,12 @@ def is_data(value: Any) -> bool:
         return all(is_data(k) and is_data(v) for k, v in value.items())
     if type(value) in PLAIN:
         return all(map(is_data, value))
-    return value is None or type(value) in (bool, int, float, str, torch.Tensor)
+    return value is None or type(value) in (bool, int, float, str, bytes, torch.Tensor)
 
 
 def same(a: Any, b: Any) -> bool:
-    """Whether two objects are alike, apart from the values that a network's state brings."""
-    if a is b:
-        return True
-    if type(a).__name__ != type(b).__name__:
-        return False
-    match a:
-        case nn.Parameter():
-            return bool(a.shape == b.shape)
-        case torch.Tensor():
-            return a.dtype == b.dtype and torch.equal(a, b)
-        case np.ndarray():
-            return a.dtype == b.dtype and np.array_equal(a, b)
-        case nn.Module():
-            return same(comparable(a), comparable(b))
-        case dict():
-            return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-        case list() | tuple():
-            return len(a) == len(b) and all(map(same, a, b))
-        case type() | types.FunctionType() | types.MethodType():
-            return bool(a.__name__ == b.__name__)  # one of them is a copy
-        case partial():
-            return same((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
-        case weakref.ref():  # nn.LSTM keeps some to its own weights
-            return True
-        case _ if hasattr(a, "__dict__"):
-            return same(vars(a), vars(b))
-        case _:
-            return bool(a == b)
-
-
-def comparable(module: nn.Module) -> dict[str, Any]:
-    """All that two like modules must have in common."""
-    hooks = [list(hook.values()) for key, hook in vars(module).items() if key.endswith("_hooks")]
-    passing = module._non_persistent_buffers_set
-    buffers = {k: v for k, v in module._buffers.items() if v is not None}
-    return {
-        "": hooks,
-        **{k: v for k, v in attributes(module).items() if v is not None},
-        **{k: v if k in passing else v.shape for k, v in buffers.items()},
-        **module._modules,
-    }
+    """Whether two objects are alike."""
+    return Comparison({}).alike(a, b)
 
 
 # ---- a script holds a copy of these functions where it needs one
@@ -208,14 +227,17 @@ def comparable(module: nn.Module) -> dict[str, Any]:
 def rebuilt(cls: Any, attributes: dict[str, Any]) -> Any:
     """An object of the class with these attributes, made without calling its __init__."""
     made = cls.__new__(cls)
-    vars(made).update(attributes)
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
     return made
 
 
-def rebuilt_module(cls: Any, members: dict[str, Any]) -> Any:
+def rebuilt_module(cls: Any, members: dict[str, Any], no_buffers: Any = ()) -> Any:
     """A module of the class with these members, made without calling its __init__."""
     made = cls.__new__(cls)
     nn.Module.__init__(made)
+    for name in no_buffers:
+        made.register_buffer(name, None)
     for name, value in members.items():
         setattr(made, name, value)
     return made

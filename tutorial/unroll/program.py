@@ -280,16 +280,17 @@ class Program:
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
-        if "dist" in used:
-            script.join()
         if self.hooks.schedulers or self.hooks.callbacks:
             used.add("optimizer")
         for name, value in self.names.items():
             if name in used and name != "model":
                 script.make(name, own_metric(self.began.get(name, value)))
+        script.restore(self.state, self.numbers_before())
+        script.check(self.state)
+        if "dist" in used:
+            script.join()
         if self.hooks.callbacks.keys() & used:
             script.attach(self.hooks, self.parts.found() if self.parts else {})
-        script.restore(self.state, self.numbers_before())
         kept = {key: self.state[key] for key in self.state if key in script.restored_keys}
         return script.render(self.title, source), {**kept, **script.saved}
 

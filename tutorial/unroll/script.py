@@ -10,13 +10,20 @@ An object becomes code in the plainest way that is sure to be right:
   optimizers.py for what PyTorch has);
 - a tensor, and what else is only data: saved beside the script, with the weights.
 
-Where none of these works, the script says at its top what its reader must supply.
+Where none of these works, the script says at its top what its reader must supply. Whatever is
+written is also built here, and compared with the object that it stands for (alike.py): what differs
+nevertheless is named at the top, too.
 """
 
+import copy
 import enum
+import random
+import re
 import sys
 import types
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,34 +35,39 @@ from torch.utils.data import DataLoader, Dataset
 
 from tutorial.running import randomness_kept
 from tutorial.saving.parts import loading_code, root_of
+from tutorial.unroll.alike import MISSING, Comparison, is_definition
 from tutorial.unroll.networks import module_code, network_lines
-from tutorial.unroll.objects import (
-    MISSING,
-    PLAIN,
-    CannotWriteError,
-    is_data,
-    no_code,
-    object_code,
-)
+from tutorial.unroll.objects import PLAIN, is_data, no_code, object_code, stateful
 from tutorial.unroll.optimizers import loader_code, optimizer_code, scaler_code, scheduler_code
 from tutorial.unroll.source import (
+    CannotWriteError,
     bracketed,
     constant_source,
+    first_needs,
     home,
     is_installed,
+    is_own_module,
     merged,
     names_assigned,
+    names_in_hints,
+    names_read,
     outside_names,
     source_of,
+    spellings_of,
     without_docstrings,
     without_modules,
 )
+from tutorial.unroll.standard import standard_code
 
 LONGEST = 200  # characters; what is longer is saved as data
 
 
 class Script:
-    """Collects the parts of a standalone file: imports, copied sources, objects, saved data."""
+    """Collects the parts of a standalone file: imports, copied sources, objects, saved data.
+
+    Attributes:
+        differences: how what the script makes is not what ran, a sentence for each.
+    """
 
     def __init__(self) -> None:
         self.imports = {"Path": "from pathlib import Path", "torch": "import torch"}
@@ -64,47 +76,101 @@ class Script:
         self.needed: set[str] = set()  # names that the copied sources read
         self.lines: list[str] = []  # `name = code`, in order
         self.made: dict[str, Any] = {}  # the objects that these lines make, by name
+        self.recipes: dict[str, str] = {}  # the lines for each of them
+        self.parts: dict[int, str] = {}  # id of a part of the network -> an expression for it
         self.supply: dict[str, str] = {}  # a name -> why there is no code for it
         self.saved: dict[str, Any] = {}  # data, by the key under which the script finds it
-        self.weights: dict[int, str] = {}  # id of a parameter of the network -> its name
+        self.weights: dict[int, str] = {}  # id of a trainable weight -> an expression for it
         self.loads_state = False  # inside a module whose whole state is loaded afterwards
         self.restores: list[str] = []  # the lines that load the state in which the call began
         self.restored_keys = {"random"}
+        self.differences: list[str] = []
+        self.copied: dict[str, Any] = {}  # the classes and functions of the copied sources
+        self.spellings: dict[Any, set[Any]] = {}  # code of a copied source -> that of its file
+        self.open: dict[int, str] = {}  # id of an object that is being written -> its path
+        self.workshop = Workshop(self)
 
     def make(self, name: str, value: Any) -> None:
         """Add the line that makes `value` under `name`; or a request to supply it."""
         try:
-            if name == "network":
-                self.network(value)
-            elif (known := self.line(name, value)) != name:
-                self.lines.append(f"{name} = {known}")
-        except (CannotWriteError, RecursionError) as reason:
-            self.supply[name] = str(reason)
+            with self.attempt():
+                if name == "network":
+                    self.network(value)
+                elif (known := self.line(name, value)) != name:
+                    self.define(name, value, known)
+        except Exception as error:
+            self.supply[name] = reason(error, name)
             self.lines.append(f"# {name} = ...  (supply it here)")
-        text = "\n".join([*self.copies.values(), *self.lines])  # without what was only tried
+        text = "\n".join([*self.copies.values(), *self.lines, *self.restores])
         self.saved = {key: data for key, data in self.saved.items() if f'start["{key}"]' in text}
 
-    def line(self, name: str, value: Any) -> str:
-        """Add the line that makes `value`, unless there is one; the name that it then has."""
-        code = self.name_of(value) or (
-            object_code(self, value, name) if isinstance(value, Dataset) else self.code(value, name)
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """After an error inside, nothing is left of what was written meanwhile."""
+        kept: tuple[str, ...] = (
+            "imports",
+            "copies",
+            "meanings",
+            "needed",
+            "lines",
+            "made",
+            "recipes",
+            "supply",
         )
+        kept += ("saved", "restores", "copied", "loads_state")
+        before = {name: copy.copy(getattr(self, name)) for name in kept}
+        try:
+            yield
+        except BaseException:
+            vars(self).update(before)
+            raise
+
+    def line(self, path: str, value: Any) -> str:
+        """Add the line that makes `value`, unless there is one; the name that it then has."""
+        name = key_of(path)
+        code = self.name_of(value)
+        if code is None:
+            dataset = isinstance(value, Dataset) and not standard(value)
+            code = object_code(self, value, path) if dataset else self.code(value, path)
         if code.isidentifier() and code in self.made | self.copies:
             return code
+        self.define(name, value, code)
+        return name
+
+    def define(self, name: str, value: Any, code: str, *more: str) -> None:
+        """Add the line `name = code`, and others that belong to it."""
         self.mean(name, value)
-        self.made[name] = value
-        self.lines.append(f"{name} = {code}")
+        self.made.setdefault(name, value)
+        self.recipes[name] = "\n".join([f"{name} = {code}", *more])
+        self.lines.append(self.recipes[name])
+        if isinstance(value, nn.Module):
+            for key, weight in value.named_parameters():
+                self.weights.setdefault(id(weight), f'{name}.get_parameter("{key}")')
+
+    def stateful(self, path: str, value: Any, code: str, more: str) -> str:
+        """Make an object on a line of its own, and give it its state on the next one."""
+        name = key_of(path)
+        while self.meanings.get(name, value) is not value:
+            name += "_"
+        self.define(name, value, code, f"{name}{more}")
         return name
 
     def network(self, network: nn.Module) -> None:
         """Add the lines that make the network, all but its weights' values."""
         self.mean("network", network)
         code, more = network_lines(self, network)
-        self.made["network"] = network
-        self.lines += [f"network = {code}", *more]
+        self.define("network", network, code, *more)
+        for name, part in (*network.named_modules(), *network.named_parameters()):
+            if name and all(map(str.isidentifier, name.split("."))):
+                self.parts.setdefault(id(part), f"network.{name}")
+            elif name:
+                kind = "parameter" if isinstance(part, nn.Parameter) else "submodule"
+                self.parts.setdefault(id(part), f'network.get_{kind}("{name}")')
 
     def name_of(self, value: Any) -> str | None:
-        return next((name for name, other in self.made.items() if other is value), None)
+        """The expression for an object that there is already."""
+        made = next((name for name, other in self.made.items() if other is value), None)
+        return made or self.parts.get(id(value))
 
     def tool(self, name: str, value: Any) -> None:
         """Import what the program itself names, such as DataLoader."""
@@ -122,25 +188,74 @@ class Script:
             f"# {title}",
             "# written out as the plain PyTorch program that it runs. It does not need `tutorial`.",
             *(["# You must supply, where it is marked below:", *must] if must else []),
+            *(f"# Not what ran: {difference}" for difference in self.differences),
         ]
         if self.copies:  # in copied sources a type hint may name what is not there
             head.append("from __future__ import annotations")
+        early, lines = self.in_order()
         paragraphs = [
             "\n".join(head),
             "\n".join(merged(self.imports.values())),
             "# The file beside this one holds the state in which the call began:\n"
             'start = torch.load(Path(__file__).with_suffix(".pt"), weights_only=True)',
-            *(f"\n{source}" for source in self.copies.values()),
-            "\n" * bool(self.copies) + "\n".join(self.lines),
+            *(f"\n{source}" for source in early),
+            "\n" * bool(early) + "\n".join(lines),
             "\n".join(self.restores),
             program,
         ]
         return "\n\n".join(paragraphs)
 
+    def in_order(self) -> tuple[list[str], list[str]]:
+        """The copied sources, each after what it needs at once; and the lines.
+
+        A source that needs an object at once, such as `net = network`, stands among the lines.
+        """
+        placed: dict[str, bool] = {}  # whether it needs an object, itself or by another one
+        busy: set[str] = set()
+
+        def place(name: str, runs: bool) -> None:
+            if name in placed or name in busy:
+                return
+            busy.add(name)
+            source = self.copies[name]
+            at_once = first_needs(source)
+            for other in sorted(names_read(source)) if runs else at_once:
+                if other in self.copies:
+                    place(other, runs=other in at_once)
+            placed[name] = any(n in self.made or placed.get(n) for n in at_once)
+
+        for name in self.copies:
+            place(name, runs=False)
+        early = [self.copies[name] for name, late in placed.items() if not late]
+        late = [self.copies[name] for name, waits in placed.items() if waits]
+        lines: list[str] = []
+        there: set[str] = set()
+        for line in self.lines:
+            lines.append(line)
+            there |= {name for name, recipe in self.recipes.items() if recipe == line}
+            for source in list(late):
+                needs = {n for n in first_needs(source) if n in self.made or placed.get(n)}
+                if needs <= there:
+                    lines.append(source)
+                    late.remove(source)
+                    there |= {name for name, text in self.copies.items() if text == source}
+        return early, lines + late
+
+    def check(self, state: Mapping[str, Any]) -> None:
+        """Build all that the script builds, and compare it with what the call works on.
+
+        What a class has got since it was defined is written after it; what differs besides is noted
+        in `differences`.
+        """
+        changed = self.workshop.differing(self.made, state)
+        if [name for name in list(self.copied) if self.mend(name)]:
+            changed = self.workshop.differing(self.made, state)
+        self.differences += changed
+
     def join(self) -> None:
         """Add the line by which a process joins the others that torchrun has started."""
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        self.lines.append(f'dist.init_process_group("{backend}")')
+        self.lines.insert(0, f'dist.init_process_group("{backend}")')
 
     def attach(self, hooks: Any, parts: Iterable[str]) -> None:
         """Add the lines that attach the callbacks, as `Hooks.attach` does."""
@@ -182,109 +297,181 @@ class Script:
         for code, number in numbers.items():
             if self.has(code):
                 self.restores.append(f"{code} = {self.code(number, code)}")
+        for name, module, line in (
+            ("random", random, '.setstate(start["random"]["python"])'),
+            ("np", np, '.random.set_state(start["random"]["numpy"])'),
+        ):
+            free = self.meanings.get(name, module) is module
+            name = name if free else f"the_{name}"
+            self.tool(name, module)
+            self.restores.append(f"{name}{line}")
         self.restores.append('torch.set_rng_state(start["random"]["torch"])')
         if torch.cuda.is_available():
             self.restores.append('torch.cuda.set_rng_state_all(start["random"]["cuda"])')
 
     # ---- objects
 
-    def code(self, value: Any, name: str) -> str:
-        """An expression that makes the value; `name` is the key for data that must be saved."""
+    def code(self, value: Any, path: str) -> str:
+        """An expression that makes the value.
+
+        Args:
+            value: the value.
+            path: where it stands, such as network.layers[0]; what must be saved has a key like it.
+
+        Raises:
+            CannotWriteError: there is none; the message names what stands in its way.
+        """
         if known := self.name_of(value):
             return known
+        if type(value) in SCALARS:
+            return self.scalar(value)
+        if id(value) in self.open:
+            raise CannotWriteError(
+                f"{path} is {self.open[id(value)]}, in which it stands: a circle has no plain code"
+            )
+        self.open[id(value)] = path
+        try:
+            return self.expression(value, path)
+        finally:
+            del self.open[id(value)]
+
+    def scalar(self, value: Any) -> str:
+        """A number, a string or the like, as one types it."""
+        if isinstance(value, str):
+            return repr(value) if '"' in value else '"' + repr(value)[1:-1] + '"'
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            return f'float("{value}")'
+        return repr(value)
+
+    def expression(self, value: Any, path: str) -> str:
+        """Code for what is no scalar: by its kind."""
         match value:
             case enum.Enum():
-                return f"{self.reference(type(value))}.{value.name}"
-            case None | bool() | int() | range() | torch.dtype():
-                return repr(value)
-            case str():
-                return repr(value) if '"' in value else '"' + repr(value)[1:-1] + '"'
+                member = f".{value.name}" if value.name in type(value).__members__ else ""
+                return f"{self.reference(type(value))}{member or f'({value.value!r})'}"
             case np.generic():
                 self.tool("np", np)
-                return f"np.{value.dtype.name}({self.code(value.item(), name)})"
-            case float():
-                return repr(value) if abs(value) < float("inf") else f'float("{value}")'
-            case np.ndarray() if value.dtype.kind in "biuf":
-                return f"{self.save(torch.from_numpy(value), name)}.numpy()"
+                return f"np.{value.dtype.name}({self.code(value.item(), path)})"
+            case np.ndarray():
+                return self.array(value, path)
             case torch.device():
                 return f'torch.device("{value}")'
             case Path():
-                return f"Path({self.code(str(value), name)})"
+                return f"Path({self.code(str(value), path)})"
             case list() | tuple() | dict() | torch.Size() if type(value) in PLAIN:
-                return self.collection(value, name)
+                return self.collection(value, path)
             case tuple() if hasattr(value, "_fields"):  # a NamedTuple
-                return self.call(self.reference(type(value)), value, {}, name)
+                return self.call(self.reference(type(value)), value, {}, path)
             case nn.Parameter():
-                return f"nn.Parameter({self.save(value.detach(), name)})"
+                frozen = "" if value.requires_grad else ", requires_grad=False"
+                return f"nn.Parameter({self.save(value.detach(), path)}{frozen})"
             case torch.Tensor():
-                return self.save(value, name)
-            case type() | types.FunctionType() | types.BuiltinFunctionType():
+                return self.save(value, path)
+            case type() | types.FunctionType():
                 return self.reference(value)
             case types.MethodType():
-                return f"{self.code(value.__self__, name)}.{value.__name__}"
-            case partial():
+                return f"{self.code(value.__self__, path)}.{value.__name__}"
+            case partial() if type(value) is partial:
                 self.imports["partial"] = "from functools import partial"
-                return self.call("partial", [value.func, *value.args], value.keywords, name)
+                return self.call("partial", [value.func, *value.args], value.keywords, path)
             case torch.optim.Optimizer():
-                return optimizer_code(self, value)
-            case torch.Generator():  # its state is loaded afterwards
-                self.lines.append(f"{name} = torch.Generator()")
-                self.made[name] = value
-                return name
+                return optimizer_code(self, value, path)
             case torch.optim.lr_scheduler.LRScheduler():
-                return scheduler_code(self, value, name)
+                return scheduler_code(self, value, path)
             case torch.amp.GradScaler():
                 return scaler_code(self, value)
             case DataLoader():
-                return loader_code(self, value, name)
+                return loader_code(self, value, path)
             case Dataset():  # on a line of its own: others may share it
-                return self.line(name, value)
+                return self.line(path, value)
+            case _ if code := standard_code(self, value, path):
+                return code
             case nn.Module():
-                return module_code(self, value, name)
+                return module_code(self, value, path)
+            case _ if hasattr(value, "__wrapped__") and hasattr(value, "__qualname__"):
+                return self.reference(value)  # such as a function with a cache
             case _:
-                return object_code(self, value, name)
+                return object_code(self, value, path)
 
-    def collection(self, value: Any, name: str) -> str:
+    def collection(self, value: Any, path: str) -> str:
+        """A list, tuple or dict; what is long and only data is saved."""
         if isinstance(value, dict):
-            pairs = [(self.code(k, name), self.code(v, f"{name}_{k}")) for k, v in value.items()]
+            pairs = [(self.code(k, path), self.code(v, f"{path}[{k!r}]")) for k, v in value.items()]
             code = bracketed("{", [f"{key}: {item}" for key, item in pairs], "}")
         elif isinstance(value, list):
-            code = bracketed("[", self.codes(value, {}, name), "]")
+            if len(value) > LONGEST and is_data(value):
+                return self.save(value, path)
+            code = bracketed("[", self.codes(value, {}, path), "]")
         else:
-            items = self.codes(value, {}, name)
+            items = self.codes(value, {}, path)
             code = f"({items[0]},)" if len(items) == 1 else bracketed("(", items, ")")
         if len(code) <= LONGEST or not is_data(value):
             return code
-        return self.save(value, name)
+        return self.save(value, path)
 
-    def codes(self, values: Iterable[Any], keywords: dict[str, Any], name: str) -> list[str]:
+    def array(self, value: Any, path: str) -> str:
+        """A NumPy array: numbers by way of a tensor, anything else as a list."""
+        kind = value.dtype.kind
+        if type(value) is not np.ndarray or kind == "V":
+            raise no_code(value, path)
+        if kind in "biufc":
+            try:
+                native = value.astype(value.dtype.newbyteorder("="), copy=False)
+                return f"{self.save(torch.from_numpy(np.ascontiguousarray(native)), path)}.numpy()"
+            except TypeError:  # a type that PyTorch does not have
+                pass
+        self.tool("np", np)
+        times = value.astype(str) if kind in "mM" else value
+        items = self.code(times.tolist(), path)
+        return f'np.array({items}, dtype="{value.dtype}")'
+
+    def codes(self, values: Iterable[Any], keywords: Mapping[str, Any], path: str) -> list[str]:
         """What stands in a call's brackets."""
-        items = [self.code(value, f"{name}_{i}") for i, value in enumerate(values)]
-        return items + [f"{k}={self.code(v, f'{name}_{k}')}" for k, v in keywords.items()]
+        items = [self.code(value, f"{path}[{i}]") for i, value in enumerate(values)]
+        return items + [f"{k}={self.code(v, f'{path}.{k}')}" for k, v in keywords.items()]
 
     def call(
-        self, function: str, values: Iterable[Any], keywords: dict[str, Any], name: str
+        self, function: str, values: Iterable[Any], keywords: Mapping[str, Any], path: str
     ) -> str:
-        return bracketed(f"{function}(", self.codes(values, keywords, name), ")")
+        """A call."""
+        return bracketed(f"{function}(", self.codes(values, keywords, path), ")")
 
-    def save(self, value: Any, name: str) -> str:
+    def save(self, value: Any, path: str) -> str:
+        """An expression for what is saved beside the script."""
         if not is_data(value):
-            raise no_code(value, name)
-        while self.saved.get(name, value) is not value:
-            name += "_"
-        self.saved[name] = value
-        return f'start["{name}"]'
+            raise no_code(value, path)
+        key = key_of(path)
+        while self.saved.get(key, value) is not value:
+            key += "_"
+        self.saved[key] = value
+        return f'start["{key}"]'
+
+    def save_long(self, value: Any, path: str) -> str:
+        """What stands in the script where it is short."""
+        return repr(value) if len(value) <= LONGEST else self.save(value, path)
+
+    # ---- what it builds
 
     def build(self, code: str) -> Any:
         """What the expression makes, with the script's own imports and copies."""
-        namespace: dict[str, Any] = {"start": self.saved, "__name__": "__main__"}
-        try:
-            with randomness_kept():
-                for part in (*self.imports.values(), *self.copies.values()):
-                    exec("from __future__ import annotations\n" + part, namespace)
-                return eval(code, namespace | self.made)
-        except Exception as error:
-            raise CannotWriteError(f"{code} fails: {type(error).__name__}: {error}") from error
+        return self.workshop.build(code)
+
+    def compare(self, built: Any, live: Any, path: str) -> str | None:
+        """How they differ, apart from what is loaded later."""
+        state = not self.loads_state
+        return Comparison(self.spellings, state, modes=state).difference(live, built, path)
+
+    def difference(self, code: str, live: Any, path: str) -> str | None:
+        """How what the expression builds differs from an object."""
+        if self.loads_state and type(live).__module__.startswith("torch.nn."):
+            with torch.device("meta"):  # weights cost nothing there
+                if self.compare(self.build(code), live, path) is None:
+                    return None
+        return self.compare(self.build(code), live, path)
+
+    def is_own(self, module: types.ModuleType) -> bool:
+        """Whether a script cannot import it."""
+        return is_own_module(module)
 
     # ---- classes and functions
 
@@ -320,22 +507,48 @@ class Script:
         if name == "<lambda>":
             raise CannotWriteError("a lambda has no source of its own; write a function with def")
         self.mean(name, thing)
-        try:
-            source = source_of(thing)
-            if thing.__module__.startswith("tutorial."):
-                source = without_docstrings(source)  # they are the library's; a script is short
-            names = outside_names(thing, source)
-            source, parts = without_modules(source, names)
-            for used, value in (names | parts).items():
-                self.need(used, value, thing)
-        except (OSError, SyntaxError, CannotWriteError) as error:
-            del self.meanings[name]
-            if isinstance(error, CannotWriteError):
-                raise
-            raise CannotWriteError(
-                f"the source of {name} cannot be found; write it to a file"
-            ) from None
+        with self.attempt():
+            try:
+                source, original = source_of(thing)
+                if thing.__module__.startswith("tutorial."):
+                    source = without_docstrings(source)  # they are the library's; a script is short
+                source, names = without_modules(source, outside_names(thing, source))
+                hints = names_in_hints(source)
+                for used, value in names.items():
+                    if used not in hints:
+                        self.need(used, value, thing)
+                    else:
+                        with suppress(CannotWriteError), self.attempt():
+                            self.need(used, value, thing)
+            except (OSError, SyntaxError, TypeError) as error:
+                del self.meanings[name]
+                raise CannotWriteError(
+                    f"the source of {name} cannot be found; write it to a file"
+                ) from error
         self.copies[name] = source.rstrip()
+        self.copied[name] = thing
+        for written, own in spellings_of(original, self.copies[name], name):
+            self.spellings.setdefault(written, set()).add(own)
+
+    def mend(self, name: str) -> bool:
+        """Write after a class or function what it has got since it was defined; whether it had."""
+        thing = self.copied[name]
+        built = self.build(name)
+        found = [member for member, _ in Comparison(self.spellings).members(thing, built, name)]
+        for member in found:
+            value = vars(thing).get(member, MISSING)
+            place = f"{name}.{member}"
+            try:
+                with self.attempt():
+                    code = (
+                        f"del {place}"
+                        if value is MISSING
+                        else f"{place} = {self.code(value, place)}"
+                    )
+                    self.copies[place] = code
+            except CannotWriteError:
+                pass
+        return bool(found)
 
     def need(self, name: str, value: Any, user: Any) -> None:
         """Give the name its meaning, for the source of a class or function that uses it."""
@@ -347,9 +560,19 @@ class Script:
             if code != name:
                 self.bind(name, value, f"from {home(value)} import {name}")
         elif self.meanings.get(name, MISSING) is not value:
-            code = constant_source(user, name) or f"{name} = {self.code(value, name)}"
+            code = self.constant(name, value, user)
             self.mean(name, value)
             self.copies[name] = code
+
+    def constant(self, name: str, value: Any, user: Any) -> str:
+        """The line that gives a name its value: as the file has it, if it is still the same."""
+        line, first = constant_source(user, name) or ("", MISSING)
+        table = isinstance(value, dict | list | set) and any(
+            map(is_definition, value.values() if isinstance(value, dict) else value)
+        )
+        if line and (table or Comparison({}).alike(value, first)):
+            return line
+        return f"{name} = {self.code(value, name)}"
 
     def bind(self, name: str, value: Any, line: str) -> None:
         self.mean(name, value)
@@ -366,3 +589,120 @@ class Script:
         if known is not value and not (type(value) in (int, float, str) and known == value):
             raise CannotWriteError(f"{name} would stand for two different things in one script")
         self.meanings[name] = value
+
+
+SCALARS = (type(None), bool, int, float, str, range, torch.dtype)
+
+
+def key_of(path: str) -> str:
+    """A Python name like a path: network_layers_0 for network.layers[0]."""
+    return re.sub(r"\W+", "_", path).strip("_")
+
+
+def standard(value: Any) -> bool:
+    """Whether code for it is written by its kind, not as an object."""
+    return isinstance(value, DataLoader)
+
+
+def reason(error: Exception, name: str) -> str:
+    """Why there is no code for an object, in one line."""
+    if isinstance(error, CannotWriteError):
+        return " ".join(str(error).split())
+    if isinstance(error, RecursionError):
+        return f"{name} holds itself, or is nested too deep for plain code"
+    return f"it cannot be written: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+class Workshop:
+    """Where a script's code is tried: its imports, copies and lines, each when it is needed."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin with nothing."""
+        self.space: dict[str, Any] = {"start": Start(self.script), "__name__": "__main__"}
+        self.ran: dict[str, str] = {}
+
+    def build(self, code: str) -> Any:
+        """What an expression makes; only what it needs is run."""
+        try:
+            with trying():
+                for name in sorted(names_read(code)):
+                    self.provide(name)
+                return eval(code, self.space)
+        except Exception as error:
+            shown = code if len(code) <= 60 else f"{code[:50]} ..."
+            raise CannotWriteError(
+                f"{shown} fails: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            ) from error
+
+    def provide(self, name: str) -> None:
+        """Give a name its meaning: import it, define it, or make it."""
+        script = self.script
+        source = (
+            script.recipes.get(name) or script.copies.get(name) or script.imports.get(name) or ""
+        )
+        if self.ran.get(name) == source:
+            return
+        self.ran[name] = source
+        at_once = first_needs(source)
+        for other in at_once:
+            self.provide(other)
+        exec("from __future__ import annotations\n" + source, self.space)
+        for other in sorted(names_read(source) - set(at_once)):
+            self.provide(other)
+        for place in [place for place in script.copies if place.startswith(f"{name}.")]:
+            exec(script.copies[place], self.space)
+
+    def differing(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
+        """Build all from the beginning, load the state, and tell what differs from the objects."""
+        script = self.script
+        self.begin()
+        self.space["start"].state = state
+        early, lines = script.in_order()
+        found = []
+        with trying():
+            for part in (*script.imports.values(), *early, *lines, *script.restores):
+                try:
+                    exec("from __future__ import annotations\n" + part, self.space)
+                except Exception as error:
+                    if not script.supply:
+                        shown = part.strip().splitlines()[0]
+                        found.append(f"`{shown}` fails: {type(error).__name__}: {error}")
+        comparison = Comparison(script.spellings, whole=True)
+        loaded = stateful(made)
+        for name, live in made.items():
+            comparison.state = name not in loaded
+            comparison.modes = name != "network"
+            if name in self.space:
+                found += filter(None, [comparison.difference(live, self.space[name], name)])
+        self.ran = {}
+        return found
+
+
+class Start:
+    """The saved data as a script finds it: its own."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.state: Mapping[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self.state:
+            return self.state[key]
+        data = self.script.saved[key]
+        large = isinstance(data, torch.Tensor) and data.nbytes > MOST
+        return data if large else copy.deepcopy(data)
+
+
+MOST = 2**28  # bytes; a tensor that is larger is not copied only to be compared
+
+
+@contextmanager
+def trying() -> Iterator[None]:
+    """What is tried draws none of the user's random numbers, and warns of nothing."""
+    with randomness_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
