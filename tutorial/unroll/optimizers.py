@@ -114,7 +114,7 @@ def restore_attributes(
     built, own = of_optimizer(script.build(code)), of_optimizer(optimizer)
     for name in [name for name in own if name != ".param_groups"]:
         if script.compare(built.get(name, MISSING), own[name], f"{path}{name}") is not None:
-            script.restores.append(f"{path}{name} = {script.code(own[name], f'{path}{name}')}")
+            script.afterwards.append(f"{path}{name} = {script.code(own[name], f'{path}{name}')}")
 
 
 def scheduler_code(script: "Script", scheduler: Any, name: str) -> str:

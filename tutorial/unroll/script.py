@@ -82,6 +82,7 @@ class Script:
         self.saved: dict[str, Any] = {}  # data, by the key under which the script finds it
         self.weights: dict[int, str] = {}  # id of a trainable weight -> an expression for it
         self.loads_state = False  # inside a module whose whole state is loaded afterwards
+        self.afterwards: list[str] = []  # lines that belong to the object that is being written
         self.restores: list[str] = []  # the lines that load the state in which the call began
         self.restored_keys = {"random"}
         self.differences: list[str] = []
@@ -117,7 +118,7 @@ class Script:
             "recipes",
             "supply",
         )
-        kept += ("saved", "restores", "copied", "loads_state")
+        kept += ("saved", "restores", "copied", "loads_state", "afterwards")
         before = {name: copy.copy(getattr(self, name)) for name in kept}
         try:
             yield
@@ -141,7 +142,8 @@ class Script:
         """Add the line `name = code`, and others that belong to it."""
         self.mean(name, value)
         self.made.setdefault(name, value)
-        self.recipes[name] = "\n".join([f"{name} = {code}", *more])
+        self.recipes[name] = "\n".join([f"{name} = {code}", *more, *self.afterwards])
+        self.afterwards = []
         self.lines.append(self.recipes[name])
         if isinstance(value, nn.Module):
             for key, weight in value.named_parameters():
@@ -657,20 +659,12 @@ class Workshop:
             exec(script.copies[place], self.space)
 
     def differing(self, made: Mapping[str, Any], state: Mapping[str, Any]) -> list[str]:
-        """Build all from the beginning, load the state, and tell what differs from the objects."""
+        """Build all from the beginning, tell what differs from the objects; then load the state."""
         script = self.script
         self.begin()
         self.space["start"].state = state
         early, lines = script.in_order()
-        found = []
-        with trying():
-            for part in (*script.imports.values(), *early, *lines, *script.restores):
-                try:
-                    exec("from __future__ import annotations\n" + part, self.space)
-                except Exception as error:
-                    if not script.supply:
-                        shown = part.strip().splitlines()[0]
-                        found.append(f"`{shown}` fails: {type(error).__name__}: {error}")
+        found = self.failing([*script.imports.values(), *early, *lines])
         comparison = Comparison(script.spellings, whole=True)
         loaded = stateful(made)
         for name, live in made.items():
@@ -678,8 +672,19 @@ class Workshop:
             comparison.modes = name != "network"
             if name in self.space:
                 found += filter(None, [comparison.difference(live, self.space[name], name)])
-        self.ran = {}
-        return found
+        return found + self.failing(script.restores)
+
+    def failing(self, parts: Iterable[str]) -> list[str]:
+        """Run these; which of them fail, unless something must be supplied that they may need."""
+        found = []
+        for part in parts:
+            try:
+                with trying():
+                    exec("from __future__ import annotations\n" + part, self.space)
+            except Exception as error:
+                shown = part.strip().splitlines()[0]
+                found.append(f"`{shown}` fails: {type(error).__name__}: {error}")
+        return [] if self.script.supply else found
 
 
 class Start:
@@ -690,9 +695,9 @@ class Start:
         self.state: Mapping[str, Any] = {}
 
     def __getitem__(self, key: str) -> Any:
-        if key in self.state:
-            return self.state[key]
-        data = self.script.saved[key]
+        data = self.state[key] if key in self.state else self.script.saved[key]
+        if key == "network":  # its values are copied where they are loaded
+            return copy.copy(data)
         large = isinstance(data, torch.Tensor) and data.nbytes > MOST
         return data if large else copy.deepcopy(data)
 
