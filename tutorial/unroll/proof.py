@@ -34,19 +34,14 @@ if TYPE_CHECKING:
 
 # What the fresh process runs: the script, and around it only what makes the two runs comparable.
 RUNNER = """
-import random, runpy, sys
+import runpy, sys
 sys.modules["tutorial"] = None  # from here on, importing tutorial is an error
-import numpy
 script, results, threads, own_folder, traced = sys.argv[1:]
 torch.set_num_threads(int(threads))
-state = torch.load(script.removesuffix(".py") + ".pt", weights_only=True)
 OwnFiles(own_folder).begin()
 trace = Trace()
 if traced:
     trace.begin()
-random.setstate(state["random"]["python"])
-name, keys, *rest = state["random"]["numpy"]
-numpy.random.set_state((name, keys.numpy(), *rest))
 names = runpy.run_path(script, run_name="__main__")
 kept = {k: names[k] for k in ("step_losses", "rows", "result", "outputs") if k in names}
 names["network"] = getattr(names["network"], "_orig_mod", names["network"])  # not the compiled one
