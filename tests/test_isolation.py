@@ -242,6 +242,20 @@ def test_the_first_batch_of_a_stream_is_looked_at_and_trained_on(kind: str, load
     assert len(model.fit(data, batch_size=8, verbose=0).step_losses) == 3
 
 
+def test_a_compiled_network_is_not_compiled_for_a_look() -> None:
+    compiled: list[Any] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiled.append(graph)
+        return graph.forward
+
+    model = tl.Model(torch.compile(nn.Linear(4, 3), backend=backend))
+    model.unroll("predict", TensorDataset(X, Y))
+    assert compiled == []
+    model.predict(TensorDataset(X, Y), verbose=0)
+    assert len(compiled) == 1
+
+
 def test_without_a_check_nothing_is_looked_at() -> None:
     data = Drawing()
     model = tl.Model(nn.Linear(5, 3), check=False)

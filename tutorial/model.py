@@ -187,7 +187,9 @@ class Model:
     @property
     def attributes(self) -> dict[str, Any]:
         """Plain attributes that have changed in the training, such as a counter in the network."""
-        return self.stateful.attributes()
+        changed = self.stateful.attributes()
+        self.stateful.warn_of_losses()
+        return changed
 
     @property
     def kept_workers(self) -> list[str]:

@@ -64,10 +64,20 @@ def without_trace(
         UnknownError: it found nothing without leaving a trace.
         Exception: what the look raised; and it warns of what the look warned of.
     """
+    model = eager(model)
     if not has_own_code(sources, model) or not can_fork(model):
         with randomness_kept(), torch.enable_grad(), buffers_kept(model):
             return last(look(*copies(sources, model)))
     return in_fork(partial(look, sources, model))
+
+
+def eager(model: Any) -> Any:
+    """The Model with its network as it was before torch.compile, which would take its time."""
+    if not hasattr(model.network, "_orig_mod"):
+        return model
+    model = copy.copy(model)
+    model.network = model.network._orig_mod
+    return model
 
 
 def last(found: Iterable[Any]) -> Any:

@@ -61,6 +61,7 @@ class Parts:
         first = {name for name in self.roots if before is None or name != "network"}
         self.began |= {code: sign for code, _, sign in self._signs(first)}
         self.ended: tuple[dict[str, Any], dict[str, Any]] = {}, {}
+        self.lost: dict[str, Any] = {}  # what has changed, and no file can hold
         self.warned: set[str] = set()
 
     def found(self) -> dict[str, Any]:
@@ -78,20 +79,23 @@ class Parts:
         return parts
 
     def attributes(self) -> dict[str, Any]:
-        """The attributes that have changed since the call began, as they are now.
-
-        What has changed and cannot be written to a file is named in a warning, once.
-        """
+        """The attributes that have changed since the call began, as they are now."""
         changed = dict(self.ended[1])
         for code, value, sign in self._signs(self.roots):
             if code in self.began and same(self.began[code], sign):
                 continue
             if is_plain(value):
                 changed[code] = value
-            elif code in self.began and code not in self.warned:
+            elif code in self.began:
+                self.lost.setdefault(code, value)
+        return changed
+
+    def warn_of_losses(self) -> None:
+        """Name, once, what has changed and cannot be written to a file."""
+        for code, value in self.lost.items():
+            if code not in self.warned:
                 self.warned.add(code)
                 warn_of_a_loss(code, value)
-        return changed
 
     def kept_workers(self) -> list[str]:
         """The loaders whose workers run, and stay from one epoch to the next."""
