@@ -1,9 +1,12 @@
 """What is saved comes back in every bit, and a file is never half-written."""
 
+import collections
 import os
 import subprocess
 import sys
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import warm
@@ -174,6 +177,55 @@ def test_an_extra_state_comes_back_too(data, tmp_path) -> None:
     resumed = counting()
     resumed.fit(data, epochs=2, verbose=0, save_dir=tmp_path / "run", resume=True)
     assert resumed.network[0].calls == 6
+
+
+class Scheme:
+    """What only this program knows."""
+
+
+class Strange(Counting):
+    def get_extra_state(self) -> dict:
+        return {"calls": self.calls, "scheme": Scheme()}
+
+
+def test_a_state_that_no_file_can_hold_is_refused_when_it_is_written(data, tmp_path) -> None:
+    model = tl.Model(nn.Sequential(Strange(8, 3)))
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    before = [weight.clone() for weight in model.parameters()]
+    said = r"network\['0\._extra_state'\]\['scheme'\] is a Scheme, which torch\.load"
+    with pytest.raises(ValueError, match=said):
+        model.fit(data, verbose=0, save_dir=tmp_path / "run")
+    assert all(map(torch.equal, before, model.parameters()))  # before anything was trained
+    with pytest.raises(ValueError, match=said):
+        model.save(tmp_path / "one")
+    assert not (tmp_path / "one.pt").exists()
+
+
+class Recent(torch.optim.SGD):
+    """It keeps its last gradients' sizes in a deque, and NumPy's numbers."""
+
+    def step(self, closure: Any = None) -> Any:
+        for weight in self.param_groups[0]["params"]:
+            recent = self.state[weight].setdefault("recent", collections.deque(maxlen=2))
+            recent.append(weight.grad.norm().item())
+            self.state[weight]["steps"] = np.float64(len(recent))
+        return super().step(closure)
+
+    def load_state_dict(self, state: Any) -> None:
+        super().load_state_dict(state)
+        for memory in self.state.values():
+            memory["recent"] = collections.deque(memory["recent"], maxlen=2)
+
+
+def test_a_deque_is_saved_as_a_list_and_named(data, make_model, tmp_path) -> None:
+    one, other = (make_model(optimizer=Recent) for _ in range(2))
+    one.fit(data, verbose=0)
+    with pytest.warns(UserWarning, match=r"optimizer\['state'\]\[0\]\['recent'\] is a deque"):
+        path = one.save(tmp_path / "one")
+    other.load(path)
+    recent = [[m["recent"] for m in model.optimizer.state.values()] for model in (one, other)]
+    assert recent[0] == recent[1]
+    assert one.unroll("fit", data).verify()
 
 
 def test_other_shapes_and_names_are_refused_or_skipped(data, make_model, tmp_path) -> None:

@@ -173,13 +173,18 @@ class Unfreeze(tl.callbacks.Callback):
             self.model.optimizer.add_param_group({"params": weights, "lr": 0.01})
 
 
-def test_a_group_that_a_callback_adds_is_fused_as_the_others() -> None:
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_group_that_a_callback_adds_is_fused_as_the_others(groups: int) -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
     network[0].requires_grad_(False)
     model = tl.Model(network)
-    model.prepare(torch.optim.SGD(network[2].parameters(), lr=0.1), nn.CrossEntropyLoss())
+    last = network[2]
+    weights = [{"params": [last.weight], "lr": 0.2}, {"params": [last.bias], "momentum": 0.5}]
+    optimizer = torch.optim.SGD(weights if groups == 2 else last.parameters(), lr=0.1)
+    model.prepare(optimizer, nn.CrossEntropyLoss())
     data = [(torch.randn(6, 4), torch.arange(6) % 3)]
     program = model.unroll("fit", data, epochs=2, callbacks=[Unfreeze()])
     assert program.verify()
     model.fit(data, epochs=2, callbacks=[Unfreeze()], verbose=0)
-    assert [group["fused"] for group in model.optimizer.param_groups] == [True, True]
+    assert all(group["fused"] for group in model.optimizer.param_groups)
+    assert len(model.optimizer.param_groups) == groups + 1

@@ -67,6 +67,13 @@ def recorder(*moments: str) -> dict[str, Any]:
     return {"CALLBACKS": codes("recorder"), **hooks}
 
 
+LEARNS = {
+    "WEIGHTS": Code("[*network.parameters(), *loss_fn.parameters()]"),
+    "BUFFERS": Code("loss_fn.buffers()"),
+    "LEARNING_LOSSES": codes("loss_fn"),
+}
+
+
 FIT_HOOKS = [
     *("TRAIN_BEGIN", "TRAIN_END", "EPOCH_BEGIN", "EPOCH_END"),
     *("TRAIN_BATCH_BEGIN", "TRAIN_BATCH_END"),
@@ -113,6 +120,10 @@ CASES: dict[str, dict[str, Any]] = {
     "fit accumulate, limits": {"ACCUMULATE_GRAD_BATCHES": 4, "NUM_ITERS": 100},
     "fit accumulate, 16-mixed": {"ACCUMULATE_GRAD_BATCHES": 4, **SCALED},
     "fit accumulate, distributed": {"ACCUMULATE_GRAD_BATCHES": 4, **RANKS},
+    "fit clip, accumulate, a loss that learns": {
+        "CLIP_GRAD_NORM": 1.0, "ACCUMULATE_GRAD_BATCHES": 4, **LEARNS,
+    },
+    "fit distributed, buffers, a loss that learns": {**RANKS, "HAS_BUFFERS": True, **LEARNS},
     "fit clip, schedule, 16-mixed": {"CLIP_GRAD_NORM": 1.0, **STEP, **SCALED},
     "fit evaluation, limits": {**EVAL, "NUM_ITERS": 100, "EVAL_FREQ": 2, "EPOCHS": 9},
     "fit evaluation, callbacks": {**EVAL, "EVAL_FREQ": 2, "EPOCHS": 9, **STOPS},

@@ -240,7 +240,7 @@ def test_what_the_data_draws_and_counts_goes_on(kind: str, tmp_path) -> None:
     resumed(tmp_path, DATA[kind])
 
 
-@pytest.mark.parametrize("loss", [Centred])
+@pytest.mark.parametrize("loss", [Centred, FunctionLoss])
 def test_a_loss_that_learns_goes_on(loss: Any, tmp_path) -> None:
     resumed(tmp_path, Points, loss=loss)
 
@@ -379,3 +379,84 @@ def test_other_data_is_refused(tmp_path) -> None:
     made(0).fit(Torch(), verbose=0, save_dir=tmp_path, resume=True)
     with pytest.raises(ValueError, match=r"train_data.generator is of the file, but not of this"):
         made(0).fit(Points(), epochs=2, verbose=0, save_dir=tmp_path, resume=True)
+
+
+# ---- a loss that learns
+
+
+class Regularized(nn.Module):
+    """It has a weight of its own, and looks at the network's."""
+
+    def __init__(self, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.inner, self.network = Centred(), network
+
+    def forward(self, y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        penalty = sum(w.square().sum() for w in self.network.parameters()) if self.network else 0.0
+        return self.inner(y_hat, y) + 0.01 * penalty
+
+
+def by_hand(network: nn.Module, loss_fn: Any, clip: float | None, groups: int) -> list[float]:
+    weights = list(dict.fromkeys([*network.parameters(), *loss_fn.parameters()]))
+    optimizer = torch.optim.SGD(weights, lr=0.05, fused=True)
+    losses = []
+    for _ in range(2):
+        for i, (x, y) in enumerate(zip(X.split(6), Y.split(6), strict=True)):
+            loss = loss_fn(network(x), y)
+            (loss * len(x) if groups > 1 else loss).backward()
+            losses.append(loss.item())
+            if (i + 1) % groups == 0 or i == 2:
+                if groups > 1:
+                    for weight in weights:
+                        weight.grad /= 12 if i == 1 else 4
+                if clip:
+                    nn.utils.clip_grad_norm_(weights, clip)
+                optimizer.step()
+                optimizer.zero_grad()
+    return losses
+
+
+@pytest.mark.parametrize("shares", [False, True])
+@pytest.mark.parametrize(("clip", "groups"), [(0.5, 1), (None, 2), (0.5, 2)])
+def test_clipping_and_accumulation_go_over_the_losss_weights(shares, clip, groups) -> None:
+    def parts() -> tuple[nn.Module, nn.Module]:
+        tl.seed(0)
+        network = nn.Linear(2, 1)
+        return network, Regularized(network) if shares else Centred()
+
+    expected = by_hand(*parts(), clip, groups)
+    network, loss_fn = parts()
+    model = tl.Model(network)
+    weights = dict.fromkeys([*network.parameters(), *loss_fn.parameters()])
+    model.prepare(torch.optim.SGD(weights, lr=0.05), loss_fn)
+    history = model.fit(
+        *(TensorDataset(X, Y), None, 6, 2),
+        shuffle=False,
+        verbose=0,
+        clip_grad_norm=clip,
+        accumulate_grad_batches=groups,
+    )
+    assert history.step_losses == expected
+
+
+def test_a_loss_whose_weights_nobody_trains_is_named() -> None:
+    network = nn.Linear(2, 1)
+    with pytest.warns(UserWarning, match=r"loss_fn has weights .* \(scale\): they will not learn"):
+        tl.Model(network).prepare(torch.optim.SGD(network.parameters(), lr=0.1), Centred())
+
+
+def train_with_a_loss(batch_size: int, inner: bool = False) -> Any:
+    model = made(0, FunctionLoss if inner else Centred, lambda: nn.Linear(2, 1))
+    model.loss_fn.to(torch.float64) if not inner else None
+    model.network.double()
+    data = TensorDataset(X.double(), Y.double())
+    history = model.fit(data, batch_size=batch_size, epochs=2, verbose=0, clip_grad_norm=0.5)
+    return history.step_losses, model.loss_fn.scale.item(), model.loss_fn.centre.item()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_loss_alike() -> None:
+    first, second = tl.launch(train_with_a_loss, 4)
+    assert first == second
+    with pytest.raises(Exception, match="inside an object that is no module"):
+        tl.launch(train_with_a_loss, 4, True)

@@ -29,7 +29,7 @@ from tutorial.inputs.structure import (
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint
-from tutorial.saving.parts import Parts
+from tutorial.saving.parts import Parts, modules_in
 from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
 from tutorial.unroll.unroll import defaults
@@ -299,6 +299,36 @@ def signature_of(part: Any) -> Any:
 # ---- options and names
 
 
+def learning_options(model: Any, together: bool) -> dict[str, Any]:
+    """All weights that learn, and all buffers: those of losses, too, where there are some."""
+    losses = modules_in(model.measures.loss_fns)
+    own = set(model.network.parameters())
+    groups = [] if model.optimizer is None else model.optimizer.param_groups
+    learning = {weight for group in groups for weight in group["params"]} - own
+    learners = [c for c, loss in losses.items() if not learning.isdisjoint(loss.parameters())]
+    with_buffers = [code for code, loss in losses.items() if any(True for _ in loss.buffers())]
+    if together and learners:
+        checks.losses_average(learners, model.sharded)
+    weights = all_of("parameters", ["network", *learners])
+    if any(not own.isdisjoint(losses[code].parameters()) for code in learners):
+        weights = Code(f"dict.fromkeys({weights})")  # some are of both, and each counts once
+    own_buffers = any(True for _ in model.network.buffers())
+    return {
+        "WEIGHTS": weights,
+        "BUFFERS": all_of(
+            "buffers", ["network"] * (own_buffers or not with_buffers) + with_buffers
+        ),
+        "HAS_BUFFERS": own_buffers or bool(with_buffers),
+        "LEARNING_LOSSES": tuple(map(Code, learners)),
+    }
+
+
+def all_of(kind: str, modules: list[str]) -> Code:
+    """Code for the weights or buffers of all these modules."""
+    each = [f"{module}.{kind}()" for module in modules]
+    return Code(f"[{', '.join(f'*{one}' for one in each)}]" if len(each) > 1 else "".join(each))
+
+
 def has_modes(optimizer: Any) -> bool:
     """Whether the optimizer itself has a train() and an eval(), such as a schedule-free one."""
     return all(callable(getattr(optimizer, mode, None)) for mode in ("train", "eval"))
@@ -332,7 +362,7 @@ def program_of(
         "DISTRIBUTED": model.world_size > 1,
         "SHARDED": model.sharded,
         "FIND_UNUSED_PARAMETERS": seen.unused,
-        "HAS_BUFFERS": any(True for _ in model.network.buffers()),
+        **learning_options(model, together),
         "FLUSH_DENORMAL": call.method == "fit" and model.device == "cpu",
     }
     names = {

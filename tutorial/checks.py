@@ -189,12 +189,40 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
         )
 
 
+def losses_average(losses: Sequence[str], sharded: bool) -> None:
+    """Refuse a loss that learns where its gradients cannot be averaged over the processes."""
+    inner = [loss for loss in losses if not loss.isidentifier()]
+    if sharded or inner:
+        raise ValueError(
+            f"{(inner or losses)[0]} has weights that learn, and several processes cannot train "
+            f"them {'beside sharded weights' if sharded else 'inside an object that is no module'}."
+            " Make the loss an nn.Module that holds them, and leave out shard=True; or put these "
+            "weights into the network."
+        )
+
+
 def warn_foreign_parameters(
-    network: nn.Module, optimizer: torch.optim.Optimizer, loss_fns: Mapping[str, Any]
+    network: nn.Module, optimizer: torch.optim.Optimizer, losses: Mapping[str, nn.Module]
 ) -> None:
-    """Warn of an optimizer that holds what is not the network's."""
-    modules = [network, *(loss for loss in loss_fns.values() if isinstance(loss, nn.Module))]
-    own = {id(weight) for module in modules for weight in module.parameters()}
+    """Warn of an optimizer that holds what is not the network's, or not all of a loss that learns.
+
+    Args:
+        network: the network.
+        optimizer: what is to train it.
+        losses: the modules of the losses, by the code that leads to each.
+    """
+    held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+    for code, loss in losses.items():
+        left = [n for n, w in loss.named_parameters() if w.requires_grad and id(w) not in held]
+        if left:
+            warnings.warn(
+                f"{code} has weights that the optimizer does not hold ({', '.join(left[:3])}"
+                f"{', ...' if len(left) > 3 else ''}): they will not learn. Give them to the "
+                "optimizer, [*model.parameters(), *loss.parameters()], or freeze them: "
+                "loss.requires_grad_(False).",
+                stacklevel=3,
+            )
+    own = {id(weight) for module in (network, *losses.values()) for weight in module.parameters()}
     others = [w for group in optimizer.param_groups for w in group["params"] if id(w) not in own]
     if others:
         warnings.warn(

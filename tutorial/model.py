@@ -28,7 +28,7 @@ from tutorial.parameters import (
 )
 from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
-from tutorial.saving.parts import Parts
+from tutorial.saving.parts import Parts, modules_in
 from tutorial.unroll.program import Program
 
 Loop = Program | str | Callable[..., Any]
@@ -151,7 +151,7 @@ class Model:
             reserved_names() | measures.loss_fns.keys() | measures.metrics.keys(),
         )
         if optimizer is not None:  # first: where warnings are errors, too, this changes nothing
-            checks.warn_foreign_parameters(self.network, optimizer, measures.loss_fns)
+            checks.warn_foreign_parameters(self.network, optimizer, modules_in(measures.loss_fns))
         self.measures = measures
         self.stateful = Parts({"network": self.network, **measures.loss_fns}, (), self.stateful)
         if self.precision.name == "bf16" != computing.name:

@@ -29,8 +29,8 @@ class ModelCheckpoint(Callback):
         mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
 
     Raises:
-        ValueError: an argument is not that; when training begins: there is no directory, or nothing
-            of that name is reported.
+        ValueError: an argument is not that; when training begins: there is no directory, nothing
+            of that name is reported, or the network has a state that no file can hold.
 
     Example:
         >>> keep_best = ModelCheckpoint(save_dir="checkpoints", best_only=True, monitor="acc")
@@ -63,6 +63,7 @@ class ModelCheckpoint(Callback):
                 'expected. Write fit(..., save_dir="checkpoints").'
             )
         self.folder = Path(folder)
+        checkpoint.loadable(self.model.network.state_dict(), "network")  # now, not after an epoch
         if self.best_only:
             self.name = reported_name(self.monitor, self.params["metrics"])
             self.name = f"eval_{self.name}" if self.params["evaluates"] else self.name

@@ -93,6 +93,10 @@ DEVICE, DEVICE_TYPE = "cpu", "cpu"  # where the network is: "cuda:0", which is a
 AUTOCAST, AUTOCAST_DTYPE = False, Code("torch.bfloat16")  # mixed precision: forward in 16 bits
 OPTIMIZER_MODES = False  # has the optimizer a train() and an eval(), as a network has?
 GRAD_SCALER = False  # float16: scale the loss, so that small gradients do not become 0
+# All weights and buffers: those of a loss, too, where it learns or has some.
+WEIGHTS: Any = Code("network.parameters()")
+BUFFERS: Any = Code("network.buffers()")
+LEARNING_LOSSES = NONE  # the losses that have weights of their own
 DISTRIBUTED = False  # do several processes train together?
 SHARDED = False  # are the weights sharded across them?
 FIND_UNUSED_PARAMETERS = False  # are there weights on which the loss does not depend?

@@ -3,6 +3,7 @@
 import os
 import warnings
 import zipfile
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,11 +69,12 @@ def write(path: str | Path, state: dict[str, Any]) -> Path:
     Raises:
         OSError: the file cannot be written, such as on a full disk; an earlier one is left as it
             was.
+        ValueError: it holds what `torch.load(weights_only=True)` does not read.
     """
-    path = with_ending(path)
+    path, state = with_ending(path), loadable(state)
     if is_rank_zero():
         with replacing(path, "wb") as file:
-            torch.save(without_numpy(state), file)
+            torch.save(state, file)
     return path
 
 
@@ -393,15 +395,55 @@ def _contents(state: Any) -> str:
     return f"a {type(state).__name__}"
 
 
-def without_numpy(state: Any) -> Any:
-    """The state with NumPy's numbers as Python's: torch.load(weights_only=True) reads no others."""
-    if type(state) is dict:
-        return {key: without_numpy(value) for key, value in state.items()}
-    if type(state) in (list, tuple):
-        parts = [without_numpy(part) for part in state]
+def loadable(state: Any, name: str = "") -> Any:
+    """The state as torch.load(weights_only=True) reads it back, or an error that names what it is.
+
+    NumPy's numbers become Python's; a deque becomes a list, with a warning.
+
+    Raises:
+        ValueError: something in it cannot be read back.
+    """
+    deques: list[str] = []
+    state = as_it_is_read(state, name, deques)
+    if deques:
+        warnings.warn(
+            f"save: {deques[0]} is a deque, which torch.load(weights_only=True) does not read; it "
+            "is saved as a list. Make a deque of it again in load_state_dict, or keep a list.",
+            stacklevel=3,
+        )
+    return state
+
+
+def as_it_is_read(state: Any, name: str, deques: list[str]) -> Any:
+    """The same; the names of what is a deque are added to `deques`."""
+    if isinstance(state, dict):
+        names = {key: f"{name}[{key!r}]" if name else str(key) for key in state}
+        pairs = {key: as_it_is_read(value, names[key], deques) for key, value in state.items()}
+        known = type(state) in (dict, OrderedDict, Counter)
+        return state if known and all(pairs[key] is state[key] for key in state) else pairs
+    if isinstance(state, list | tuple | set | deque) and not hasattr(state, "_fields"):
+        parts = [as_it_is_read(part, f"{name}[{i}]", deques) for i, part in enumerate(state)]
+        if isinstance(state, deque):
+            deques.append(name)
+            return parts
         same = all(a is b for a, b in zip(parts, state, strict=True))
         return state if same else type(state)(parts)
-    return state.item() if isinstance(state, np.generic) else state
+    if isinstance(state, np.generic):
+        return state.item()
+    if state is None or isinstance(state, LOADABLE):
+        return state
+    raise ValueError(
+        f"save: {name} is a {type(state).__name__}, which torch.load(weights_only=True) does not "
+        "read back, so nothing was written. A state is made of tensors, numbers, text, and lists "
+        "and dicts of these."
+    )
+
+
+# What torch.load(weights_only=True) reads, besides lists, tuples, sets and dicts.
+LOADABLE = (
+    *(bool, int, float, complex, str, bytes, bytearray),
+    *(torch.Tensor, torch.dtype, torch.device, torch.Size),
+)
 
 
 def _training(path: Path, state: dict[str, Any]) -> dict[str, Any]:

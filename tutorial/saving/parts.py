@@ -187,6 +187,12 @@ class Parts:
                         yield f"{code}.{name}", value, sign
 
 
+def modules_in(loss_fns: Mapping[str, Any]) -> dict[str, nn.Module]:
+    """The modules of losses, which may learn: by the code that leads to each."""
+    found = Parts(loss_fns).found()
+    return {code: part for code, part in found.items() if isinstance(part, nn.Module)}
+
+
 def root_of(code: str) -> str:
     """The name with which the code begins."""
     return re.split(r"\W", code, maxsplit=1)[0]

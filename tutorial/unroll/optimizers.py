@@ -35,6 +35,9 @@ def optimizer_code(script: "Script", optimizer: torch.optim.Optimizer, path: str
     cls = script.reference(type(optimizer))
     defaults = defaults_of(type(optimizer))
     groups = []
+    # Of several groups the constructor is told what each has; one that is added later gets it, too.
+    of_all = optimizer.defaults if len(optimizer.param_groups) > 1 else {}
+    usual = {k: of_all.get(k, value) for k, value in defaults.items()}
     for i, group in enumerate(optimizer.param_groups):
         if any(id(weight) not in script.weights for weight in group["params"]):
             raise CannotWriteError(
@@ -43,7 +46,7 @@ def optimizer_code(script: "Script", optimizer: torch.optim.Optimizer, path: str
         options = {
             key: script.code(value, f"{path}[{i}].{key}")
             for key, value in group.items()
-            if key in defaults and key != "params" and not same(value, defaults[key])
+            if key in defaults and key != "params" and not same(value, usual[key])
         }
         groups.append(([script.weights[id(weight)] for weight in group["params"]], options))
     more = other_arguments(script, optimizer, path)
@@ -54,8 +57,13 @@ def optimizer_code(script: "Script", optimizer: torch.optim.Optimizer, path: str
             )
             for n, o in groups
         ]
-        code = bracketed(f"{cls}(", [bracketed("[", dicts, "]"), *more], ")")
-        code = f"{cls}({bracketed('[', dicts, ']')})" if not more else code
+        told = [
+            f"{k}={script.code(value, f'{path}.{k}')}"
+            for k, value in usual.items()
+            if not same(value, defaults[k]) and k not in dict_of(more)
+        ]
+        code = bracketed(f"{cls}(", [bracketed("[", dicts, "]"), *told, *more], ")")
+        code = f"{cls}({bracketed('[', dicts, ']')})" if not [*told, *more] else code
     else:
         names, options = groups[0]
         weights = listed(script, names)

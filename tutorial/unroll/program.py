@@ -25,7 +25,7 @@ from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
 from tutorial.running import WATCHER, begun, forget_gradients, own_metric
-from tutorial.saving.checkpoint import waiting, without_numpy
+from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
@@ -203,7 +203,7 @@ class Program:
         if process_group.is_rank_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            torch.save(data, path.with_suffix(".pt"))
+            torch.save(loadable(data), path.with_suffix(".pt"))
         return path
 
     def verify(self, history: History | None = None) -> "Proof":
@@ -249,7 +249,7 @@ class Program:
         """Keep a copy of the state in which the call begins: weights, optimizer, random state."""
         self.state = {"random": rng_state()}
         for name in stateful(self.names):
-            self.state[name] = without_numpy(copy.deepcopy(self.names[name].state_dict()))
+            self.state[name] = copy.deepcopy(self.names[name].state_dict())
         if self.function == "fit" and self.hooks.schedulers:
             states, groups = waiting(self.names["model"], len(self.hooks.schedulers))
             self.state |= copy.deepcopy(dict(zip(self.hooks.schedulers, states, strict=False)))
@@ -260,7 +260,7 @@ class Program:
         loaded = getattr(self.names.get("model"), "loaded", {}).get("parts", {})
         found = {code: part_state(part) for code, part in self.parts.found().items()}
         waiting_states = {code: state for code, state in loaded.items() if code in found}
-        self.state["parts"] = without_numpy(copy.deepcopy(found | waiting_states))
+        self.state["parts"] = copy.deepcopy(found | waiting_states)
 
     def numbers_before(self) -> dict[str, Any]:
         """The numbers that have changed since the call began, as they were: of an attribute."""

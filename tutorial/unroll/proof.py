@@ -154,7 +154,9 @@ def prove(program: "Program", history: History | None = None) -> Proof:
 def run_script(program: "Program", threads: int, traced: bool = False) -> dict[str, Any]:
     """What the standalone script computes."""
     with tempfile.TemporaryDirectory() as folder:
-        script = program.save(Path(folder) / "script.py")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "save: ")
+            script = program.save(Path(folder) / "script.py")
         lines = script.read_text(encoding="utf-8").splitlines()
         head = "\n".join(takewhile(lambda line: line.startswith("#"), lines))
         if "# You must supply" in head:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim.optimizer import (
@@ -114,8 +115,13 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 def plain(value: Any) -> Any:
     """Numbers, text and tensors in dicts and lists, which torch.load(weights_only=True) reads."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
+    for kind in (bool, int, float, str):  # without classes made from these, such as np.float64
+        if isinstance(value, kind):
+            return kind(value)
+    if value is None:
+        return None
+    if isinstance(value, np.generic):
+        return value.item()
     if isinstance(value, torch.Tensor):
         return value.detach()
     if isinstance(value, Mapping):

@@ -19,6 +19,7 @@ from tutorial.loop.layers import (
 )
 from tutorial.loop.options import (
     ACCUMULATE_GRAD_BATCHES,
+    BUFFERS,
     CALLBACKS,
     DEVICE,
     DISTRIBUTED,
@@ -26,6 +27,7 @@ from tutorial.loop.options import (
     EVAL_SPLIT,
     FIND_UNUSED_PARAMETERS,
     HAS_BUFFERS,
+    LEARNING_LOSSES,
     LOG_FREQ,
     LOSS_REDUCTION,
     LOSSES,
@@ -37,6 +39,7 @@ from tutorial.loop.options import (
     TEST_SPLIT,
     UPDATE,
     WEIGHT_MAY_BE_ZERO,
+    WEIGHTS,
 )
 
 
@@ -55,6 +58,16 @@ def average_gradients(network):
     network = nn.parallel.DistributedDataParallel(
         network, forward_sync_buffers=False, find_unused_parameters=FIND_UNUSED_PARAMETERS
     )
+    for epoch in range(EPOCHS):
+        ...
+    ...
+
+
+@fit(DISTRIBUTED and LEARNING_LOSSES)
+def average_gradients_of_the_loss():
+    ...
+    for loss in LEARNING_LOSSES:
+        loss = nn.parallel.DistributedDataParallel(loss, forward_sync_buffers=False)
     for epoch in range(EPOCHS):
         ...
     ...
@@ -143,7 +156,7 @@ def rank_0_prints_the_result(rank, result):
 def same_buffers(network, epoch, rows, loss_sum, samples):
     ...
     rows.append({"epoch": epoch + 1, **means(loss_sum, samples)})
-    for buffer in network.buffers():
+    for buffer in BUFFERS:
         dist.broadcast(buffer, 0)  # such as batch norm's means: those of rank 0
     ...
 
@@ -182,7 +195,7 @@ def outputs_of_all_ranks(world_size, y_hats):
 def mean_gradient(network, loss):
     ...
     loss.backward()
-    for weight in network.parameters():
+    for weight in WEIGHTS:
         if weight.grad is not None:
             dist.all_reduce(weight.grad)
             if LOSS_REDUCTION != "sum":
