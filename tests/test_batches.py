@@ -13,13 +13,13 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 import tutorial as tl
 from tutorial import InputSpec
+from tutorial.inputs.readings import structure_of
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
     codes,
     leaves,
     pattern_code,
-    structure_of,
 )
 from tutorial.unroll.proof import flat, identical
 

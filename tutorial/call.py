@@ -18,13 +18,13 @@ from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, declared, dry_run
+from tutorial.inputs.readings import structure_of
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
     in_hand,
     leaves,
     pattern_code,
-    structure_of,
 )
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of

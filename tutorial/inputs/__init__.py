@@ -2,6 +2,7 @@
 
 spec.py         InputSpec: what an input looks like
 matching.py     what goes where: parts matched with parameters, by name
+readings.py     which parts of a batch are inputs, and which are labels
 structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
 labels.py       whether labels fit the loss and the predictions

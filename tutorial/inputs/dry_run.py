@@ -20,7 +20,13 @@ from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit
-from tutorial.inputs.matching import Arguments, signature_of_loss, the_one_that_runs
+from tutorial.inputs.matching import (
+    Arguments,
+    signature_of_loss,
+    signature_of_network,
+    the_one_that_runs,
+)
+from tutorial.inputs.readings import readings
 from tutorial.inputs.reduction import Reduction, reduction_of
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import (
@@ -35,8 +41,6 @@ from tutorial.inputs.structure import (
     is_nested,
     leaves,
     numbered,
-    parameters,
-    readings,
     tree_map,
     value_at,
     values_of,
@@ -217,7 +221,7 @@ def runs(attempt: Callable[[], Any]) -> bool:
 def undecided(name: str, structures: list[BatchStructure], model: Any) -> str:
     """What to say where a batch can be read in several ways, and no name tells which is meant."""
     codes = [reading_code(structure, model.measures.loss_fns) for structure in structures]
-    takes = parameters(model.network)[: len(structures[0].inputs)]
+    takes = signature_of_network(model.network).names[: len(structures[0].inputs)]
     names = dict(zip([path[0] for path in structures[-1].inputs], takes, strict=False))
     flat = [names.get(name, name) for name in variables(structures[-1].pattern)]
     listed = ", ".join(f"InputSpec(shape, name={each!r})" for each in flat)
@@ -513,7 +517,7 @@ def _network(name: str, structure: BatchStructure, names: dict[str, Any], model:
                 "write `with torch.enable_grad():` around it."
             )
         elif isinstance(error, TypeError) and "argument" in str(error):
-            takes = ", ".join(parameters(network)) or "nothing"
+            takes = ", ".join(signature_of_network(network).names) or "nothing"
             fix = (
                 f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
                 "the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."

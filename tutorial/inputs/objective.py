@@ -103,9 +103,11 @@ class Measures:
                 f"a loss or metric is for the output {key!r}, but the network's outputs are "
                 f"{', '.join(map(repr, there))}. Name one of these."
             )
+        main = self.main_label(structure, outputs)
         label = place_of(key, structure.labels, [])
-        if label is None or (isinstance(key, int) and self.main_label(structure, outputs)):
-            label = min(place, len(structure.labels) - 1)
+        if main is not None and (label is None or isinstance(key, int)):
+            return in_order(outputs.paths[place : place + 1], (main,))
+        label = min(place, len(structure.labels) - 1) if label is None else label
         return in_order(outputs.paths[place : place + 1], structure.labels[label : label + 1])
 
     def ways_to_measure(
