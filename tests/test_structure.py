@@ -249,6 +249,21 @@ def test_a_total_is_trained_and_its_parts_are_reported() -> None:
     assert model.unroll("fit", data).verify()
 
 
+def test_parts_beside_a_total_may_be_plain_numbers() -> None:
+    def loss(y_hat: Any, y: Any) -> Any:
+        squared = F.mse_loss(y_hat, y)
+        return {"loss": squared, "mse": squared.item(), "root": squared.detach().sqrt()}
+
+    model, data = model_of(Net(1), loss), TensorDataset(X, PRICE)
+    expected = F.mse_loss(model.network(X), PRICE).item()
+    result = model.evaluate(data, batch_size=12, verbose=0)
+    assert result == pytest.approx({"loss": expected, "mse": expected, "root": expected**0.5})
+    model.fit(data, batch_size=5, verbose=0)
+    each = model_of(Net(1), lambda y_hat, y: {"loss": F.mse_loss(y_hat, y), "each": y_hat - y})
+    with pytest.raises(ValueError, match=r"returns a tensor of shape \(12, 1\).* as 'each'"):
+        each.fit(data)
+
+
 def test_parts_are_still_summed_where_none_is_the_total() -> None:
     data = TensorDataset(X, PRICE)
     for keys, names in ((("a b", "a-b"), ["a b", "a-b"]), ((0, 1), ["loss_0", "loss_1"])):
@@ -485,6 +500,37 @@ def test_data_without_labels_says_what_to_do() -> None:
     assert "loss = loss_fn(y_hat, image)" in lines(model, TensorDataset(X))
 
 
+def test_a_second_view_that_is_taken_for_a_label_is_warned_of() -> None:
+    def contrast(z1: Any, z2: Any) -> Any:
+        return (z1 - z2).pow(2).mean()
+
+    with pytest.warns(UserWarning, match="z1 and z2, two of a kind.*labels=") as caught:
+        model_of(Net(4), contrast).fit(TensorDataset(X, X + 1), verbose=0)
+    assert len(caught) == 1
+
+    class Both(Net):
+        def forward(self, view_1: Any, view_2: Any) -> Any:
+            return self.fc(view_1), self.fc(view_2)
+
+    model, data = model_of(Both(4), contrast, labels=[]), TensorDataset(X, X + 1)
+    assert "loss = loss_fn(y_hat_0, y_hat_1)" in lines(model, data)
+    model.fit(data, verbose=0)  # and no warning, which would be an error here
+    model_of(Net(4), contrast).fit(TensorDataset(X, X), verbose=0)  # an autoencoder
+    model_of(Net(4), F.mse_loss).fit(TensorDataset(X, X + 1), verbose=0)
+
+
+def test_classes_on_the_last_axis_are_refused_with_the_way_to_move_them() -> None:
+    scores = nn.Embedding(9, 7)
+    with pytest.raises(ValueError, match=r"classes last.*y_hat\.movedim\(-1, 1\)"):
+        model_of(scores, CE()).fit(TensorDataset(TOKENS, TAGS))
+
+    class Moved(nn.Embedding):
+        def forward(self, tokens: Any) -> Any:
+            return super().forward(tokens).movedim(-1, 1)
+
+    model_of(Moved(9, 7), CE()).fit(TensorDataset(TOKENS, TAGS), verbose=0)
+
+
 class Three(Net):
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Any:
         return self.fc(anchor), self.fc(positive), self.fc(negative)
@@ -580,15 +626,27 @@ def test_what_is_one_thing_stays_whole(name: str) -> None:
     assert sum(map(len, model.predict(data, batch_size=4, verbose=0)[0])) in (7, 12)
 
 
+@dataclass
+class Labelled(Masked):
+    y: torch.Tensor
+
+
+def labelled(samples: list[Any]) -> Labelled:
+    x, y = columns(samples)
+    return Labelled(torch.stack(x), torch.ones(len(y), 1), y)
+
+
+def of_object(y_hat: torch.Tensor, batch: Labelled) -> torch.Tensor:
+    return F.cross_entropy(y_hat, batch.y)
+
+
 def test_an_object_goes_to_the_network_as_it_is_and_to_a_loss_that_asks_for_it() -> None:
     @dataclass
-    class Labelled(Masked):
-        y: torch.Tensor
-
+    class Sized(Labelled):
         def __len__(self) -> int:
             return len(self.x)
 
-    batches = [Labelled(X[i : i + 6], torch.ones(6, 1), CLASS[i : i + 6]) for i in (0, 6)]
+    batches = [Sized(X[i : i + 6], torch.ones(6, 1), CLASS[i : i + 6]) for i in (0, 6)]
     model = model_of(OfMasked(), lambda y_hat, batch: F.cross_entropy(y_hat, batch.y))
     assert lines(model, batches) == [
         "for step, batch in enumerate(train_loader):",
@@ -597,6 +655,31 @@ def test_an_object_goes_to_the_network_as_it_is_and_to_a_loss_that_asks_for_it()
     ]
     expected = F.cross_entropy(model.network.fc(X), CLASS).item()
     assert whole_loss(model, batches) == pytest.approx(expected)
+
+
+class OfColumns(Net):
+    def forward(self, x: Any, mask: Any) -> Any:
+        return self.fc(x * mask)
+
+
+@pytest.mark.parametrize(
+    ("network", "loss", "calls"),
+    [
+        (OfColumns, CE(), ("network(batch.x, batch.mask)", "loss_fn(y_hat, batch.y)")),
+        (OfMasked, own_loss, ("network(batch)", "loss_fn(y_hat, batch.y)")),
+        (OfMasked, of_object, ("network(batch)", "loss_fn(y_hat, batch)")),
+    ],
+)
+def test_the_attributes_of_an_object_are_its_names(network: Any, loss: Any, calls: Any) -> None:
+    data = DataLoader(list(zip(X, CLASS.tolist(), strict=True)), 4, collate_fn=labelled)
+    model = model_of(network(), loss, Accuracy())
+    written = lines(model, data)
+    assert f"y_hat = {calls[0]}" in written
+    assert f"loss = {calls[1]}" in written
+    assert "accuracy.update(y_hat, batch.y)" in written
+    assert whole_loss(model, data) == pytest.approx(own_loss(model.network.fc(X), CLASS).item())
+    model.fit(data, verbose=0)
+    assert len(model.predict(data, verbose=0)[0]) == 3
 
 
 LEFT_OUT: dict[str, tuple[Any, dict[str, Any], str]] = {

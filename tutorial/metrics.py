@@ -94,9 +94,10 @@ class Mean(Metric):
         self.sum: Tensor | int = 0
         self.weight: Tensor | float = 0
 
-    def update(self, value: Tensor, weight: Tensor | float) -> None:
-        exact = torch.float32 if value.device.type == "mps" else torch.float64
-        self.sum = self.sum + value.detach().to(exact) * weight
+    def update(self, value: Tensor | float, weight: Tensor | float) -> None:
+        number = torch.as_tensor(value).detach()
+        exact = torch.float32 if number.device.type == "mps" else torch.float64
+        self.sum = self.sum + number.to(exact) * weight
         self.weight = self.weight + weight
 
     def compute(self) -> Tensor:

@@ -19,7 +19,7 @@ from torch import nn
 from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, without_trace
-from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit
+from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
 from tutorial.inputs.matching import (
     Arguments,
     signature_of_loss,
@@ -298,6 +298,7 @@ def measured(
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
             pairs_fit(name, first_two(guess), first_two(truth), loss_fn)
+            views_fit(name, value_at(structure.inputs[0], names), guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         parts = [part for _, of, part in measures.values if of == variable]
         ways = measures.ways(variable, structure, outputs)
@@ -429,9 +430,10 @@ def loss_names(returned: Any) -> tuple[str, ...]:
 
 
 def numbers_of(losses: Any) -> list[Any]:
-    """One loss, or several in a list or a dict, as a list."""
+    """One loss, or several in a list or a dict, as a list; of a dict with a total that alone."""
     if isinstance(losses, Mapping):
-        return list(losses.values())
+        parts_fit(losses)
+        return [losses["loss"]] if "loss" in losses else list(losses.values())
     return list(losses) if isinstance(losses, list | tuple) else [losses]
 
 
@@ -441,6 +443,18 @@ def some_unused(losses: list[torch.Tensor], network: nn.Module) -> bool:
     loss = torch.stack([loss.float() for loss in losses]).sum()
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)
     return any(gradient is None for gradient in gradients)
+
+
+def parts_fit(losses: Mapping[Any, Any]) -> None:
+    """Refuse parts of a loss that are no numbers; beside a total they need not be tensors."""
+    for key, part in losses.items():
+        one = isinstance(part, torch.Tensor) and part.dim() == 0
+        if not one and not (isinstance(part, int | float) and key != "loss" in losses):
+            raise ValueError(
+                f"the loss function returns {kind_of(part)} as {key!r}, but one number is "
+                "expected, a tensor of shape (). Let it average over the batch, .mean(); or leave "
+                "it out."
+            )
 
 
 def numbers_fit(name: str, listed: list[Any], learning: bool) -> None:

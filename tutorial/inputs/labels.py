@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tutorial.checks import shape_of
+from tutorial.inputs.matching import signature_of_loss
 
 # Losses that take class indices, and losses that take labels in the shape of the predictions.
 BY_INDEX = (nn.CrossEntropyLoss, nn.NLLLoss, F.cross_entropy, F.nll_loss)
@@ -82,6 +83,28 @@ def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> No
         )
 
 
+def views_fit(name: str, x: Any, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+    """Warn if what seems to be a second view of the input is taken for its label.
+
+    The loss has two parameters of a kind, z1 and z2; and the label looks as the input does.
+    """
+    signature = signature_of_loss(loss_fn)
+    if not signature.twins() or len(guess) != 1 or len(truth) != 1:
+        return
+    [y] = truth
+    if not isinstance(x, torch.Tensor) or not isinstance(y, torch.Tensor) or y[:1].numel() < 2:
+        return
+    if (x.shape, x.dtype) == (y.shape, y.dtype) and not torch.equal(x, y):
+        first, second = signature.by_place[:2]
+        warnings.warn(
+            f"{name}: the loss compares {first} and {second}, two of a kind, but gets a prediction "
+            "and a part of the batch as it is, which the network has not seen. Are these two views "
+            "of one thing? Then let forward take both, and return both embeddings; and say that "
+            "there are no labels: Model(network, labels=[]).",
+            stacklevel=2,
+        )
+
+
 AXES = "y.unsqueeze(1) adds an axis to the labels, y_hat.squeeze(1) in forward drops one."
 
 
@@ -122,6 +145,13 @@ def _labels_by_index(
         raise ValueError(
             f"{name}: the labels are {y.dtype}, but class indices are expected as torch.int64. "
             "Convert them: y.long()."
+        )
+    if y_hat.shape[:-1] == y.shape != y_hat.shape[:1] + y_hat.shape[2:]:
+        raise ValueError(
+            f"{name}: the predictions have shape {shape_of(y_hat)}, with the classes last, but "
+            f"with labels of shape {shape_of(y)} the classes are expected on axis 1: let forward "
+            "return y_hat.movedim(-1, 1), or flatten both in a "
+            "loss of your own: F.cross_entropy(y_hat.flatten(0, -2), y.flatten())."
         )
     classes = y_hat.shape[1]
     labels = y if all_labels is None else all_labels

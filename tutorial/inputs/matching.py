@@ -6,6 +6,7 @@ first, then labels.
 """
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
@@ -24,6 +25,12 @@ LABELS = {"target", "targets", "label", "labels", "label_ids", "y_true", "true",
 PREDICTIONS = {
     *("y_hat", "yhat", "y_pred", "pred", "preds", "prediction", "predictions", "logits", "scores"),
     *("input", "output", "outputs", "out", "probs", "probabilities"),
+}
+
+# Two of a kind by other names: a contrastive loss compares the embeddings of two views.
+TWINS = {
+    *(("a", "b"), ("p", "q"), ("u", "v"), ("q", "k"), ("i", "j"), ("zi", "zj"), ("za", "zb")),
+    *(("anchor", "positive"), ("query", "key"), ("left", "right"), ("first", "second")),
 }
 
 
@@ -85,6 +92,18 @@ class Signature:
     def most(self) -> int | None:
         """How many can be given by place; None for any number."""
         return None if self.any_number else len(self.by_place)
+
+    def twins(self) -> bool:
+        """Whether the first two parameters are called as two of a kind: z1 and z2, z_i and z_j.
+
+        >>> Signature(("view_1", "view_2")).twins(), Signature(("x", "y")).twins()
+        (True, False)
+        """
+        if len(self.by_place) < 2 or not self.required >= set(self.by_place[:2]):
+            return False
+        pair = self.by_place[:2]
+        stems = {re.sub(r"_?(\d+|_[a-z]|left|right|first|second)$", "", name) for name in pair}
+        return (len(stems) == 1 and pair[0] != pair[1]) or pair in TWINS
 
     def labels(self) -> list[str]:
         """The parameters that are called as labels are.

@@ -359,7 +359,7 @@ class NamesReader(Reader):
         keys = list(self.parts)
         self.called = list(filter(is_label, keys)) or [key for key in keys if key in compared]
         others = [key for key in keys if key not in self.called]
-        self.plain = [key for key in others if not is_string(self.parts[key])]
+        self.plain = [key for key in others if not is_string(self.parts[key])] or others
 
     def readings(self) -> list[BatchStructure]:
         said = [str(spec.name) for spec in (*(self.inputs or ()), *(self.labels or ()))]
@@ -391,19 +391,16 @@ class NamesReader(Reader):
             call = self.call_by_name(("batch", key), part) if isinstance(part, Mapping) else None
             found += [([key], call)] if call is not None else []
         if not found and (takes.needed in (None, 1) or len(takes.by_place) == 1):
-            found = [(self.plain or list(self.parts), whole_call("batch"))]
+            found = [(self.plain if self.is_dict else [], whole_call("batch"))]
             found += [(self.plain, None)] if self.is_dict and len(self.plain) == 1 else []
         return found
 
     def structure(self, x: list[str], arguments: Arguments | None) -> BatchStructure:
         """The structure with these inputs; the labels are what is left, or what was said."""
-        y = list(self.parts)
+        rest = self.parts if self.is_dict else self.called
+        y = [key for key in rest if key not in x]
         if self.labels is not None:
             y = [str(spec.name) for spec in self.labels]
-        elif self.is_dict:
-            y = [key for key in self.parts if key not in x]
-        else:
-            y = [key for key in self.called if key not in x]
         inputs, labels = self.leaves(x), self.leaves(y)
         whole = arguments == whole_call("batch")
         if not self.is_dict:
