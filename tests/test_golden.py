@@ -153,6 +153,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fit resume, distributed": {"RESUME": "saved/3.pt", **RANKS},
     "fit resume, sharded": {"RESUME": "saved/3.pt", **RANKS, "SHARDED": True},
     "fit device, 16-mixed, clip": {**GPU, **SCALED, "CLIP_GRAD_NORM": 1.0},
+    "fit loss call": {**TWO_OUTPUTS, "LOSS_CALL": Code("loss_fn(y_hat_0, y, y_hat_1)"), **EVAL},
     "fit two inputs": {
         **metric('y_hat', 'batch["label"]'), "UNPACK": Code("batch"),
         "x": codes('batch["image"]', 'batch["text"]'), "y": codes('batch["label"]'),

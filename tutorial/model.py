@@ -43,8 +43,11 @@ class Model:
     Args:
         network: the network to train. It is moved to `get_device()`.
         inputs: what a batch holds, where a look at the data does not tell: an InputSpec for each
-            input, a list or a dict of them. Their names stand in the loop.
-        labels: the same for the labels.
+            input, a list or a dict of them. Their names stand in the loop, and choose the keys of a
+            dict; of a tuple, inputs come first, then labels, and what is beyond them is left out.
+            Where inputs alone name all parts in their order, forward gets those that it names.
+        labels: the same for the labels; [] says that there are none. A part that is both has one
+            name in both.
         shard: of several processes, each keeps only its part of every weight, of its gradient and
             of the optimizer's numbers (torch's FSDP2): for a network that is too large for one
             device.
@@ -124,14 +127,18 @@ class Model:
 
         Args:
             optimizer: any torch.optim optimizer that holds the network's parameters.
-            loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape (). With
-                several outputs and labels it gets them all: loss(y_hat_0, y_hat_1, y_0, y_1). It
-                may return several losses, in a list or a dict; they are summed. Or a list or dict
+            loss: a callable: loss(y_hat, y) is the mean over a batch, a tensor of shape (). Of
+                several outputs and labels, a parameter gets the one of its name, and target, label
+                or y the labels: loss(mu, target, var); the rest goes in order, outputs, then
+                labels: loss(y_hat_0, y_hat_1, y_0, y_1). One parameter may take a whole dict,
+                loss(outputs, labels). It may return several losses, in a list or a dict; they are
+                summed, but {"loss": total, "kl": kl} says what to train on. Or a list or dict
                 of callables, one for each output; there a batch counts by its samples even where a
                 loss has class weights, so that these means depend a little on the batch size.
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
-                reset(), update(y_hat, y) and compute(). For several outputs a dict from the
-                output's name (or number) to its metrics, or a list of lists.
+                reset(), update(y_hat, y) and compute(). Of several outputs it measures the one that
+                it can; if that is not clear, a dict from the output's name (or number) to its
+                metrics says it, or a list of lists.
             precision: '32'; or mixed, 'bf16-mixed' (bfloat16) or '16-mixed' (float16, with scaled
                 gradients); or 'bf16', where the weights are bfloat16, too. See `Precision`.
 
@@ -244,7 +251,8 @@ class Model:
         Args:
             train_data: a Dataset of pairs (x, y), a DataLoader, or an iterable of batches (x, y).
                 In place of x and y there may be several tensors: (x_0, x_1, y), ((x_0, x_1), y), or
-                a dict. The next five options on batches count only for a Dataset.
+                a dict, a NamedTuple or an object, of which forward and the loss get what they name.
+                The next five options on batches count only for a Dataset.
             eval_data: the same, to evaluate on after epochs.
             batch_size: samples in a batch, at least 1; or a pair: for training, for evaluation.
             epochs: passes over train_data, at least 1.

@@ -5,6 +5,7 @@ matching.py     what goes where: parts matched with parameters, by name
 readings.py     which parts of a batch are inputs, and which are labels
 structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
+reduction.py    how a loss reduces a batch to one number
 labels.py       whether labels fit the loss and the predictions
 objective.py    losses and metrics, by their names in the loop
 dry_run.py      the first batch through network, loss and metrics, before a call runs

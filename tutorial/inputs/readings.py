@@ -231,7 +231,7 @@ class PartsReader(Reader):
         return self.ways_to_choose(order, count)
 
     def ways_to_choose(self, order: list[int], count: int) -> list[list[int]]:
-        """So many inputs: the first ones; and others, where others might be meant as well."""
+        """So many inputs: the first ones; and others, where others might be meant too."""
         first = order[:count]
         plain = [i for i in order if not is_string(self.parts[i])]
         if count == len(self.parts) or (count == 1 and first == plain[:1]):
