@@ -54,6 +54,10 @@ HALF = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.bfloat16")}
 SCALED = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.float16"), "GRAD_SCALER": True}
 RANKS = {"DISTRIBUTED": True, "TRAIN_LOADING": "in_memory", "TRAIN_SPLIT": "strided"}
 LABELLED = {"BATCH_WEIGHT": Code("(y != -100).sum().item()"), "WEIGHT_MAY_BE_ZERO": True}
+WEIGHED = {
+    "LOSSES": "weighed", "BATCH_WEIGHT": Code("batch_weight"), "WEIGHT_MAY_BE_ZERO": True,
+}  # fmt: skip
+NEITHER = {"LOSS_REDUCTION": "neither"}
 SUM = {"LOSS_REDUCTION": "sum"}
 EVAL = {"EVAL_DATA": True, "EVAL_LOADING": "in_memory"}
 EVAL_RANKS = {"DISTRIBUTED": True, "EVAL_LOADING": "in_memory", "EVAL_SPLIT": "contiguous"}
@@ -169,10 +173,18 @@ CASES: dict[str, dict[str, Any]] = {
     "fit means labelled, 16-mixed, clip, schedule": {
         **LABELLED, **SCALED, **STEP, "CLIP_GRAD_NORM": 1.0,
     },
+    "fit means weighed": {**WEIGHED, **EVAL},
+    "fit means weighed, two outputs": {
+        **WEIGHED, **TWO_OUTPUTS, "BATCH_WEIGHT": Code("batch_weight.item()"),
+        "AN_OUTPUT": Code("y_hat_0"),
+    },
+    "fit means neither": {**NEITHER, **EVAL},
+    "fit means neither, accumulate": {**NEITHER, "ACCUMULATE_GRAD_BATCHES": 4},
     "fit means sum": {**SUM, **EVAL},
     "fit means sum, device": {**SUM, **EVAL, **GPU},
     "fit means sum, accumulate": {**SUM, "ACCUMULATE_GRAD_BATCHES": 4},
     "fit means sum, distributed": {**SUM, **RANKS},
+    "evaluate means weighed": WEIGHED,
     "evaluate means labelled, sum": {**LABELLED, **SUM, "LOSSES": "one"},
     "evaluate plain": ACCURACY,
     "evaluate loading": {"EVAL_LOADING": "per_batch"},
@@ -217,6 +229,7 @@ CASES: dict[str, dict[str, Any]] = {
     "train_batch distributed, gradients": {"DISTRIBUTED": True, "UPDATE": False},
     "train_batch distributed, sharded": {"DISTRIBUTED": True, "SHARDED": True, "UPDATE": True},
     "train_batch means labelled": {**LABELLED, "UPDATE": True},
+    "train_batch means weighed": WEIGHED,
     "train_batch means sum": {**SUM, **ACCURACY},
     "train_batch means sum, distributed": {
         **SUM, "DISTRIBUTED": True, "SHARDED": False, "UPDATE": True,

@@ -3,7 +3,9 @@
 The oracles are written by hand, in float64: there, rounding is far below any mistake.
 """
 
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,11 @@ import torch
 import torch.nn.functional as F
 from fakes import OneByOne, Stream
 from torch import nn
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
+from torchvision.datasets import ImageFolder
+from torchvision.ops import sigmoid_focal_loss as focal
+from torchvision.transforms.functional import to_pil_image, to_tensor
 
 import tutorial as tl
 
@@ -114,8 +120,6 @@ def case(table: str, name: str) -> tuple[Any, torch.Tensor]:
 @pytest.mark.parametrize(("table", "name"), TABLE)
 def test_the_loss_is_the_same_for_every_batch_size(table: str, name: str, kind: str) -> None:
     loss_fn, y = case(table, name)
-    if kind == "stream" and name in ("soft labels, weights", "uint8"):
-        pytest.skip("what labels a stream gives is not known beforehand")
     network = network_for(y)
     expected = loss_fn(network(X), y).item() / (len(X) if table == "sum" else 1)
     for batch_size in (61, 17, 5):
@@ -189,3 +193,276 @@ def test_one_batch_of_a_sum_is_reported_for_each_sample(name: str) -> None:
     expected = pytest.approx(loss_fn(model.network(X), y).item() / 61, abs=1e-12)
     assert model.eval_batch(X, y)["loss"] == expected
     assert model.train_batch(X, y)["loss"] == expected
+
+
+# ---- losses of one's own
+
+
+def class_weights(y_hat: Any, y: Any) -> Any:
+    return F.cross_entropy(y_hat, y, weight=WEIGHT.to(y_hat.dtype))
+
+
+def tokens(y_hat: Any, y: Any) -> Any:
+    return F.cross_entropy(y_hat, y, ignore_index=-100)
+
+
+def dice(y_hat: Any, y: Any) -> Any:
+    p = y_hat.softmax(1)[:, 0]
+    return 1 - 2 * (p * (y == 0)).sum() / (p.sum() + (y == 0).sum())
+
+
+def contrastive(y_hat: Any, y: Any) -> Any:
+    scores = F.normalize(y_hat) @ F.normalize(y_hat).T
+    return F.cross_entropy(scores, torch.arange(len(y)))
+
+
+def squares(y_hat: Any, y: Any) -> Any:
+    return (y_hat - y).square().sum()
+
+
+def per_sample(y_hat: Any, y: Any) -> Any:
+    return (y_hat - y).square().sum(1).mean()
+
+
+def weighed(y_hat: Any, y: Any) -> Any:
+    return class_weights(y_hat, y), WEIGHT[y].sum()
+
+
+def counted(y_hat: Any, y: Any) -> Any:
+    return tokens(y_hat, y), (y != -100).sum().item()
+
+
+def counted_by_a_tensor(y_hat: Any, y: Any) -> Any:
+    return tokens(y_hat, y), (y != -100).sum()
+
+
+class Focal(nn.Module):
+    """A mean, and a sum where that is said."""
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, y_hat: Any, y: Any) -> Any:
+        loss = F.cross_entropy(y_hat, y, reduction="none")
+        loss = (1 - (-loss).exp()) ** 2 * loss
+        return loss.mean() if self.reduction == "mean" else loss.sum()
+
+
+class Flattened(CE):
+    """A subclass with a forward of its own: class weights, and still a mean over them."""
+
+    def forward(self, y_hat: Any, y: Any) -> Any:
+        return super().forward(y_hat.double(), y), self.weight[y].sum()
+
+
+OWN: dict[str, tuple[Any, torch.Tensor, Any]] = {
+    "a sum": (squares, TARGET, lambda y_hat: squares(y_hat, TARGET) / 61),
+    "a mean": (per_sample, TARGET, lambda y_hat: per_sample(y_hat, TARGET)),
+    "a pair, class weights": (weighed, Y, lambda y_hat: class_weights(y_hat, Y)),
+    "a pair, a count": (counted, TEXT, lambda y_hat: tokens(y_hat, TEXT)),
+    "a pair, a tensor": (counted_by_a_tensor, GONE, lambda y_hat: tokens(y_hat, GONE)),
+    "a pair, a module": (Flattened(WEIGHT), Y, lambda y_hat: class_weights(y_hat, Y)),
+    "a module": (Focal(), Y, lambda y_hat: Focal()(y_hat, Y)),
+    "a module that sums": (Focal("sum"), Y, lambda y_hat: Focal("sum")(y_hat, Y) / 61),
+    "torchvision's": (
+        partial(focal, reduction="sum"), F.one_hot(Y).double(),
+        lambda y_hat: focal(y_hat, F.one_hot(Y).double(), reduction="sum") / 61,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_loss_of_ones_own_counts_as_it_is(name: str) -> None:
+    loss_fn, y, expected = OWN[name]
+    network = network_for(y)
+    value = expected(network(X)).item()
+    for batch_size in (61, 17, 5):
+        for kind in (TensorDataset, one_by_one, stream):
+            model = model_of(network, loss_fn)
+            result = model.evaluate(kind(X, y), batch_size=batch_size, verbose=0)
+            assert result["loss"] == pytest.approx(value, abs=1e-12)
+    results = []
+    for batch_size, accumulate in ((24, 1), (8, 3), (4, 6)):
+        model = model_of(network_for(y), loss_fn)
+        model.fit(
+            TensorDataset(X, y), batch_size=batch_size, accumulate_grad_batches=accumulate,
+            shuffle=False, verbose=0,
+        )  # fmt: skip
+        results.append([*model.parameters()])
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], **EXACT)
+    assert not torch.equal(results[0][0], next(network.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "y"),
+    [(class_weights, Y), (tokens, TEXT), (dice, Y), (contrastive, Y)],
+    ids=["class weights", "tokens", "dice", "contrastive"],
+)
+def test_a_loss_that_is_no_mean_is_told_once(loss_fn: Any, y: torch.Tensor) -> None:
+    model = model_of(network_for(y), loss_fn)
+    data, sources = TensorDataset(X, y), list[str]()
+    for call in (
+        lambda: model.fit(data, TensorDataset(X, y), verbose=0),
+        lambda: model.evaluate(TensorDataset(X, y), verbose=0),
+        lambda: model.train_batch(X, y),
+        lambda: sources.append(model.unroll("fit", data, accumulate_grad_batches=2).source),
+    ):
+        with pytest.warns(UserWarning, match="neither a mean nor a sum over samples") as told:
+            call()
+        assert len(told) == 1
+        assert "return (loss, weight)" in str(told[0].message)
+    assert "# assumes a mean over samples, which this loss is not" in sources[0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("batch_size", [61, 2, 1])
+def test_a_loss_that_is_a_mean_is_not_told(batch_size: int) -> None:
+    def noisy(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat + torch.randn_like(y_hat), y)
+
+    def regularized(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y) + 0.1
+
+    for loss_fn in (noisy, regularized, Focal(), nn.CrossEntropyLoss(), F.cross_entropy):
+        model = model_of(network_for(Y), loss_fn)
+        model.fit(TensorDataset(X, Y), batch_size=batch_size, num_iters=1, verbose=0)
+
+
+def test_two_losses_are_no_loss_and_its_weight() -> None:
+    def two(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y), y_hat.square().mean()
+
+    def one_apart(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y), F.cross_entropy(y_hat, y).detach()
+
+    for loss_fn in (two, one_apart):
+        result = model_of(network_for(Y), loss_fn).evaluate(TensorDataset(X, Y), verbose=0)
+        assert list(result) == ["loss", "loss_0", "loss_1"]
+
+
+def test_a_weight_that_is_none_is_refused() -> None:
+    def hits(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y), (y_hat.argmax(1) == y).sum()
+
+    with pytest.raises(ValueError, match="not what the loss averages over"):
+        model_of(network_for(Y), hits).fit(TensorDataset(X, Y), verbose=0)
+
+
+# ---- what the samples of a batch are
+
+
+def time_first(items: Any) -> Any:
+    return pad_sequence([x for x, _ in items]), torch.tensor([y for _, y in items])
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.fc = nn.GRU(3, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(self.gru(x)[1][-1])
+
+
+@dataclass
+class Graph:
+    x: torch.Tensor
+
+
+class OfGraphs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+
+    def forward(self, graph: Any) -> Any:
+        return self.fc(graph.x)
+
+
+def graphs(items: Any) -> Any:
+    return Graph(torch.stack([x[0] for x, _ in items])), torch.tensor([y for _, y in items])
+
+
+def own_cross_entropy(y_hat: Any, y: Any) -> Any:
+    return F.cross_entropy(y_hat, y)
+
+
+@pytest.mark.parametrize("loss_fn", [CE(), CE(reduction="sum"), own_cross_entropy])
+@pytest.mark.parametrize(
+    ("collate", "network"), [(time_first, Recurrent), (graphs, OfGraphs)], ids=["(T, B, F)", "data"]
+)
+def test_samples_are_counted_where_x_does_not_say_it(
+    collate: Any, network: Any, loss_fn: Any
+) -> None:
+    """Also where the first batch has as many time steps as samples."""
+    lengths = [3, 2, 3, 9, 9, 8, 9, 1]
+    items = [(torch.randn(n, 3, dtype=torch.float64), n % 3) for n in lengths]
+    tl.seed(3)
+    model = model_of(network().double(), loss_fn)
+    with torch.no_grad():
+        each = [
+            F.cross_entropy(model.network(x), y).item()
+            for x, y in (collate([item]) for item in items)
+        ]
+    if collate is time_first:  # padded ones end in zeros
+        items = sorted(items, key=lambda item: len(item[0]))
+    for batch_size in (3, 8) if collate is graphs else ():
+        loader = DataLoader(items, batch_size, collate_fn=collate)
+        result = model.evaluate(loader, verbose=0)["loss"]
+        assert result == pytest.approx(sum(each) / len(each), abs=1e-12)
+    loader = DataLoader(items, 3, collate_fn=collate)
+    with torch.no_grad():
+        parts = [(F.cross_entropy(model.network(x), y).item(), len(y)) for x, y in loader]
+    expected = pytest.approx(sum(loss * n for loss, n in parts) / len(items), abs=1e-12)
+    assert model.evaluate(loader, verbose=0)["loss"] == expected
+    sizes: list[int] = []
+    note = tl.callbacks.LambdaCallback(on_predict_batch_end=lambda _, logs: sizes.append(logs))
+    model.predict(loader, verbose=0, callbacks=note)
+    assert [logs["batch_size"] for logs in sizes] == [3, 3, 2]
+    assert len(model.fit(loader, verbose=0, accumulate_grad_batches=2).step_losses) == 3
+
+
+def test_padded_targets_of_other_lengths_count_by_their_numbers() -> None:
+    def padded(items: Any) -> Any:
+        x = pad_sequence(items, batch_first=True)
+        return x, 2 * x
+
+    items = [torch.randn(n, 3, dtype=torch.float64) for n in (2, 5, 1, 7, 3)]
+    loader = DataLoader(items, 2, collate_fn=padded)
+    model = model_of(nn.Linear(3, 3).double(), nn.MSELoss())
+    with torch.no_grad():
+        parts = [(F.mse_loss(model.network(x), y).item(), y.numel()) for x, y in loader]
+    expected = sum(loss * n for loss, n in parts) / sum(n for _, n in parts)
+    assert model.evaluate(loader, verbose=0)["loss"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_batch_without_any_length_is_refused_before_training() -> None:
+    class Whole(OfGraphs):
+        def forward(self, graph: Any) -> Any:
+            return self.fc(graph.x).sum()
+
+    def loss(y_hat: Any, graph: Any) -> Any:
+        return y_hat.square() + graph.x.sum()
+
+    loader = DataLoader([0, 1, 2], 2, collate_fn=lambda _: (Graph(torch.ones(3)), Graph(X)))
+    model = model_of(Whole(), loss)
+    with pytest.raises(ValueError, match="tells how many samples it holds"):
+        model.fit(loader, verbose=0)
+
+
+def test_labels_to_ignore_in_validation_data_alone() -> None:
+    model = model_of(network_for(Y), CE())
+    rows = model.fit(TensorDataset(X, Y), TensorDataset(X, SOME), batch_size=5, verbose=0).rows
+    expected = CE()(model.network(X), SOME).item()
+    assert rows[0]["eval_loss"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_an_image_folders_labels_are_known(tmp_path: Path) -> None:
+    """So that its loop stays the plain one."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        to_pil_image(torch.rand(3, 4, 4)).save(tmp_path / name / "0.png")
+    data = ImageFolder(str(tmp_path), to_tensor)
+    model = model_of(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), CE())
+    assert "samples += len(x)" in model.unroll("fit", data).source

@@ -200,9 +200,9 @@ VALUES: dict[str, list[Any]] = {
     "RESUME": ["3.pt"], "FIRST_EPOCH": [3], "DEVICE": ["cuda:0", "cpu"], "METHOD": list(PLACES),
     "TRAIN_LOADING": ["in_memory", "per_sample"], "EVAL_LOADING": ["in_memory", "per_sample"],
     "TEST_LOADING": ["in_memory"], "TRAIN_SPLIT": ["none"], "EVAL_SPLIT": ["none", "contiguous"],
-    "TEST_SPLIT": ["none", "contiguous"], "LOSSES": ["one", "none", "several", "each"],
+    "TEST_SPLIT": ["none", "contiguous"], "LOSSES": ["one", "none", "several", "each", "weighed"],
     "OUTPUTS": ["one", "several", "named"], "NUM_WORKERS": [0],
-    "BATCH_WEIGHT": ["len(y)", None], "LOSS_REDUCTION": ["mean", "sum"],
+    "BATCH_WEIGHT": ["n.item()", None], "LOSS_REDUCTION": ["mean", "sum", "neither"],
 }  # fmt: skip
 
 

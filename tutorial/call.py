@@ -112,6 +112,7 @@ def decide_pass(model: Any, call: Call) -> Program:
     check_sources(call, sources, model.world_size)
     seen = first_look(model, call, sources)
     check_structures(seen[0].structure, seen[-1].structure)
+    reduction = seen[0].reduction.of_both(seen[-1].reduction)
     hooks = register(
         call.arguments["callbacks"],
         params_of(model, call, sources),
@@ -136,7 +137,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         resumed = resume_options(model, call, hooks, data)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
-    return program_of(model, call, options, data, seen[0], hooks)
+    return program_of(model, call, options, data, replace(seen[0], reduction=reduction), hooks)
 
 
 def sources_of(model: Any, call: Call) -> Iterator[DataSource]:
@@ -352,6 +353,7 @@ def program_of(
         **seen.structure.options(),
         **(seen.outputs or OutputStructure()).options(),
         **(measured if "predict" not in call.method else {}),
+        **({"SAMPLES": Code(seen.samples)} if seen.samples else {}),
         **hooks.options(),
         "DEVICE": model.device,
         "DEVICE_TYPE": model.device.partition(":")[0],

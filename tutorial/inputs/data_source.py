@@ -20,7 +20,7 @@ from torch.utils.data import (
 from tutorial.checks import kind_of
 from tutorial.data.batches import rows_of
 from tutorial.device import has_room
-from tutorial.inputs.structure import variables
+from tutorial.inputs.structure import leaves, variables
 from tutorial.loop.helpers import make_loader
 from tutorial.running import LOADERS, own_loader, parts_that_draw
 
@@ -87,6 +87,15 @@ class DataSource:
             return stored_labels(self.data, place)
         collated = self.loader.collate_fn in (default_collate, default_convert)
         return stored_labels(self.loader.dataset, place) if collated else None
+
+    @property
+    def stacks(self) -> bool:
+        """Whether all samples are of one shape, and lie along the first axis of a batch."""
+        if self.loader is not None and self.loader.collate_fn is not default_collate:
+            return type(self.loader.dataset) is TensorDataset
+        if self.loader is not None or self.mode != "as_is":
+            return True
+        return isinstance(self.data, list | tuple) and alike(self.data)
 
     @property
     def generators(self) -> list[str]:
@@ -241,6 +250,19 @@ def without_subsets(data: Any) -> Any:
     return data
 
 
+def alike(batches: Any) -> bool:
+    """Whether the tensors of each batch are equally long, and those of all batches of one shape."""
+    shapes = set()
+    for batch in batches:
+        parts = [part for _, part in leaves((), batch)]
+        if not all(isinstance(part, torch.Tensor) and part.dim() for part in parts):
+            return False
+        if len({len(part) for part in parts}) != 1:
+            return False
+        shapes.add(tuple(part.shape[1:] for part in parts))
+    return len(shapes) == 1
+
+
 def stored_labels(data: Any, place: int) -> torch.Tensor | None:
     """All labels of what holds them together: tensors, batches, or a data set of torchvision."""
     labels: Any = None
@@ -256,4 +278,6 @@ def stored_labels(data: Any, place: int) -> torch.Tensor | None:
         labels = data.tensors[place]
     elif type(data).__module__.startswith(("torchvision.", "tutorial.")):
         labels = None if getattr(data, "target_transform", None) else getattr(data, "targets", None)
+        if isinstance(labels, list) and all(type(label) is int for label in labels):
+            labels = torch.tensor(labels)  # such as an ImageFolder's
     return labels if isinstance(labels, torch.Tensor) else None

@@ -27,7 +27,7 @@ from tutorial.inputs.matching import (
     the_one_that_runs,
 )
 from tutorial.inputs.readings import readings
-from tutorial.inputs.reduction import Reduction, reduction_of
+from tutorial.inputs.reduction import Compared, Reduction, reduction_of, samples_code
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import (
     BatchStructure,
@@ -58,6 +58,7 @@ class DryRun:
         losses: of several losses that one loss_fn returns, their names.
         losses_have_keys: whether it returns them in a dict.
         reduction: how the loss reduces a batch to one number.
+        samples: code for the number of samples in a batch, if not what the structure says.
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
         calls: what each loss_fn and metric is called with.
@@ -70,6 +71,7 @@ class DryRun:
     losses: tuple[str, ...] = ()
     losses_have_keys: bool = False
     reduction: Reduction = field(default_factory=Reduction)
+    samples: str | None = None
     inputs: Any = None
     calls: Mapping[str, Arguments] = field(default_factory=dict)
     unused: bool = False
@@ -124,6 +126,8 @@ def look_at(
             about = f"{source.name}" if source.loader is None else f"{source.name}, a loader"
             error.add_note(f"(in a dry run with the first batch of {about}; nothing changed)")
             raise
+        if not found and more.reduction.warning:
+            warnings.warn(f"{source.name}: {more.reduction.warning}", stacklevel=2)
         found.append(more)
 
 
@@ -149,7 +153,11 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     y_hat = _network(name, structure, names, model)
     if learning:
         last_batch_fits(source, structure, names, model)
-    yield (found := replace(found, outputs=OutputStructure.of(y_hat)))
+    outputs = OutputStructure.of(y_hat)
+    labels = () if predicting else structure.labels
+    at = partial(value_at, names=names | bind(outputs.pattern, y_hat))
+    samples = samples_code(structure.inputs[0], outputs.paths[0], labels, at, source.stacks)
+    yield (found := replace(found, outputs=outputs, samples=samples))
     if predicting:
         yield replace(found, outputs=OutputStructure.of_prediction(y_hat))
         if stacking:
@@ -157,12 +165,16 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
             names = tree_map(partial(moved, device=model.device), structure.unpack(again))
             stackable(name, [y_hat, _network(name, structure, names, model)])
         return
-    alone = len(structure.labels) == 1 and len(structure.labels[0]) == 1
-    every = source.labels(list(names).index(structure.labels[0][0])) if alone else None
-    found, losses = measured(name, structure, y_hat, names, every, model, learning)
+    known = partial(stored_at, source, list(names))
+    found, losses = measured(name, structure, y_hat, names, known, model, learning, source.stacks)
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
-    yield replace(found, inputs=inputs, unused=unused)
+    yield replace(found, inputs=inputs, unused=unused, samples=samples)
+
+
+def stored_at(source: DataSource, roots: list[str], label: Path) -> torch.Tensor | None:
+    """All labels of one path, if they lie together; the roots are the variables of a batch."""
+    return source.labels(roots.index(label[0])) if len(label) == 1 else None
 
 
 def labelled(name: str, batch: Any, model: Any, predicting: bool) -> None:
@@ -193,7 +205,7 @@ def reading(name: str, batch: Any, model: Any, predicting: bool, learning: bool)
         names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
         y_hat = _network(name, structure, names, model)
         if with_loss:
-            measured(name, structure, y_hat, names, None, model, learning)
+            measured(name, structure, y_hat, names, lambda _: None, model, learning)
 
     def asked(found: list[int]) -> str:
         return undecided(name, [in_full[i] for i in found], model)
@@ -260,9 +272,12 @@ def declared(name: str, model: Any) -> DryRun:
         tuple((name,) for name in y),
         labels_unknown=unknown,
     )
-    indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
-    alone = len(y) == several == 1
-    reduction = reduction_of(model, (y[0],), indices, None) if alone else Reduction()
+    reduction = Reduction()
+    if len(y) == len(model.measures.loss_fns) == 1:
+        [(variable, loss_fn)] = model.measures.loss_fns.items()
+        label, device = (y[0],), model.device
+        indices = torch.zeros(1, dtype=torch.int64)  # what the labels are, most likely
+        reduction = reduction_of(Compared(variable, loss_fn, label, indices, device=device))
     outputs = OutputStructure() if several == 1 else OutputStructure.of([0.0] * several)
     return DryRun(structure, outputs, reduction=reduction)
 
@@ -272,20 +287,22 @@ def measured(
     structure: BatchStructure,
     y_hat: Any,
     names: dict[str, Any],
-    every: torch.Tensor | None,
+    known: Callable[[Path], torch.Tensor | None],
     model: Any,
     learning: bool,
+    alike: bool = True,
 ) -> tuple[DryRun, list[torch.Tensor]]:
     """What was found once losses and metrics were seen to fit, and the losses."""
     outputs, measures = OutputStructure.of(y_hat), model.measures
     names = names | bind(outputs.pattern, y_hat)
     losses: list[Any] = []
+    reductions: list[Reduction] = []
     calls: dict[str, Arguments] = {}
 
     def loss_of(way: Arguments) -> Any:
         guess, truth = compared_values(way, names, outputs)
         if len(guess) == len(truth) == 1:
-            labels_fit(name, guess[0], truth[0], every, loss_fn)
+            labels_fit(name, guess[0], truth[0], known(label_of(way)), loss_fn)
         with model.precision.autocast():
             return _loss(name, loss_fn, way, names, guess, truth)
 
@@ -293,8 +310,25 @@ def measured(
         ways = measures.ways(variable, structure, outputs)
         asked = partial(unclear, name, variable, "labels", None)
         calls[variable], loss = the_one_that_runs(ways, loss_of, asked)
-        losses.append(loss)
         guess, truth = compared_values(calls[variable], names, outputs)
+        alone = len(guess) == len(truth) == 1
+        label = label_of(calls[variable]) if alone else None
+        given = values_of(calls[variable], names)
+        reductions.append(
+            reduction_of(
+                Compared(
+                    variable,
+                    loss_fn,
+                    label,
+                    truth[0] if alone else None,
+                    known(label) if label else None,
+                    alike,
+                    given,
+                    model.device,
+                )
+            )
+        )
+        losses.append(loss[0] if reductions[-1].given else loss)
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
             pairs_fit(name, first_two(guess), first_two(truth), loss_fn)
@@ -308,10 +342,7 @@ def measured(
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
-    reduction = Reduction()
-    if len(structure.labels) == 1:
-        [label] = structure.labels
-        reduction = reduction_of(model, label, value_at(label, names), every)
+    reduction = reductions[0] if len(reductions) == 1 else Reduction()
     if not reduction.is_zero:  # of which the mean is nan
         numbers_fit(name, listed, learning)
     found = DryRun(
@@ -357,6 +388,14 @@ def compared_values(
     paths = [path for _, path in way]
     guess = [path for path in paths if path in outputs.paths or path == outputs.whole()]
     return values(guess, names), values([path for path in paths if path not in guess], names)
+
+
+def label_of(way: Arguments) -> Path:
+    """The path of the label in a call with an output and a label: what is no output."""
+    paths = [path for _, path in way]
+    named = [path for path in paths if not str(path[0]).startswith("y_hat")]
+    label: Path = named[-1] if named else paths[-1]
+    return label
 
 
 def paths_of(way: Arguments) -> list[Path]:

@@ -157,9 +157,11 @@ class Measures:
             together: do several processes count?
         """
         options = seen.reduction.options()
-        samples = seen.structure.samples()
+        samples = seen.samples or seen.structure.samples()
         options |= {"SAMPLES": Code(samples)} if seen.structure.counts is not None else {}
         size = "batch_weight" if seen.reduction.weight else samples
+        if seen.reduction.may_be_zero and seen.outputs and seen.outputs.paths != (("y_hat",),):
+            options["AN_OUTPUT"] = code(seen.outputs.paths[0])
         if not self.loss_fns:
             options["LOSSES"] = "none"
         of_outputs = self.loss_names()

@@ -66,10 +66,13 @@ OUTPUT_NAMES: tuple[str, ...] = ()
 
 METRICS = NONE  # (object with reset(), update(...) and compute(); what it compares: output, label)
 VALUES = NONE  # (name, metric, its part or None): what is reported
-LOSSES = "one"  # "none", "one", "several" that loss_fn gives at once, or "each" output has its own
+# "none", "one", one "weighed" (loss_fn gives its weight, too), "several" that loss_fn gives at
+# once, or "each" output has its own.
+LOSSES = "one"
 TOTAL_LOSS = 0.0  # the sum of several losses
-LOSS_REDUCTION = "mean"  # over what a batch counts, or a "sum" over its samples
+LOSS_REDUCTION = "mean"  # over what a batch counts, a "sum" over its samples, or "neither"
 BATCH_WEIGHT: str | None = None  # what a batch counts in the mean, if not its number of samples
+AN_OUTPUT = Code("y_hat")  # what the network returns, or a part of that
 WEIGHT_MAY_BE_ZERO = False  # may there be batches with nothing to learn from?
 LOSS_FNS = NONE  # (loss, its loss_fn, what that compares: output, label)
 

@@ -8,6 +8,7 @@ from tutorial.loop.helpers import value
 from tutorial.loop.layers import evaluate_step, fit_step, train_batch
 from tutorial.loop.options import (
     ACCUMULATE_GRAD_BATCHES,
+    AN_OUTPUT,
     BATCH_WEIGHT,
     DEVICE,
     DISTRIBUTED,
@@ -22,23 +23,57 @@ from tutorial.loop.options import (
 )
 
 
-@fit_step(BATCH_WEIGHT is not None)
-@train_batch(WEIGHT_MAY_BE_ZERO)
-def weigh_the_batch(y_hat, loss):
+@fit_step(LOSSES == "weighed")
+@train_batch(LOSSES == "weighed")
+def loss_and_weight(network, loss_fn, x, y, y_hat):
     ...
-    batch_weight = BATCH_WEIGHT  # what the loss averaged over
-    if WEIGHT_MAY_BE_ZERO and batch_weight == 0:
-        loss = 0.0 * y_hat.sum()  # nothing to learn from: it would be nan
+    y_hat = network(x)
+    loss, batch_weight = loss_fn(y_hat, y)  # how wrong was it, as a mean over how much?
     loss.backward()
     ...
 
 
-@evaluate_step(BATCH_WEIGHT is not None and LOSSES != "none")
-def weigh_the_evaluated_batch(x, y_hat, loss, loss_sum):
+@evaluate_step(LOSSES == "weighed")
+def loss_and_weight_to_evaluate(network, loss_fn, x, y, y_hat, loss_sum):
+    ...
+    y_hat = network(x)
+    loss, batch_weight = loss_fn(y_hat, y)
+    loss_sum += loss.item() * len(x)
+    ...
+
+
+@fit_step(BATCH_WEIGHT not in (None, "batch_weight"))
+@train_batch(BATCH_WEIGHT not in (None, "batch_weight") and WEIGHT_MAY_BE_ZERO)
+def weigh_the_batch(loss):
     ...
     batch_weight = BATCH_WEIGHT  # what the loss averaged over
-    if WEIGHT_MAY_BE_ZERO and batch_weight == 0:
-        loss = 0.0 * y_hat.sum()  # it would be nan
+    loss.backward()
+    ...
+
+
+@evaluate_step(BATCH_WEIGHT not in (None, "batch_weight") and LOSSES != "none")
+def weigh_the_evaluated_batch(x, loss, loss_sum):
+    ...
+    batch_weight = BATCH_WEIGHT  # what the loss averaged over
+    loss_sum += loss.item() * len(x)
+    ...
+
+
+@fit_step(WEIGHT_MAY_BE_ZERO)
+@train_batch(WEIGHT_MAY_BE_ZERO)
+def nothing_to_learn(loss, batch_weight):
+    ...
+    if batch_weight == 0:
+        loss = 0.0 * AN_OUTPUT.sum()  # nothing to learn from: it would be nan
+    loss.backward()
+    ...
+
+
+@evaluate_step(WEIGHT_MAY_BE_ZERO and LOSSES != "none")
+def nothing_to_measure(x, loss, batch_weight, loss_sum):
+    ...
+    if batch_weight == 0:
+        loss = 0.0 * AN_OUTPUT.sum()  # it would be nan
     loss_sum += loss.item() * len(x)
     ...
 
@@ -98,3 +133,17 @@ def a_sum_of_one_batch(x, loss):
         **{name: float(value(metric, part)) for name, metric, part in VALUES},
     }
     return result
+
+
+@fit_step(LOSS_REDUCTION == "neither" and not DISTRIBUTED)
+def no_mean(loss_sum, step_losses, x):
+    ...
+    loss_sum += step_losses[-1] * len(x)  # assumes a mean over samples, which this loss is not
+    ...
+
+
+@evaluate_step(LOSS_REDUCTION == "neither" and DEVICE == "cpu" and LOSSES != "none")
+def no_mean_to_evaluate(loss_sum, loss, x):
+    ...
+    loss_sum += loss.item() * len(x)  # assumes a mean over samples, which this loss is not
+    ...
