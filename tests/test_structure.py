@@ -594,10 +594,10 @@ def masked(samples: list[Any]) -> Any:
 
 RAGGED = [(torch.ones(3, n, 4), n % 2) for n in range(1, 8)]
 WHOLE: dict[str, tuple[nn.Module, Any, str]] = {
-    "strings": (Strings(), Rows(lambda i: ("a" * i, CLASS[i])), "len(x)"),
-    "images of several sizes": (Images(), DataLoader(RAGGED, 4, collate_fn=columns), "len(x)"),
+    "strings": (Strings(), Rows(lambda i: ("a" * i, CLASS[i])), "len(y)"),
+    "images of several sizes": (Images(), DataLoader(RAGGED, 4, collate_fn=columns), "len(y)"),
     "as many as an image has channels": (
-        Images(), DataLoader(RAGGED, 3, collate_fn=columns), "len(x)",
+        Images(), DataLoader(RAGGED, 3, collate_fn=columns), "len(y)",
     ),
     "a PackedSequence": (
         Packed(), DataLoader([(x[0], y) for x, y in RAGGED], 4, collate_fn=packed), "len(y)",

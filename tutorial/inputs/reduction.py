@@ -223,7 +223,7 @@ def asked(this: Compared, dtype: torch.dtype) -> Reduction:
 
 
 NEITHER = (
-    "the loss of the first batch is {:.6g}, but two parts of it, taken for means over their "
+    "the loss of the first batch is {:.6g}, but two parts of it, read as means over their "
     "samples, say {:.6g}: it is neither a mean nor a sum over samples. So the mean that is "
     "reported depends on batch_size, and accumulated batches are not one large one. If it averages "
     "over something else, such as tokens or class weights, let the function return (loss, weight): "
@@ -247,7 +247,7 @@ class Part:
 
     @property
     def is_counted(self) -> bool:
-        """Whether its weight is a whole number: no second loss."""
+        """Whether its weight is a integer: no second loss."""
         whole = isinstance(self.weight, int)
         return whole or (is_number(self.weight) and not self.weight.is_floating_point())
 
