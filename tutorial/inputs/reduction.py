@@ -30,8 +30,8 @@ class Reduction:
     """What a loss makes of a batch.
 
     Attributes:
-        kind: a "mean", or a "sum" over the samples; or "neither", and the loop can only take it
-            for a mean.
+        kind: a "mean", or a "sum" over the samples; or "neither", and the loop can only count it
+            as a mean.
         weight: code for what it averages over, if that is not the number of samples.
         may_be_zero: whether that can be 0: then there is nothing to learn from the batch.
         is_zero: whether it is so of the first batch.
@@ -223,7 +223,7 @@ def asked(this: Compared, dtype: torch.dtype) -> Reduction:
 
 
 NEITHER = (
-    "the loss of the first batch is {:.6g}, but two parts of it, read as means over their "
+    "the loss of the first batch is {:.6g}, but two parts of it, as means over their "
     "samples, say {:.6g}: it is neither a mean nor a sum over samples. So the mean that is "
     "reported depends on batch_size, and accumulated batches are not one large one. If it averages "
     "over something else, such as tokens or class weights, let the function return (loss, weight): "
