@@ -58,9 +58,13 @@ def pytest_report_header() -> str:
     return f"table of options: {seed} of 0 to 4; PAIRWISE_SEED={seed} make test takes it again"
 
 
+# Networks that import transformers and torch_geometric, which takes seconds: only if they are used.
+collect_ignore = ["situations/graphs.py", "situations/pretrained.py"]
+
 # The files that take longest, by what they need alone on a core: two minutes down to 15 seconds.
 LONGEST = [
-    *("test_browser", "test_equality", "test_labextension", "test_torchrun", "test_resume"),
+    *("test_situations", "test_browser", "test_equality", "test_labextension", "test_torchrun"),
+    *("test_resume", "test_layers"),
     *("test_quality", "test_book", "test_processes", "01_train_evaluate_predict"),
     *("test_draw_digit", "test_packaging", "test_nbgrader", "test_script", "test_grade"),
     *("test_batches", "test_export", "test_interrupts", "11_save_resume_export_serve"),

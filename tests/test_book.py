@@ -28,6 +28,7 @@ import api
 import copies
 import course
 import glossary
+from situations.situation import all_situations
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -132,6 +133,17 @@ def test_every_public_name_is_in_the_reference_and_on_one_page(pages) -> None:
 def test_the_loop_on_the_first_page_is_the_one_in_the_readme(pages) -> None:
     loop = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
     assert loop in text_of(pages["index.html"])
+
+
+def test_what_it_takes_has_every_situation_and_what_is_refused(pages) -> None:
+    page = html.unescape(text_of(pages["what_it_takes.html"]))
+    before, works = page.split("What works", 2)[-2:]
+    for one in all_situations():
+        assert one.title in works, one.name
+        if one.expected == "refused":
+            assert one.title in before, one.name
+        assert bool(one.instead) == (one.expected != "equal"), one.name
+    assert "generator.step()" in before
 
 
 def test_the_lines_that_an_option_adds_are_marked(pages) -> None:

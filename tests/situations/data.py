@@ -264,7 +264,7 @@ def graphs():
 
 
 def graph_network(pooled: bool) -> nn.Module:
-    from .own_graphs import FullGraph, GraphNet
+    from .graphs import FullGraph, GraphNet
 
     return GraphNet() if pooled else FullGraph()
 

@@ -59,8 +59,14 @@ def own_loss(network, loss, batch):
     return network(**batch)["loss"]
 
 
+def inputs_of(batch):
+    """A batch without its labels."""
+    return {key: value for key, value in batch.items() if key not in ("labels", "label")}
+
+
 def outputs(network, batch):
-    return list(network(**batch).values())
+    """Where nothing is learned, the network is given no labels, and gives no loss."""
+    return list(network(**inputs_of(batch)).values())
 
 
 def size(batch):
@@ -91,12 +97,11 @@ def bert_named_loss() -> Case:
 
 def logits_step(network, loss, batch):
     labels = batch.get("labels", batch.get("label"))
-    inputs = {k: v for k, v in batch.items() if k not in ("labels", "label")}
-    return loss(network(**inputs).logits, labels)
+    return loss(network(**inputs_of(batch)).logits, labels)
 
 
 def logits(network, batch):
-    return network(**{k: v for k, v in batch.items() if k not in ("labels", "label")}).logits
+    return network(**inputs_of(batch)).logits
 
 
 SPECS = {
@@ -279,7 +284,7 @@ def bert_inside() -> Case:
     each={"plain": None, "alpha": 3.0},
 )
 def pretrained(alpha) -> Case:
-    from .own_pretrained import Own, OwnConfig
+    from .pretrained import Own, OwnConfig
 
     config = OwnConfig(width=8)
     if alpha:
@@ -291,7 +296,7 @@ def pretrained(alpha) -> Case:
 
 @situation(160, "the same, its config changed after it was made")
 def pretrained_changed() -> Case:
-    from .own_pretrained import Own, OwnConfig
+    from .pretrained import Own, OwnConfig
 
     network = Own(OwnConfig(width=8))
     network.config.alpha = 3.0

@@ -354,6 +354,29 @@ def loss_method() -> Case:
     return Case(network, network.loss, points())
 
 
+class Smooth:
+    """An object that is called, and no module."""
+
+    def __init__(self, beta: float) -> None:
+        self.beta = beta
+
+    def __call__(self, y_hat, y):
+        return F.smooth_l1_loss(y_hat, y, beta=self.beta)
+
+
+def scaled_loss(y_hat, y, scale=1.0):
+    return scale * F.mse_loss(y_hat, y)
+
+
+@situation(
+    88,
+    "the loss is an object with __call__, or a partial of a function of one's own",
+    each={"object": lambda: Smooth(0.3), "partial": lambda: partial(scaled_loss, scale=2.0)},
+)
+def called_loss(make) -> Case:
+    return Case(nn.Linear(4, 1), make(), numbers())
+
+
 class Distill(nn.Module):
     """A teacher in the loss, in eval mode."""
 

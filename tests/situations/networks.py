@@ -376,6 +376,55 @@ def shared() -> Case:
     return Case(Shared(), nn.CrossEntropyLoss(), points())
 
 
+class LowRank(nn.Module):
+    """As LoRA: around a layer that is frozen."""
+
+    def __init__(self, layer: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        self.a = nn.Parameter(0.1 * torch.randn(rank, layer.in_features))
+        self.b = nn.Parameter(torch.zeros(layer.out_features, rank))
+
+    def forward(self, x):
+        return self.layer(x) + x @ self.a.T @ self.b.T
+
+
+def injected() -> nn.Module:
+    network = Factory("tanh")
+    network.net[0] = LowRank(network.net[0], 2)
+    return network
+
+
+def extended() -> nn.Module:
+    network = Factory("relu")
+    network.net.append(nn.Linear(3, 3))
+    network.net.add_module("last", nn.LayerNorm(3))
+    return network
+
+
+@situation(
+    171,
+    "a layer replaced or added after the network was made, as LoRA does",
+    each={"replaced": injected, "added": extended},
+)
+def changed_layers(make) -> Case:
+    network = make()
+    weights = [p for p in network.parameters() if p.requires_grad]
+    optimizer = torch.optim.SGD(weights, lr=0.05)
+    return Case(network, nn.CrossEntropyLoss(), points(), optimizer)
+
+
+def doubled(module, inputs, output):
+    return 2 * output
+
+
+@situation(45, "a forward hook that changes the output")
+def forward_hook() -> Case:
+    network = mlp()
+    network[0].register_forward_hook(doubled)
+    return Case(network, nn.CrossEntropyLoss(), points())
+
+
 class Cached(nn.Module):
     """A buffer that is not saved, a plain tensor, a cache filled in forward."""
 

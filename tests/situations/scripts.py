@@ -57,6 +57,28 @@ def namespace() -> Case:
     return Case(FromArguments(), nn.MSELoss(), numbers(), rate(1e-3))
 
 
+THRESHOLD = torch.tensor([0.5, -0.5, 0.0])
+FACTORS = [1.0]
+FACTORS.append(3.0)
+ACTIVATIONS = {"relu": torch.relu, "square": lambda x: x**2, "tanh": torch.tanh}
+
+
+class Dispatched(nn.Module):
+    """A tensor, a list and a dict of functions, all global; a default from one of them."""
+
+    def __init__(self, kind: str, factor: float = FACTORS[-1]) -> None:
+        super().__init__()
+        self.kind, self.factor, self.fc = kind, factor, nn.Linear(4, 3)
+
+    def forward(self, x):
+        return ACTIVATIONS[self.kind](self.fc(x) - THRESHOLD) * self.factor * len(FACTORS)
+
+
+@situation(92, "a global tensor, a global list that grew, a global dict of functions")
+def global_objects() -> Case:
+    return Case(Dispatched("tanh"), nn.CrossEntropyLoss(), points(), rate(1e-2))
+
+
 class Kind(nn.Module):
     """What `kind` says is kept in a function only."""
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_sequence
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import tutorial as tl
 
@@ -92,14 +92,41 @@ class Translator(nn.Module):
         return self.fc(self.decoder(self.embed(tgt), state)[0]).transpose(1, 2)
 
 
-@situation(144, "sequence to sequence: (source, target in, target out)")
+@situation(
+    144,
+    "sequence to sequence: (source, target in, target out)",
+    refused="can be read in 2 ways.*Put the inputs into one tuple",
+    instead="`((source, target_in), target_out)`, or a dict with the names of forward",
+)
 def seq2seq() -> Case:
-    target = torch.randint(1, 9, (10, 6))
-    data = TensorDataset(torch.randint(1, 9, (10, 5)), target[:, :-1], target[:, 1:])
+    source, target = torch.randint(1, 9, (10, 5)), torch.randint(1, 9, (10, 6))
+    data = TensorDataset(source, target[:, :-1], target[:, 1:])
     return Case(
         Translator(), nn.CrossEntropyLoss(), data,
         step=lambda network, loss, batch: loss(network(batch[0], batch[1]), batch[2]),
         predict=lambda network, batch: network(batch[0], batch[1]),
+    )  # fmt: skip
+
+
+class Sentences(Dataset):
+    """((source, target in), target out)"""
+
+    def __init__(self) -> None:
+        self.source, self.target = torch.randint(1, 9, (10, 5)), torch.randint(1, 9, (10, 6))
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, i):
+        return (self.source[i], self.target[i, :-1]), self.target[i, 1:]
+
+
+@situation(144, "the same as ((source, target in), target out)")
+def seq2seq_nested() -> Case:
+    return Case(
+        Translator(), nn.CrossEntropyLoss(), Sentences(),
+        step=lambda network, loss, batch: loss(network(*batch[0]), batch[1]),
+        predict=lambda network, batch: network(*batch[0]),
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Several inputs, outputs, labels, losses and metrics."""
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -201,8 +203,8 @@ def loss_over_dicts() -> Case:
 @situation(
     82,
     "(tokens, labels, mask) and forward(tokens, mask)",
-    refused="labels|mask",
-    instead="a dict, or `Model(inputs=..., labels=...)` with names",
+    refused="can be read in 2 ways.*Put the inputs into one tuple",
+    instead="`((tokens, mask), labels)`, or a dict with the names of forward",
 )
 def tokens_labels_mask() -> Case:
     data = TensorDataset(
@@ -235,6 +237,88 @@ def tokens_dict() -> Case:
         Tagger(), nn.CrossEntropyLoss(), data, size=lambda batch: len(batch["tokens"]),
         step=lambda network, loss, b: loss(network(b["tokens"], b["mask"]), b["labels"]),
         predict=lambda network, b: network(b["tokens"], b["mask"]),
+    )  # fmt: skip
+
+
+class Fields(NamedTuple):
+    weight: torch.Tensor
+    target: torch.Tensor
+    x: torch.Tensor
+
+
+class FieldRows(Dataset):
+    """A NamedTuple whose fields are in another order than the loss has them."""
+
+    def __init__(self) -> None:
+        self.x, self.w = torch.randn(12, 4), torch.rand(12)
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, i):
+        return Fields(self.w[i], i % 3, self.x[i])
+
+
+def weighted(y_hat, target, weight):
+    return (weight * F.cross_entropy(y_hat, target, reduction="none")).mean()
+
+
+def keyword_weighted(y_hat, *, weight, target):
+    return weighted(y_hat, target, weight)
+
+
+class TakesX(Head):
+    def forward(self, x, mask=None):
+        assert mask is None or mask.shape == x.shape
+        return self.fc(x if mask is None else x * mask)
+
+
+@situation(
+    81,
+    "a NamedTuple in another order; a loss with keyword-only parameters",
+    each={"by place": weighted, "by keyword": keyword_weighted},
+)
+def named_fields(loss) -> Case:
+    return Case(
+        TakesX(), loss, FieldRows(), size=lambda batch: len(batch.x),
+        step=lambda net, loss, b: loss(net(b.x), target=b.target, weight=b.weight),
+        predict=lambda net, b: net(b.x),
+    )  # fmt: skip
+
+
+@situation(
+    81,
+    "forward(x, mask=None): a dict that has a mask, and one that has not",
+    each={"mask": True, "none": False},
+)
+def optional_input(masked) -> Case:
+    more = {"mask": torch.randint(0, 2, (12, 4))} if masked else {}
+    data = Rows(y=torch.arange(12) % 3, **more, x=torch.randn(12, 4))
+    return Case(
+        TakesX(), nn.CrossEntropyLoss(), data, size=lambda batch: len(batch["y"]),
+        step=lambda net, loss, b: loss(net(b["x"], b.get("mask")), b["y"]),
+        predict=lambda net, b: net(b["x"], b.get("mask")),
+    )  # fmt: skip
+
+
+class Named(NamedTuple):
+    features: torch.Tensor
+    logits: torch.Tensor
+
+
+class GivesNamed(Head):
+    def forward(self, x):
+        return Named(x, self.fc(x))
+
+
+@situation(22, "outputs in a NamedTuple, loss(logits, target, features) by their names")
+def named_outputs() -> Case:
+    def loss(logits, target, features):
+        return F.cross_entropy(logits, target) + 0.01 * features.square().mean()
+
+    return Case(
+        GivesNamed(), loss, points(),
+        step=lambda net, loss, b: loss(net(b[0]).logits, b[1], net(b[0]).features),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 import tutorial as tl
 
@@ -53,6 +53,83 @@ def no_trace() -> None:
     model.unroll("fit", data, batch_size=8)
     changed = [k for k, v in network.state_dict().items() if not torch.equal(v, before[k])]
     assert changed == [], f"unroll changed {changed}"
+
+
+class Counts:
+    """Notes that it was used."""
+
+    def __init__(self) -> None:
+        self.used = 0
+
+    def __call__(self, items):
+        self.used += 1
+        return torch.utils.data.default_collate(items)
+
+
+class CountingData(Dataset):
+    def __init__(self) -> None:
+        self.used = 0
+
+    def __len__(self) -> int:
+        return 12
+
+    def __getitem__(self, i):
+        self.used += 1
+        return torch.ones(4) * i / 12, i % 3
+
+
+class CountingSampler(Sampler):
+    def __init__(self) -> None:
+        self.used = 0
+
+    def __iter__(self):
+        self.used += 1
+        return iter(random.sample(range(12), 12))
+
+    def __len__(self) -> int:
+        return 12
+
+
+class CountingLoss(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.seen = 0, []
+
+    def forward(self, y_hat, y):
+        self.used += 1
+        self.seen.append(float(y_hat.mean()))
+        return nn.functional.cross_entropy(y_hat, y)
+
+
+class CountingMetric:
+    def __init__(self) -> None:
+        self.used, self.total = 0, 0.0
+
+    def reset(self):
+        self.total = 0.0
+
+    def update(self, y_hat, y):
+        self.used += 1
+        self.total += len(y)
+
+    def compute(self):
+        return self.total
+
+
+@situation(75, "unroll() alone: data, sampler, collate_fn, network, loss and metric are not used")
+def nothing_is_used() -> None:
+    network, loss, data, sampler = Annealed(), CountingLoss(), CountingData(), CountingSampler()
+    collate, metric = Counts(), CountingMetric()
+    loader = DataLoader(data, 4, sampler=sampler, collate_fn=collate)
+    model = tl.Model(network)
+    model.prepare(torch.optim.SGD(network.parameters(), lr=0.1), loss, metric)
+    random_state = random.getstate(), torch.get_rng_state().tolist()
+    model.unroll("fit", loader, loader)
+    model.unroll("evaluate", data)
+    model.unroll("predict", loader)
+    used = [part.used for part in (loss, data, sampler, collate, metric)]
+    assert used == [0] * 5 and network.calls == 0 and loss.seen == [], (used, network.calls)
+    assert random_state == (random.getstate(), torch.get_rng_state().tolist())
 
 
 class Stateful(nn.Module):
@@ -317,6 +394,44 @@ def resumed_workers() -> None:
 )
 def resumed_generator(data) -> None:
     resumed(lambda: (nn.Linear(4, 1), data()))
+
+
+class Stratified(Sampler):
+    """A sampler with a generator and a counter of its own."""
+
+    def __init__(self) -> None:
+        self.random, self.epoch = random.Random(3), 0
+
+    def __iter__(self):
+        self.epoch += 1
+        order = self.random.sample(range(8), 8)
+        return iter(order if self.epoch % 2 else order[::-1])
+
+    def __len__(self) -> int:
+        return 8
+
+
+class Jitter:
+    """A collate_fn with a generator of its own."""
+
+    def __init__(self) -> None:
+        self.generator = np.random.default_rng(1)
+
+    def __call__(self, items):
+        x, y = torch.utils.data.default_collate(items)
+        return x + float(self.generator.normal()), y
+
+
+@situation(
+    177,
+    "resume: a sampler or a collate_fn with a generator of its own",
+    each={
+        "sampler": lambda: DataLoader(numbers(8), 4, sampler=Stratified()),
+        "collate_fn": lambda: DataLoader(numbers(8), 4, shuffle=True, collate_fn=Jitter()),
+    },
+)
+def resumed_loader(loader) -> None:
+    resumed(lambda: (nn.Linear(4, 1), loader()))
 
 
 @situation(177, "resume: random and numpy.random in the data set")

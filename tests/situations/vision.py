@@ -16,6 +16,15 @@ def resnet() -> Case:
     return Case(network, nn.CrossEntropyLoss(), images(), optimizer, fit={"epochs": 1})
 
 
+@situation(1, "a torchvision ResNet, its body frozen and its head replaced")
+def head_replaced() -> Case:
+    network = models.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1])
+    network.requires_grad_(False)
+    network.fc = nn.Sequential(nn.Dropout(0.2), nn.Linear(512, 3))
+    optimizer = torch.optim.SGD(network.fc.parameters(), lr=0.01)
+    return Case(network, nn.CrossEntropyLoss(), images(), optimizer, fit={"epochs": 1})
+
+
 @situation(2, "torchvision VisionTransformer, AdamW, label smoothing")
 def vision_transformer() -> Case:
     network = models.VisionTransformer(
