@@ -290,7 +290,7 @@ def own_attributes(value: Any) -> list[tuple[str, Any]]:
         held |= {k: v for k, v in value._buffers.items() if k in passing}
     if isinstance(value, DataLoader):
         held.pop("_iterator", None)
-    if hasattr(value, "set_params") and hasattr(value, "set_model"):  # a callback
+    if is_callback(value):
         held = {k: v for k, v in held.items() if k not in ("model", "params")}
         held = {k: v for k, v in held.items() if k not in value.state_attributes}
     return [
@@ -331,7 +331,13 @@ def is_part(value: Any) -> bool:
 
 def has_state(value: Any) -> bool:
     """Whether it gives its state, and takes it back."""
-    return all(callable(getattr(value, verb, None)) for verb in ("state_dict", "load_state_dict"))
+    verbs = ("state_dict", "load_state_dict")
+    return all(callable(getattr(type(value), verb, None)) for verb in verbs)
+
+
+def is_callback(value: Any) -> bool:
+    """Whether it is told of the training."""  # its own __getattr__ may fail, and is not asked
+    return hasattr(type(value), "set_params") and hasattr(type(value), "set_model")
 
 
 def learns_or_counts(module: nn.Module) -> bool:
@@ -346,7 +352,7 @@ def learns_or_counts(module: nn.Module) -> bool:
 
 def watched(owner: Any) -> bool:
     """Whether an object's attributes are looked at: a module's, a sampler's, the user's own."""
-    if hasattr(owner, "set_params") and hasattr(owner, "set_model"):
+    if is_callback(owner):
         cls = type(owner)  # a callback that says itself what its state is
         says = owner.state_attributes or "state_dict" in vars(cls) or is_installed(cls)
         return not says
@@ -379,8 +385,9 @@ def sign_of(value: Any, items: Iterator[int] | None = None) -> Any:
         return ("file", position(value))
     if isinstance(value, types.GeneratorType):
         return ("generator", value, value.gi_frame and value.gi_frame.f_lasti)
-    if hasattr(value, "__next__") and not hasattr(value, "__dict__"):
-        return ("iterator", repr(value), getattr(value, "__length_hint__", int)())
+    if hasattr(type(value), "__next__") and not hasattr(value, "__dict__"):
+        length = getattr(value, "__length_hint__", int)
+        return ("iterator", repr(value), length())
     if isinstance(value, dict):
         value = [part for pair in value.items() for part in pair]
     if isinstance(value, set | frozenset):

@@ -114,6 +114,11 @@ class Comparison:
                 return self._in_attributes(of_optimizer(live), of_optimizer(built), path)
             case DataLoader():
                 return self._in_attributes(of_loader(live), of_loader(built), path)
+            case np.random.Generator():
+                states = [generator.bit_generator.state for generator in (live, built)]
+                return self.difference(states[0], states[1], f"{path}'s state")
+            case np.random.RandomState():
+                return self.difference(live.get_state(), built.get_state(), f"{path}'s state")
             case torch.Generator():
                 same = not self.state or torch.equal(live.get_state(), built.get_state())
                 return None if same else f"{path} has another state in the script"
@@ -125,7 +130,7 @@ class Comparison:
                 )
             case weakref.ref():
                 return self.difference(live(), built(), path)
-            case _ if type(live).__module__.startswith("pandas."):
+            case _ if type(live).__module__.partition(".")[0] == "pandas":
                 return None if live.equals(built) else differ(live, built, path)
         ours, theirs = parts_of(live), parts_of(built)
         if ours is None or theirs is None:
@@ -217,6 +222,8 @@ class Comparison:
 
     def of_module(self, module: nn.Module) -> dict[str, Any]:
         """All that two like modules must have in common."""
+        if hasattr(module, "_orig_mod"):  # torch.compile has wrapped it
+            return {"": module._orig_mod}
         passing = module._non_persistent_buffers_set
         recomputed = {getattr(hook, "name", None) for hook in module._forward_pre_hooks.values()}
         own = {
@@ -246,6 +253,7 @@ class Comparison:
 
 
 OF_EVERY_MODULE = vars(nn.Module()).keys() - {"training"}
+OF_EVERY_MODULE |= {"_is_torch_compile", "_compiled_call_impl"}  # how fast it is, not what it does
 ITEMS = ("items",)  # the key, among the parts of an object, of what it holds in order
 
 
@@ -318,8 +326,8 @@ def parts_of(value: Any) -> dict[Any, Any] | None:
         case _:
             parts = {}
     for name in ("default_factory", "maxlen", *slots(type(value))):
-        if hasattr(value, name):
-            parts[f".{name}"] = getattr(value, name)
+        if hasattr(type(value), name) and (part := slot(value, name)) is not MISSING:
+            parts[f".{name}"] = part
     parts |= {f".{key}": part for key, part in getattr(value, "__dict__", {}).items()}
     if isinstance(value, dataclasses.Field):
         del parts[".type"]  # in a copy, hints are strings
@@ -338,6 +346,14 @@ def slots(cls: type) -> list[str]:
     named = [vars(base).get("__slots__", ()) for base in cls.__mro__]
     each = [name for names in named for name in ([names] if isinstance(names, str) else names)]
     return [name for name in each if name not in ("__dict__", "__weakref__")]
+
+
+def slot(value: Any, name: str) -> Any:
+    """What is in a slot; MISSING if it is empty."""
+    try:
+        return object.__getattribute__(value, name)
+    except AttributeError:
+        return MISSING
 
 
 def hides(cls: type) -> bool:

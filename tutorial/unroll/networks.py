@@ -60,6 +60,11 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
             if weight.requires_grad == trainable != there[name].requires_grad
         ]
         lines.append(for_each(names, f"weight.requires_grad_({trainable})"))
+    lines += [
+        f"{member(name)}.compile()" if name else "network.compile()"
+        for name, module in network.named_modules()
+        if "_compiled_call_impl" in vars(module)
+    ]
     return code, list(filter(None, lines))
 
 
@@ -103,9 +108,11 @@ def layer_code(script: "Script", module: Any, path: str) -> str:
 
 def backend(module: Any) -> str:
     """The argument of torch.compile that says which compiler, if it is not the usual one."""
-    compiler = getattr(module.dynamo_ctx.callback, "_torchdynamo_orig_backend", None)
-    name = getattr(compiler, "compiler_name", None) or getattr(compiler, "__name__", "inductor")
-    return "" if name == "inductor" else f', backend="{name}"'
+    compiler = module.dynamo_ctx.callback
+    while inner := getattr(compiler, "_torchdynamo_orig_backend", None):
+        compiler = inner
+    name = getattr(compiler, "_compiler_name", None) or getattr(compiler, "compiler_name", None)
+    return "" if name in (None, "inductor") else f', backend="{name}"'
 
 
 def refuse_hooks(module: nn.Module, path: str) -> None:

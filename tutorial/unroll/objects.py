@@ -2,14 +2,15 @@
 
 import copyreg
 from collections.abc import Mapping
+from contextlib import suppress
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from tutorial.unroll.alike import MISSING, OF_EVERY_MODULE, Comparison, hides, slots
-from tutorial.unroll.source import CannotWriteError, bracketed, home
+from tutorial.unroll.alike import MISSING, OF_EVERY_MODULE, Comparison, hides, slot, slots
+from tutorial.unroll.source import CannotWriteError, bracketed, home, is_installed
 from tutorial.unroll.standard import named
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def object_code(script: "Script", value: Any, path: str) -> str:
         CannotWriteError: neither builds an object like this one.
     """
     cls = type(value)
+    if is_installed(cls) and home(cls) is None:  # such as a lock
+        raise no_code(value, path)
     reference = script.reference(cls)
     difference: str | None = None
-    for arguments in (constructor_arguments, items_of, recipe_of):
+    for arguments in (constructor_arguments, no_arguments, items_of, recipe_of):
         try:
             with script.attempt():
                 code = script.call(*arguments(script, reference, value), path)
@@ -48,7 +51,8 @@ def object_code(script: "Script", value: Any, path: str) -> str:
         code = members_code(script, value, reference, path)
     else:
         own = vars(value) if hasattr(value, "__dict__") else {}
-        own = own | {key: getattr(value, key) for key in slots(cls) if hasattr(value, key)}
+        filled = {key: slot(value, key) for key in slots(cls)}
+        own = own | {key: part for key, part in filled.items() if part is not MISSING}
         items = [f'"{key}": {script.code(part, f"{path}.{key}")}' for key, part in own.items()]
         code = f"{script.reference(rebuilt)}({reference}, {bracketed('{', items, '}')})"
     if found := script.difference(code, value, path):
@@ -79,20 +83,22 @@ def members_code(script: "Script", module: nn.Module, cls: str, path: str) -> st
 
 
 def constructor_arguments(
-    script: "Script", reference: str, value: Any
+    script: "Script", reference: str, value: Any, first: Any = MISSING
 ) -> tuple[str, list[Any], dict[str, Any]]:
     """A call of its class, with the arguments that the object keeps under their own names.
 
     One kept with a _ before its name counts, too; of one that is not kept, the default is taken,
-    which may be wrong: so what it builds is compared with the object.
+    which may be wrong: so what it builds is compared with the object. `first` is the first one, if
+    it is known from elsewhere.
 
     Raises:
         CannotWriteError: an argument without a default was not found.
     """
     arguments: list[Any] = []
     keywords: dict[str, Any] = {}
-    for name, parameter in parameters_of(type(value)).items():
+    for place, (name, parameter) in enumerate(parameters_of(type(value)).items()):
         kept = kept_argument(value, name)
+        kept = first if kept is MISSING and place == 0 else kept
         kept = parameter.default if kept is MISSING else kept
         if isinstance(parameter.default, bool) and (kept is None or isinstance(kept, torch.Tensor)):
             kept = kept is not None  # bias=True is kept as the bias itself
@@ -111,6 +117,13 @@ def constructor_arguments(
         elif parameter.default is Parameter.empty or not same(kept, parameter.default):
             keywords[name] = kept
     return reference, arguments, keywords
+
+
+def no_arguments(
+    script: "Script", reference: str, value: Any
+) -> tuple[str, list[Any], dict[str, Any]]:
+    """A call of its class without any: an argument may be kept as something else."""
+    return reference, [], {}
 
 
 def parameters_of(cls: type) -> dict[str, Parameter]:
@@ -142,8 +155,9 @@ def parameters_of(cls: type) -> dict[str, Parameter]:
 def kept_argument(value: Any, name: str) -> Any:
     """What an object keeps of an argument of its constructor."""
     for place in (f"_{name}", name):
-        if not callable(getattr(type(value), place, None)) and hasattr(value, place):
-            return getattr(value, place)
+        if not callable(getattr(type(value), place, None)):
+            with suppress(Exception):  # the user's own __getattr__ may raise any
+                return getattr(value, place)
     return MISSING
 
 

@@ -190,7 +190,7 @@ def subclass_code(
     script: "Script", loader: DataLoader[Any], cls: str, chosen: dict[str, Any], path: str
 ) -> str:
     """A loader of a class with a constructor of its own: its arguments, and what it passes on."""
-    function, values, keywords = constructor_arguments(script, cls, loader)
+    function, values, keywords = constructor_arguments(script, cls, loader, loader.dataset)
     parameters = parameters_of(type(loader)).values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         keywords = chosen | keywords

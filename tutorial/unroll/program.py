@@ -282,7 +282,9 @@ class Program:
             script.tool(name, TOOLS[name])
         if self.hooks.schedulers or self.hooks.callbacks:
             used.add("optimizer")
-        for name, value in self.names.items():
+        script.settings()
+        for name in script.in_turn(self.names):
+            value = self.names[name]
             if name in used and name != "model":
                 script.make(name, own_metric(self.began.get(name, value)))
         script.restore(self.state, self.numbers_before())

@@ -105,6 +105,21 @@ class Script:
         text = "\n".join([*self.copies.values(), *self.lines, *self.restores])
         self.saved = {key: data for key, data in self.saved.items() if f'start["{key}"]' in text}
 
+    def in_turn(self, names: Mapping[str, Any]) -> list[str]:
+        """The names in order; losses come before an optimizer that holds weights of theirs."""
+        optimizer, network = names.get("optimizer"), names.get("network")
+        if optimizer is None or network is None:
+            return list(names)
+        own = set(map(id, network.parameters()))
+        held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+        first = [
+            name
+            for name, value in names.items()
+            if isinstance(value, nn.Module)
+            and (value is network or held - own & set(map(id, value.parameters())))
+        ]
+        return list(dict.fromkeys([*first, *names])) if held - own else list(names)
+
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """After an error inside, nothing is left of what was written meanwhile."""
@@ -250,9 +265,28 @@ class Script:
         in `differences`.
         """
         changed = self.workshop.differing(self.made, state)
-        if [name for name in list(self.copied) if self.mend(name)]:
+        if changed and [name for name in list(self.copied) if self.mend(name)]:
             changed = self.workshop.differing(self.made, state)
         self.differences += changed
+
+    def settings(self) -> None:
+        """Add the lines that set what holds for the whole process, where it is not the usual."""
+        for value, usual, line in (
+            (torch.get_default_dtype(), torch.float32, "torch.set_default_dtype({})"),
+            (str(torch.get_default_device()), "cpu", 'torch.set_default_device("{}")'),
+            (
+                torch.get_float32_matmul_precision(),
+                "highest",
+                'torch.set_float32_matmul_precision("{}")',
+            ),
+            (
+                torch.are_deterministic_algorithms_enabled(),
+                False,
+                "torch.use_deterministic_algorithms({})",
+            ),
+        ):
+            if value != usual:
+                self.lines.append(line.format(value))
 
     def join(self) -> None:
         """Add the line by which a process joins the others that torchrun has started."""
@@ -362,7 +396,7 @@ class Script:
                 return f"Path({self.code(str(value), path)})"
             case list() | tuple() | dict() | torch.Size() if type(value) in PLAIN:
                 return self.collection(value, path)
-            case tuple() if hasattr(value, "_fields"):  # a NamedTuple
+            case tuple() if hasattr(type(value), "_fields"):  # a NamedTuple
                 return self.call(self.reference(type(value)), value, {}, path)
             case nn.Parameter():
                 frozen = "" if value.requires_grad else ", requires_grad=False"
@@ -390,7 +424,7 @@ class Script:
                 return code
             case nn.Module():
                 return module_code(self, value, path)
-            case _ if hasattr(value, "__wrapped__") and hasattr(value, "__qualname__"):
+            case _ if {"__wrapped__", "__qualname__"} <= getattr(value, "__dict__", {}).keys():
                 return self.reference(value)  # such as a function with a cache
             case _:
                 return object_code(self, value, path)
@@ -418,8 +452,10 @@ class Script:
             raise no_code(value, path)
         if kind in "biufc":
             try:
-                native = value.astype(value.dtype.newbyteorder("="), copy=False)
-                return f"{self.save(torch.from_numpy(np.ascontiguousarray(native)), path)}.numpy()"
+                native = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+                native = native if native.flags.writeable else native.copy()
+                code = f"{self.save(torch.from_numpy(native), path)}.numpy()"
+                return code + ("" if value.dtype.isnative else f'.astype("{value.dtype.str}")')
             except TypeError:  # a type that PyTorch does not have
                 pass
         self.tool("np", np)
@@ -535,7 +571,9 @@ class Script:
     def mend(self, name: str) -> bool:
         """Write after a class or function what it has got since it was defined; whether it had."""
         thing = self.copied[name]
-        built = self.build(name)
+        built = self.workshop.space.get(name)
+        if built is None:
+            return False
         found = [member for member, _ in Comparison(self.spellings).members(thing, built, name)]
         for member in found:
             value = vars(thing).get(member, MISSING)

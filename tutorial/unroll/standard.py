@@ -27,7 +27,7 @@ def standard_code(script: "Script", value: Any, path: str) -> str | None:
     """
     if writer := WRITERS.get(type(value)):
         return writer(script, value, path)
-    if type(value).__module__.startswith("pandas."):
+    if type(value).__module__.partition(".")[0] == "pandas":
         return pandas_code(script, value, path)
     for kinds, advice in REFUSED.items():
         if isinstance(value, kinds):
@@ -241,6 +241,8 @@ def pandas_code(script: "Script", value: Any, path: str) -> str:
             code = script.call("pd.Index", [column_values(value)], {}, path)
         else:
             code = ""
+        if hasattr(value, "index") and value.index.name is not None:
+            code += f".rename_axis({script.code(value.index.name, path)})"
         built = script.build(code) if code else None
         if built is not None and value.equals(built) and str(kinds(value)) == str(kinds(built)):
             return code
