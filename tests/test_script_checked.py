@@ -210,7 +210,8 @@ class Distill(nn.Module):
 
 
 def teacher() -> nn.Sequential:
-    return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    layers = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+    return layers.requires_grad_(False)
 
 
 class Encoded(Dataset):
@@ -248,7 +249,7 @@ def test_the_parts_of_a_loss_have_their_modes(make: Any, tmp_path: Path) -> None
     loss = make()
     again = made(program_of(loss=loss), tmp_path)["loss_fn"]
     assert modes(again) == modes(loss)
-    loss.teacher.requires_grad_(False)
+    assert not any(weight.requires_grad for weight in again.parameters())
     torch.manual_seed(1)
     here = loss(X[:, :3], Y)
     torch.manual_seed(1)
@@ -262,6 +263,17 @@ def test_a_frozen_encoder_in_a_data_set_has_its_mode(tmp_path: Path) -> None:
         again = made(program_of(data=data), tmp_path)["train_data"]
         assert modes(again.encoder) == modes(wrapped)
         assert torch.equal(again[3][0], data[3][0])
+
+
+@pytest.mark.filterwarnings("ignore:loss_fn has weights")
+def test_a_part_of_a_loss_may_be_frozen_and_of_another_type(tmp_path: Path) -> None:
+    loss = Distill(nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)))
+    loss.teacher[0].weight.requires_grad_(False)
+    again = made(program_of(loss=loss), tmp_path)["loss_fn"]
+    assert [w.requires_grad for w in again.parameters()] == [False, True, True, True]
+    x, loss = X[:, :3].double(), Distill(teacher()).double().eval()
+    again = made(program_of(nn.Linear(4, 3).double(), loss, TensorDataset(X.double(), Y)), tmp_path)
+    assert torch.equal(again["loss_fn"](x, Y), loss(x, Y))
 
 
 class Wrapper(nn.Module):
@@ -623,7 +635,7 @@ def test_what_has_a_state_inside_is_written_with_it(kind: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("make", "word"),
     [
-        (lambda: Path(__file__).open(), "an open file"),
+        (lambda: Path(__file__).open(), "an open file"),  # noqa: SIM115
         (threading.Lock, "a lock"),
         (lambda: (i for i in range(3)), "a generator"),
         (lambda: iter([1]), "a list_iterator"),
@@ -955,6 +967,7 @@ def test_the_script_sets_the_type_of_new_tensors(tmp_path: Path) -> None:
     assert "\ntorch.set_default_dtype(torch.float64)\n" in text
 
 
+@pytest.mark.filterwarnings("ignore:loss_fn has weights")
 def test_writing_touches_nothing_of_the_users(tmp_path: Path) -> None:
     class Touchy(nn.Module):
         """Its constructor changes what it is given."""

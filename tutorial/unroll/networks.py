@@ -79,7 +79,17 @@ def module_code(script: "Script", module: nn.Module, path: str) -> str:
         script.loads_state = False
     if not module.training:
         code += ".eval()"
-    built = script.build(code)
+    weights, built = dict(module.named_parameters()), script.build(code)
+    dtypes = {weight.dtype for weight in weights.values()}
+    if len(dtypes) == 1 and dtypes != {weight.dtype for weight in built.parameters()}:
+        code += f".to({dtypes.pop()})"
+    trained = dict(built.named_parameters())
+    frozen = [name for name, weight in weights.items() if not weight.requires_grad]
+    if frozen != [name for name, weight in trained.items() if not weight.requires_grad]:
+        if len(frozen) == len(weights):
+            code += ".requires_grad_(False)"
+        else:
+            code = f"{script.reference(with_frozen)}({code}, {script.code(frozen, path)})"
     if modes(built) != modes(module):
         changed = {name: mode for name, mode in modes(module).items() if mode != modes(built)[name]}
         code = f"{script.reference(in_modes)}({code}, {script.code(changed, path)})"
@@ -156,6 +166,13 @@ def in_modes(module: Any, modes: dict[str, bool]) -> Any:
     """The module, some of its parts in training mode or not. A script holds a copy where needed."""
     for name, training in modes.items():
         module.get_submodule(name).training = training
+    return module
+
+
+def with_frozen(module: Any, names: list[str]) -> Any:
+    """The module, of whose weights these are not trained. A script holds a copy where needed."""
+    for name, weight in module.named_parameters():
+        weight.requires_grad_(name not in names)
     return module
 
 

@@ -52,7 +52,7 @@ from tutorial.unroll.source import (
     names_in_hints,
     names_read,
     outside_names,
-    source_of,
+    source_and_code,
     spellings_of,
     without_docstrings,
     without_modules,
@@ -547,7 +547,7 @@ class Script:
         self.mean(name, thing)
         with self.attempt():
             try:
-                source, original = source_of(thing)
+                source, original = source_and_code(thing)
                 if thing.__module__.startswith("tutorial."):
                     source = without_docstrings(source)  # they are the library's; a script is short
                 source, names = without_modules(source, outside_names(thing, source))

@@ -73,7 +73,12 @@ def home(thing: Any) -> str | None:
 # ---- the source of what runs
 
 
-def source_of(thing: Any) -> tuple[str, types.CodeType | None]:
+def source_of(thing: Any) -> str:
+    """The source of a class or function, as it was typed; see `source_and_code`."""
+    return source_and_code(thing)[0]
+
+
+def source_and_code(thing: Any) -> tuple[str, types.CodeType | None]:
     """The source, as it was typed; and the code that is compiled from it, as its file has it.
 
     Raises:
