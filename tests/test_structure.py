@@ -327,6 +327,43 @@ def test_a_metric_takes_the_label_that_the_loss_calls_so() -> None:
     assert model.evaluate(triples, verbose=0)["acc"] == right
 
 
+def test_heads_and_labels_meet_by_name_whatever_the_order_in_the_dict() -> None:
+    parities = (CLASS + 1) % 2
+    heads, losses = Heads(keys=("digit", "parity")), {"digit": CE(), "parity": CE()}
+    expected = {
+        "digit": F.cross_entropy(heads(X)["digit"], CLASS).item(),
+        "parity": F.cross_entropy(heads(X)["parity"], parities).item(),
+    }
+    for suffix in ("", "_label", "_target"):
+        labels = {f"parity{suffix}": parities, f"digit{suffix}": CLASS}
+        data = Rows(lambda i, labels=labels: {"x": X[i], **{k: y[i] for k, y in labels.items()}})
+        for loss in (losses, list(losses.values())):
+            for metrics in ([[Accuracy()], [Accuracy()]], {0: Accuracy(), 1: Accuracy()}):
+                model = model_of(heads, loss, metrics)
+                result = list(model.evaluate(data, verbose=0).values())
+                assert result[1:3] == pytest.approx(list(expected.values()))
+                right = (heads(X)["digit"].argmax(1) == CLASS).double().mean().item()
+                assert result[3] == right
+
+
+def test_labels_of_other_names_are_not_taken_in_the_order_of_the_dict() -> None:
+    data = Rows(lambda i: {"x": X[i], "first": CLASS[i], "second": 1 - CLASS[i]})
+    losses = {"digit": CE(), "parity": CE()}
+    with pytest.raises(ValueError, match=r"which labels are meant.*Give the label the name of the"):
+        model_of(Heads(keys=("digit", "parity")), losses).fit(data)
+
+
+def test_a_metric_takes_the_label_of_the_loss_though_others_come_first() -> None:
+    def of_digit(y_hat: Any, digit: Any) -> Any:
+        return F.cross_entropy(y_hat, digit)
+
+    data = Rows(lambda i: {"row": i % 2, "x": X[i], "digit": CLASS[i]})
+    model = model_of(Net(), of_digit, Accuracy())
+    assert 'accuracy.update(y_hat, batch["digit"])' in lines(model, data)
+    with pytest.raises(ValueError, match="which labels are meant"):
+        model_of(Net(), None, Accuracy()).evaluate(data)
+
+
 # ---- the network's inputs
 
 

@@ -308,7 +308,7 @@ def measured(
 
     for variable, loss_fn in measures.loss_fns.items():
         ways = measures.ways(variable, structure, outputs)
-        asked = partial(unclear, name, variable, "labels", None)
+        asked = partial(unclear, name, variable, outputs)
         calls[variable], loss = the_one_that_runs(ways, loss_of, asked)
         guess, truth = compared_values(calls[variable], names, outputs)
         alone = len(guess) == len(truth) == 1
@@ -335,8 +335,8 @@ def measured(
             views_fit(name, value_at(structure.inputs[0], names), guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         parts = [part for _, of, part in measures.values if of == variable]
-        ways = measures.ways(variable, structure, outputs)
-        asked = partial(unclear, name, f"{variable}.update", "outputs", outputs.keys)
+        ways = measures.ways(variable, structure, outputs, calls)
+        asked = partial(unclear, name, f"{variable}.update", outputs)
         measure = partial(_metric, name, metric, parts, names, outputs)
         calls[variable], _ = the_one_that_runs(ways, measure, asked)
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
@@ -406,16 +406,20 @@ def paths_of(way: Arguments) -> list[Path]:
     return found
 
 
-def unclear(name: str, function: str, what: str, keys: Any, ways: list[Arguments]) -> str:
+def unclear(name: str, function: str, outputs: OutputStructure, ways: list[Arguments]) -> str:
     """What to say where several calls can run, and no name tells which one is meant."""
     codes = " or ".join(call_code(function, way) for way in ways)
-    fix = (
-        "Give the loss a parameter with the name of the label, or say which it is: "
-        "Model(network, inputs=[...], labels=[InputSpec(shape, name=...)])."
+    firsts = {way[0][1] for way in ways}
+    what, fix = (
+        "labels",
+        (
+            "Give the label the name of the output or of the loss's parameter, or say which it is: "
+            "Model(network, inputs=[...], labels=[InputSpec(shape, name=...)])."
+        ),
     )
-    if what == "outputs":
-        key = repr(keys[0]) if keys else "0"
-        fix = f"Say which output each metric is for: metrics={{{key}: ...}}."
+    if len(firsts) > 1 and firsts <= set(outputs.paths):
+        key = repr(outputs.keys[0]) if outputs.keys else "0"
+        what, fix = "outputs", f"Say which output each metric is for: metrics={{{key}: ...}}."
     return f"{name}: it is not clear which {what} are meant: {codes}. {fix}"
 
 

@@ -27,6 +27,9 @@ PREDICTIONS = {
     *("input", "output", "outputs", "out", "probs", "probabilities"),
 }
 
+OF_PREDICTIONS = r"^pred_|^predicted_|_hat$|_pred$|_logits$|_scores$|_output$|_out$"
+OF_LABELS = r"^true_|^gt_|_true$|_gt$|_labels?$|_targets?$"
+
 # Two of a kind by other names: a contrastive loss compares the embeddings of two views.
 TWINS = {
     *(("a", "b"), ("p", "q"), ("u", "v"), ("q", "k"), ("i", "j"), ("zi", "zj"), ("za", "zb")),
@@ -145,6 +148,23 @@ def is_label(name: Any) -> bool:
     return name in LABELS or name == "y"
 
 
+def stem(name: str, affixes: str) -> str:
+    """The name without what says that it is a prediction, or a label: digit_hat, digit_label."""
+    return re.sub(affixes, "", name)
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Whether two names mean one thing, predicted or true.
+
+    >>> alike("digit_label", "digit"), alike("digit", "digit_logits"), alike("digit", "parity")
+    (True, True, False)
+    """
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    stems = [stem(stem(name, OF_PREDICTIONS), OF_LABELS) for name in (one, other)]
+    return one == other or (stems[0] == stems[1] and bool(stems[0]))
+
+
 def is_prediction(name: str) -> bool:
     """Whether a parameter is called as predictions are."""
     return name in PREDICTIONS or name.endswith(("_hat", "_pred"))
@@ -231,9 +251,10 @@ def by_name(
         return [part for part in parts if part not in taken.values()]
 
     for name in signature.names:  # digit_hat, digit: the first is the output, the second the label
-        stem = name.removeprefix("pred_").removesuffix("_hat").removesuffix("_pred")
-        for part in [part for part in free(outputs) if part.name == stem != name][:1]:
-            taken[name] = part
+        sources = outputs if stem(name, OF_PREDICTIONS) != name else labels
+        if stem(name, OF_PREDICTIONS) != name or stem(name, OF_LABELS) != name:
+            for part in [part for part in free(sources) if alike(part.name, name)][:1]:
+                taken[name] = part
     for name in signature.names:
         predicted = name == "y" and name not in called_labels  # as in loss(y, t)
         sources = outputs if predicted else [*outputs, *labels, *others]

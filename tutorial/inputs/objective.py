@@ -4,13 +4,23 @@ import copy
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.inputs.matching import Arguments, Part, Signature, matched, signature_of_loss
+from tutorial.inputs.matching import (
+    Arguments,
+    Part,
+    Signature,
+    alike,
+    is_label,
+    matched,
+    signature_of_loss,
+)
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -80,22 +90,38 @@ class Measures:
     # ---- for one call, with the structure of its batches
 
     def ways(
-        self, name: str, structure: BatchStructure, outputs: OutputStructure
+        self,
+        name: str,
+        structure: BatchStructure,
+        outputs: OutputStructure,
+        calls: Mapping[str, Arguments] = MappingProxyType({}),
     ) -> list[list[Arguments]]:
         """The ways to call a loss_fn or metric: the first ones that can run are those to take.
 
         If several of one list can run, it is not clear which one is meant.
+
+        Args:
+            name: its variable.
+            structure: of the batches.
+            outputs: the network's.
+            calls: of the losses, as far as they are known: a metric compares the same labels.
         """
+        of_output = partial(self.of_output, name, structure, outputs, calls)
         key = self.outputs[name]
         if key is not None:
-            return [[self.of_output(key, structure, outputs)]]
-        loss_fn = self.loss_fns.get(name)
-        if loss_fn is None:
-            return self.ways_to_measure(name, structure, outputs)
-        return ways_to_compare(signature_of_loss(loss_fn), structure, outputs)
+            return [of_output(self.place_of_output(key, outputs))]
+        if name in self.loss_fns:
+            return ways_to_compare(signature_of_loss(self.loss_fns[name]), structure, outputs)
+        takes = Signature.of(self.metrics[name].update)
+        if takes.any_number and not takes.names:
+            return [[in_order(outputs.paths, structure.labels)]]
+        ways = ways_to_compare(takes, structure, outputs)
+        if takes.needed != 2 or not structure.labels:
+            return ways
+        return [[way for i in range(len(outputs.paths)) for way in of_output(i)], *ways]
 
-    def of_output(self, key: Any, structure: BatchStructure, outputs: OutputStructure) -> Arguments:
-        """What is compared where it was said which output a loss_fn or metric is for."""
+    def place_of_output(self, key: Any, outputs: OutputStructure) -> int:
+        """Which output a loss or metric is for."""
         place = place_of(key, outputs.paths, list(dict.fromkeys(self.outputs.values())))
         if place is None:
             there = outputs.keys or range(len(outputs.paths))
@@ -103,48 +129,52 @@ class Measures:
                 f"a loss or metric is for the output {key!r}, but the network's outputs are "
                 f"{', '.join(map(repr, there))}. Name one of these."
             )
-        main = self.main_label(structure, outputs)
-        label = place_of(key, structure.labels, [])
-        if main is not None and (label is None or isinstance(key, int)):
-            return in_order(outputs.paths[place : place + 1], (main,))
-        label = min(place, len(structure.labels) - 1) if label is None else label
-        return in_order(outputs.paths[place : place + 1], structure.labels[label : label + 1])
+        return place
 
-    def ways_to_measure(
-        self, name: str, structure: BatchStructure, outputs: OutputStructure
-    ) -> list[list[Arguments]]:
-        """The ways to update a metric of which it was not said what output it is for."""
-        takes = Signature.of(self.metrics[name].update)
-        labels = structure.labels
-        if takes.any_number and not takes.names:
-            return [[in_order(outputs.paths, labels)]]
-        ways = ways_to_compare(takes, structure, outputs)
-        if takes.needed != 2 or not labels:
-            return ways
-        main = self.main_label(structure, outputs) or labels[0]
-        paired = len(labels) == len(outputs.paths) and not self.main_label(structure, outputs)
-        pairs = []
-        for i, output in enumerate(outputs.paths):
-            alike = [path for path in labels if len(path) > 1 and path[-1] == output[-1]]
-            label = alike[0] if alike else labels[i] if paired else main
-            pairs.append(in_order((output,), (label,)))
-        return [pairs, *ways]
+    def of_output(
+        self,
+        name: str,
+        structure: BatchStructure,
+        outputs: OutputStructure,
+        calls: Mapping[str, Arguments],
+        place: int,
+    ) -> list[Arguments]:
+        """The ways to compare one output, mostly one.
 
-    def main_label(self, structure: BatchStructure, outputs: OutputStructure) -> Path | None:
-        """The label that the one loss_fn calls so: y, target or label."""
-        loss_fn = self.loss_fns.get("loss_fn")
-        if loss_fn is None:
-            return None
-        takes = signature_of_loss(loss_fn)
-        called = takes.labels()
-        for ways in ways_to_compare(takes, structure, outputs):
-            for way in ways:
-                names = iter(takes.by_place)
-                given = [(keyword or next(names, ""), path) for keyword, path in way]
-                for name, path in given:
-                    if [name] == called and path in structure.labels:
-                        found: Path = path
-                        return found
+        It is compared with the label that its loss compares with it; else with the one of its
+        name; else by place. Where the labels all have other names, each is tried.
+        """
+        output, parts = outputs.parts()[place], structure.label_parts()
+        given = output.name or self.outputs[name]
+        of_loss = self.label_of_loss(output, structure, calls) if name in self.metrics else None
+        named = [part for part in parts if alike(part.name, given)]
+        called = [part for part in parts if is_label(part.name)]
+        have_order = output.name is None and 1 < len(parts) == len(outputs.paths)
+        if of_loss is not None:
+            labels = [of_loss]
+        elif named or not all(part.optional for part in parts) or have_order:
+            labels = [(named or [parts[min(place, len(parts) - 1)]])[0].path]
+        else:
+            labels = [part.path for part in called[:1] or parts]
+        return [in_order((output.path,), (label,)) for label in labels] or [
+            in_order((output.path,), ())
+        ]
+
+    def label_of_loss(
+        self, output: Part, structure: BatchStructure, calls: Mapping[str, Arguments]
+    ) -> Path | None:
+        """The label that a loss compares with an output: its one label, or what it calls so."""
+        for loss, loss_fn in self.loss_fns.items():
+            takes, call = signature_of_loss(loss_fn), calls.get(loss, ())
+            paths = [path for _, path in call]
+            labels = [path for path in paths if path in structure.labels]
+            called = dict(zip(takes.by_place, paths, strict=False)) | dict(call)
+            words = [called[name] for name in takes.labels() if called.get(name) in labels]
+            if self.outputs[loss] is not None and output.path not in paths:
+                continue
+            if len(labels) == 1 or len(words) == 1:
+                found: Path = labels[0] if len(labels) == 1 else words[0]
+                return found
         return None
 
     def options(
@@ -174,10 +204,9 @@ class Measures:
             total = losses.pop("loss", None) or " + ".join(losses.values())
             options |= {"LOSSES": "several", "TOTAL_LOSS": Code(total)}
         outputs = seen.outputs or OutputStructure()
-        calls = {
-            name: seen.calls.get(name) or self.ways(name, seen.structure, outputs)[0][0]
-            for name in (*self.loss_fns, *self.metrics)
-        }
+        calls = dict(seen.calls)
+        for name in (*self.loss_fns, *self.metrics):  # if it was not looked at
+            calls.setdefault(name, self.ways(name, seen.structure, outputs, calls)[0][0])
         plain = in_order(outputs.paths, seen.structure.labels)
         if calls.get("loss_fn", plain) != plain:
             options["LOSS_CALL"] = call_code("loss_fn", calls["loss_fn"])
