@@ -213,7 +213,13 @@ def warn_foreign_parameters(
     """
     held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     for code, loss in losses.items():
-        left = [n for n, w in loss.named_parameters() if w.requires_grad and id(w) not in held]
+        left = [
+            f"{name}.{weight}".lstrip(".")
+            for name, module in loss.named_modules()
+            if module.training  # else it only looks, as a teacher does
+            for weight, value in module.named_parameters(recurse=False)
+            if value.requires_grad and id(value) not in held
+        ]
         if left:
             warnings.warn(
                 f"{code} has weights that the optimizer does not hold ({', '.join(left[:3])}"

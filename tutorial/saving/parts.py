@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 OF_ALL = (torch.default_generator, np.random.mtrand._rand, random._inst)
@@ -208,7 +208,11 @@ def walk(roots: Mapping[str, Any], known: list[Any]) -> Iterator[tuple[str, Any]
     left = MOST
     while queue and left:
         code, value = queue.popleft()
-        if id(value) in seen or isinstance(value, ATOMS) or is_another_model(value):
+        if id(value) in seen or isinstance(value, ATOMS) or type(value) is TensorDataset:
+            continue
+        if (
+            type(value).__module__ == "tutorial.model"
+        ):  # one that a callback trains: it saves itself
             continue
         seen[id(value)] = value  # kept, so that no other one gets its id
         left -= not isinstance(value, nn.Module)
@@ -221,11 +225,6 @@ ATOMS = (
     *(type(None), bool, int, float, complex, str, bytes, torch.Tensor, np.ndarray, np.generic),
     *(type, types.ModuleType, types.BuiltinFunctionType, torch.dtype, torch.device),
 )
-
-
-def is_another_model(value: Any) -> bool:
-    """Whether it is a `Model`: such as one that a callback trains, which saves itself."""
-    return type(value).__module__ == "tutorial.model"
 
 
 def inside(code: str, value: Any) -> Iterator[tuple[str, Any]]:
