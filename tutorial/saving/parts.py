@@ -259,13 +259,19 @@ def inside(code: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, types.FunctionType | types.MethodType):
         yield from parts_named(code, value)
     else:
-        for cls in type(value).__mro__:
-            if not is_installed(cls):
-                yield from ((f"{code}.{n}", v) for n, v in vars(cls).items() if is_part(v))
-                for name, function in list(vars(cls).items()):
-                    if isinstance(function, types.FunctionType):
-                        yield from parts_named(f"{code}.{name}", function)
+        kind: Any = type(value)
+        for cls in own_classes(kind):
+            yield from ((f"{code}.{n}", v) for n, v in vars(cls).items() if is_part(v))
+            for name, function in list(vars(cls).items()):
+                if isinstance(function, types.FunctionType):
+                    yield from parts_named(f"{code}.{name}", function)
         yield from ((f"{code}.{name}", part) for name, part in own_attributes(value))
+
+
+@functools.lru_cache(maxsize=1024)
+def own_classes(cls: type) -> tuple[type, ...]:
+    """The user's own classes among those that a class is made from."""
+    return tuple(base for base in cls.__mro__ if not is_installed(base))
 
 
 def parts_named(code: str, function: Any) -> Iterator[tuple[str, Any]]:

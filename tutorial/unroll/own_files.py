@@ -23,7 +23,10 @@ NOT_THE_USERS = (
     os.path.expanduser("~/.triton/"),
 )
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-REAL = {name: getattr(os, name) for name in ("open", "mkdir", "remove", "rename", "rmdir", "stat")}
+REAL = {
+    name: getattr(os, name)
+    for name in ("open", "mkdir", "remove", "rename", "rmdir", "stat", "chmod", "utime")
+}
 real_open, real_save = builtins.open, torch.save
 
 
@@ -46,6 +49,8 @@ class OwnFiles:
         os.open = self.os_open
         os.stat = lambda path, **options: REAL["stat"](self.found(path), **options)
         os.mkdir = self.unless_relative("mkdir", lambda path, *mode: (self.new(path), *mode))
+        os.chmod = self.unless_relative("chmod", lambda path, *more: (self.changed(path), *more))
+        os.utime = self.unless_relative("utime", lambda path, *more: (self.changed(path), *more))
         os.rmdir = self.unless_relative("rmdir", self.gone)
         os.remove = os.unlink = self.unless_relative("remove", self.gone)
         os.rename = os.replace = self.unless_relative("rename", self.moved)
@@ -125,9 +130,13 @@ class OwnFiles:
             if any(value is not None for key, value in options.items() if key.endswith("dir_fd")):
                 REAL[name](*paths, **options)
             elif (there := places(*paths)) is not None:
-                REAL[name](*there)
+                REAL[name](*there, **options)
 
         return function
+
+    def changed(self, path: Any) -> Any:
+        """Our copy of a file whose times or rights are to change; an open file has its own."""
+        return path if isinstance(path, int) else self.new(path, copied=True)
 
     def gone(self, path: Any) -> tuple[Any] | None:
         """What to remove: if it is the user's, nothing; it is only not seen any more."""

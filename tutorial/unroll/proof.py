@@ -308,7 +308,7 @@ KINDS_OF_EVENTS = {
     "state": ("{} as it is when the network is called", None),
     "batch": ("the data: the batch that {} gets", r"\bfor (step, )?.* in .*(_loader|_data)\b"),
     "output": ("the output of {}", r"\bnetwork\("),
-    "loss": ("{}", r"\bloss_fn\w*\("),
+    "loss": ("the loss that {} gives", r"\bloss_fn\w*\("),
     "gradient": ("the gradient of {}", r"\.backward\(\)"),
     "update": ("the update of {}", r"\b(optimizer\.step\(|scaler\.step\()"),
 }
