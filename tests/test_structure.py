@@ -387,7 +387,26 @@ def test_a_batch_that_can_be_read_in_two_ways_is_refused_with_both() -> None:
             assert words in str(error.value)
 
 
-def test_what_was_ambiguous_may_be_said_in_each_way_that_the_refusal_names() -> None:
+def test_what_does_not_look_alike_is_no_other_reading() -> None:
+    """Though fc takes four numbers of four samples, as it takes the four features of each."""
+
+    class Siamese(Net):
+        def forward(self, a: Any, b: Any) -> Any:
+            return self.fc(a), self.fc(b)
+
+    def contrastive(za: Any, zb: Any, same: Any) -> Any:
+        return (same * (za - zb).square().sum(-1)).mean()
+
+    data = TensorDataset(X, -X, CLASS.float())
+    model = model_of(Siamese(), contrastive)
+    assert lines(model, data)[:2] == [
+        "for step, (x_0, x_1, y) in enumerate(train_loader):",
+        "y_hat_0, y_hat_1 = network(x_0, x_1)",
+    ]
+    assert len(model.predict(data, batch_size=4, verbose=0)) == 2
+
+
+def test_what_was_not_clear_may_be_said_in_each_way_that_the_refusal_names() -> None:
     names = [InputSpec((None, 5), "int64", name) for name in ("tokens", "y", "mask")]
     ways = [
         (TensorDataset(TOKENS, TAGS, MASK), {"inputs": names}),

@@ -167,6 +167,8 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
         return
     known = partial(stored_at, source, list(names))
     found, losses = measured(name, structure, y_hat, names, known, model, learning, source.stacks)
+    used = found.structure.labels
+    samples = samples_code(structure.inputs[0], outputs.paths[0], used, at, source.stacks)
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
     yield replace(found, inputs=inputs, unused=unused, samples=samples)
@@ -196,29 +198,31 @@ def reading(name: str, batch: Any, model: Any, predicting: bool, learning: bool)
     losses = list(model.measures.loss_fns.values())
     said = (model.network, model.inputs, model.labels)
     ways = readings(batch, *said, predicting, losses)
-    if len(ways) == 1:
-        return ways[0]
+    if len(ways) == len(ways[0]) == 1:
+        return ways[0][0]
     in_full = readings(batch, *said, False, losses)
+    places = [[(i, j) for j in range(len(alike))] for i, alike in enumerate(ways)]
 
-    def run(i: int, with_loss: bool = True) -> None:
-        structure = in_full[i]
+    def run(place: tuple[int, int], with_loss: bool = True) -> None:
+        structure = in_full[place[0]][place[1]]
         names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
         y_hat = _network(name, structure, names, model)
         if with_loss:
             measured(name, structure, y_hat, names, lambda _: None, model, learning)
 
-    def asked(found: list[int]) -> str:
-        return undecided(name, [in_full[i] for i in found], model)
+    def asked(found: list[tuple[int, int]]) -> str:
+        return undecided(name, [in_full[i][j] for i, j in found], model)
 
-    places = list(range(len(ways)))
-    if predicting:  # a test set may have no labels, or wrong ones
-        able = [i for i in places if runs(partial(run, i, with_loss=False))]
-        comparing = [i for i in able if losses and runs(partial(run, i))]
-        places = comparing or able or [0]
-        if len(places) > 1:
-            raise ValueError(asked(places))
-        return ways[places[0]]
-    return ways[the_one_that_runs([places], run, asked)[0]]
+    if predicting:  # a test set may have no labels, or wrong ones: the loss is asked if it can be
+        able = [[p for p in some if runs(partial(run, p, with_loss=False))] for some in places]
+        comparing = [[p for p in some if losses and runs(partial(run, p))] for some in able]
+        [some] = [some for some in (*comparing, *able) if some][:1] or places[:1]
+        if len(some) > 1:
+            raise ValueError(asked(some))
+        i, j = some[0]
+    else:
+        (i, j), _ = the_one_that_runs(places, run, asked)
+    return ways[i][j]
 
 
 def runs(attempt: Callable[[], Any]) -> bool:

@@ -47,8 +47,11 @@ def readings(
     labels: Sequence[InputSpec] | None = None,
     predicting: bool = False,
     loss_fns: Iterable[Any] = (),
-) -> list[BatchStructure]:
+) -> list[list[BatchStructure]]:
     """The ways to read a batch, for the caller to try; where it is clear, that is one.
+
+    The first list with a reading in which network and loss can run decides. If several of it can,
+    it is not clear which one is meant.
 
     Args:
         batch: a tensor, or tensors in nested tuples, lists and dicts; or an object.
@@ -67,7 +70,7 @@ def readings(
 
 def structure_of(*args: Any, **kwargs: Any) -> BatchStructure:
     """The first of the `readings` of a batch; it takes the same arguments."""
-    return readings(*args, **kwargs)[0]
+    return readings(*args, **kwargs)[0][0]
 
 
 def has_places(batch: Any) -> bool:
@@ -97,7 +100,7 @@ class Reader(ABC):
         self.losses = list(map(signature_of_loss, loss_fns))
 
     @abstractmethod
-    def readings(self) -> list[BatchStructure]:
+    def readings(self) -> list[list[BatchStructure]]:
         """The ways to read the batch; what comes first is the convention."""
 
     def call_by_name(self, path: Path, keys: Iterable[str]) -> Arguments | None:
@@ -152,21 +155,23 @@ class PartsReader(Reader):
         self.parts = list(variables(self.batch))
         self.fields = list(fields_of(self.batch))
 
-    def readings(self) -> list[BatchStructure]:
-        return [self.structure(choice) for choice in self.choices()]
+    def readings(self) -> list[list[BatchStructure]]:
+        return [list(map(self.structure, alike)) for alike in self.choices() if alike]
 
     # ---- which parts are inputs, and which are labels
 
-    def choices(self) -> list[Choice]:
+    def choices(self) -> list[list[Choice]]:
         """The choices; what comes first is the convention."""
         if self.inputs or self.labels:
-            return [self.by_specs() or self.in_order()]
+            return [[self.by_specs() or self.in_order()]]
         everything = list(range(len(self.parts)))
         if self.labels is not None and not self.predicting:  # labels=[]: there are none
             most = len(self.parts) if self.takes.most is None else max(self.takes.most, 1)
-            return [Choice(everything[:most], [], self.fields)]
-        ways = [list(way) for way in self.inputs_among()]
-        return [Choice(x, [i for i in everything if i not in x], self.fields) for x in ways]
+            return [[Choice(everything[:most], [], self.fields)]]
+        return [
+            [Choice(x, [i for i in everything if i not in x], self.fields) for x in alike]
+            for alike in self.inputs_among()
+        ]
 
     def by_specs(self) -> Choice | None:
         """The parts by the InputSpecs' names: the fields have these names, or forward has."""
@@ -210,36 +215,44 @@ class PartsReader(Reader):
                     names[i] = spec.name or names[i]
         return Choice(x, y, names)
 
-    def inputs_among(self) -> Iterable[Iterable[int]]:
+    def inputs_among(self) -> list[list[list[int]]]:
         """The places of the inputs, where only the batch itself and forward tell."""
         parts, takes = self.parts, self.takes
         fields = [i for i, field in enumerate(self.fields) if field in takes.by_place]
         if fields and takes.required <= {self.fields[i] for i in fields}:
-            return [fields]
+            return [[fields]]
         if not is_nested(self.batch):
-            return [[0]]
+            return [[[0]]]
         if self.inputs_come_first():
-            return [range(len(list(variables(self.batch[0]))))]
+            return [[list(range(len(list(variables(self.batch[0])))))]]
         order = [i for i, field in enumerate(self.fields) if not is_label(field)]
         order = order or list(range(len(parts)))
         if takes.needed is None:
             self.check_few()
-            return [order[: max(len(parts) - 1, 1)]]
+            return [[order[: max(len(parts) - 1, 1)]]]
         labelled = not self.losses or any(loss.labels() or loss.any_number for loss in self.losses)
         all_may_be = self.predicting or (not labelled and takes.needed >= len(parts))
         count = min(max(takes.needed, 1), len(parts) if all_may_be else max(len(parts) - 1, 1))
         return self.ways_to_choose(order, count)
 
-    def ways_to_choose(self, order: list[int], count: int) -> list[list[int]]:
-        """So many inputs: the first ones; and others, where others might be meant too."""
+    def ways_to_choose(self, order: list[int], count: int) -> list[list[list[int]]]:
+        """So many inputs: the first ones.
+
+        Others might be meant too, if they look like these; or if the first ones cannot be inputs.
+        """
         first = order[:count]
         plain = [i for i in order if not is_string(self.parts[i])]
-        if count == len(self.parts) or (count == 1 and first == plain[:1]):
-            return [first]
         if count == 1:
-            return [first, *([i] for i in plain[:1])]  # (path, x, y), or strings are the input
-        ways = [list(way) for way in combinations(plain, count)]
-        return [first, *(way for way in ways if way != first and way[0] == first[0])][:9]
+            return [[first], [[i] for i in plain[:1] if [i] != first]]  # as in (path, x, y)
+        ways = [list(way) for way in combinations(plain, count)][:9]
+        others = [way for way in ways if way != first and way[0] == first[0]]
+        rivals = [way for way in others if self.look_alike(way, first)]
+        return [[first, *rivals], [way for way in others if way not in rivals]]
+
+    def look_alike(self, one: list[int], other: list[int]) -> bool:
+        """Whether the parts at these places have samples of the same shapes."""
+        shapes = [[getattr(self.parts[i], "shape", ())[1:] for i in way] for way in (one, other)]
+        return shapes[0] == shapes[1]
 
     def check_few(self) -> None:
         """Refuse to guess which of several parts are inputs, where forward takes any number."""
@@ -361,7 +374,7 @@ class NamesReader(Reader):
         others = [key for key in keys if key not in self.called]
         self.plain = [key for key in others if not is_string(self.parts[key])] or others
 
-    def readings(self) -> list[BatchStructure]:
+    def readings(self) -> list[list[BatchStructure]]:
         said = [str(spec.name) for spec in (*(self.inputs or ()), *(self.labels or ()))]
         if self.predicting:  # where no labels need be
             said = said[: len(self.inputs or ())]
@@ -369,7 +382,7 @@ class NamesReader(Reader):
         ways = self.ways()
         if missing or not ways:
             raise ValueError(self.explained(*missing[:1]))
-        return [self.structure(x, arguments) for x, arguments in ways]
+        return [[self.structure(x, arguments) for x, arguments in ways]]
 
     def ways(self) -> list[tuple[list[str], Arguments | None]]:
         """The keys of the inputs, and what the network is called with."""
