@@ -632,7 +632,12 @@ class Frame(Dataset):
         return torch.tensor(row[["a", "b", "c", "d"]].to_numpy(np.float32)), int(row["y"])
 
 
-@situation(186, "a pandas DataFrame in the data set")
+@situation(
+    186,
+    "a pandas DataFrame in the data set: it trains; its script is refused",
+    refused="keep its columns as tensors",
+    instead="its columns as tensors or arrays",
+)
 def frame() -> Case:
     import pandas
 

@@ -1,5 +1,6 @@
 """Losses: of every kind of mean, with weights and buffers, of several parts, with a teacher."""
 
+import tempfile
 from functools import partial
 
 import torch
@@ -9,7 +10,8 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 
-from .situation import OF_A_BATCH, Case, Head, not_saved, numbers, points, situation
+from .runner import SEED, by_hand, fitted, model_of, run_path, same, seed
+from .situation import OF_A_BATCH, Case, Head, numbers, points, situation
 
 
 @situation(
@@ -315,10 +317,26 @@ def loss_clipped() -> Case:
 
 
 @situation(86, "an L1 penalty that names the global network")
-def penalty_by_name() -> Case:
-    global penalized
-    penalized = nn.Linear(4, 1)
-    return Case(penalized, loss_with_l1, numbers())
+def penalty_by_name() -> None:
+    def made() -> Case:
+        global penalized
+        seed(0)
+        penalized = nn.Linear(4, 1)
+        return Case(
+            penalized,
+            loss_with_l1,
+            numbers(),
+            torch.optim.SGD(penalized.parameters(), 0.1, fused=True),
+        )
+
+    losses = by_hand(made())
+    case = made()
+    seed(SEED)
+    program = model_of(case).unroll("fit", case.data, **case.fit)
+    with tempfile.TemporaryDirectory() as folder:
+        names = run_path(program.save(f"{folder}/fit.py"))
+    same("losses of the script", losses, names["step_losses"])
+    same("losses", losses, fitted(made())[1])
 
 
 penalized: nn.Module
@@ -479,7 +497,7 @@ class Counting(nn.Module):
         return F.mse_loss(y_hat, y) * min(1.0, self.calls / 4)
 
 
-@situation(98, "a loss that is annealed by a counter in an attribute", **not_saved("calls"))
+@situation(98, "a loss that is annealed by a counter in an attribute")
 def annealed_loss() -> Case:
     return Case(nn.Linear(4, 1), Counting(), numbers(), without=("evaluate",))
 

@@ -258,12 +258,22 @@ def compiled_in_place() -> Case:
     return Case(network, nn.CrossEntropyLoss(), points())
 
 
-@situation(63, "a network of torch.jit.script")
+@situation(
+    63,
+    "a network of torch.jit.script: it trains; its script is refused",
+    refused="give what was scripted",
+    instead="the network that was scripted",
+)
 def scripted() -> Case:
     return Case(jit(torch.jit.script), nn.CrossEntropyLoss(), points())
 
 
-@situation(63, "a network of torch.jit.trace")
+@situation(
+    63,
+    "a network of torch.jit.trace: it trains; its script is refused",
+    refused="give what was (scripted|traced)",
+    instead="the network that was traced",
+)
 def traced() -> Case:
     return Case(
         jit(lambda network: torch.jit.trace(network, torch.randn(2, 4))),
@@ -299,7 +309,12 @@ def feature_extractor() -> Case:
     return Case(Features(), nn.CrossEntropyLoss(), points())
 
 
-@situation(64, "torch.fx.symbolic_trace")
+@situation(
+    64,
+    "torch.fx.symbolic_trace: it trains; its script is refused",
+    refused="write its forward in a class of your own",
+    instead="the network that was traced, or a class of your own",
+)
 def symbolically_traced() -> Case:
     return Case(torch.fx.symbolic_trace(mlp()), nn.CrossEntropyLoss(), points())
 
@@ -418,7 +433,12 @@ def doubled(module, inputs, output):
     return 2 * output
 
 
-@situation(45, "a forward hook that changes the output")
+@situation(
+    45,
+    "a forward hook that changes the output: it trains; its script is refused",
+    refused="do in its forward what they do",
+    instead="do it in `forward`",
+)
 def forward_hook() -> Case:
     network = mlp()
     network[0].register_forward_hook(doubled)

@@ -100,7 +100,12 @@ def hidden_states() -> Case:
                 step=lambda net, loss, batch: loss(net(batch[0])["logits"], batch[1]))  # fmt: skip
 
 
-@situation(128, "predict(stack_outputs=True) with a tuple of hidden states")
+@situation(
+    128,
+    "predict(stack_outputs=True) with a tuple of hidden states",
+    refused="Leave stack_outputs out",
+    instead="`stack_outputs=False`",
+)
 def hidden_states_stacked() -> None:
     network, data = Hidden(), points()
     found = tl.Model(network).predict(data, batch_size=5, verbose=0, stack_outputs=True)
@@ -116,7 +121,12 @@ class WithScalar(Head):
         return {"loss": logits.mean(), "logits": logits}
 
 
-@situation(128, "predict(stack_outputs=True), a scalar among the outputs")
+@situation(
+    128,
+    "predict(stack_outputs=True), a scalar among the outputs",
+    refused="Leave stack_outputs out",
+    instead="`stack_outputs=False`",
+)
 def scalar_output() -> None:
     network, data = WithScalar(), points()
     found = tl.Model(network).predict(data, batch_size=5, verbose=0, stack_outputs=True)

@@ -205,8 +205,9 @@ def evaluate(make: Callable[[], Case]) -> None:
         seed(SEED)
         given = {"batch_size": size} if size else {}
         found = model.evaluate(case.data, verbose=0, **given)["loss"]
+        hand = make()
         seed(SEED)
-        close("evaluate", evaluated_by_hand(make(), whole), found)
+        close("evaluate", evaluated_by_hand(hand, whole), found)
 
 
 def evaluated_by_hand(case: Case, batch_size: int | None) -> float:

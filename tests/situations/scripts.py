@@ -57,10 +57,14 @@ def namespace() -> Case:
     return Case(FromArguments(), nn.MSELoss(), numbers(), rate(1e-3))
 
 
+def absolute(x):
+    return x.abs()
+
+
 THRESHOLD = torch.tensor([0.5, -0.5, 0.0])
 FACTORS = [1.0]
 FACTORS.append(3.0)
-ACTIVATIONS = {"relu": torch.relu, "square": lambda x: x**2, "tanh": torch.tanh}
+ACTIVATIONS = {"relu": torch.relu, "abs": absolute, "tanh": torch.tanh}
 
 
 class Dispatched(nn.Module):
@@ -110,7 +114,7 @@ class Power(nn.Module):
     94,
     "an activation chosen by an argument that is not kept: a lambda, a closure",
     each={"lambda": lambda: Kind("tanh"), "closure": lambda: Power(2.0)},
-    refused="act",
+    refused=r"write a function with def|does not keep|makes? it again",
     instead="keep the argument: `self.kind = kind`",
 )
 def not_kept(make) -> Case:

@@ -16,7 +16,7 @@ from .situation import OF_A_BATCH, Case, Head, points, situation
 class Siamese(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.fc = nn.Linear(4, 3)
+        self.fc = nn.Linear(6, 3)
 
     def forward(self, a, b):
         return self.fc(a), self.fc(b)
@@ -29,7 +29,7 @@ def contrastive(za, zb, same):
 
 @situation(34, "siamese (a, b, same), contrastive loss")
 def siamese() -> Case:
-    data = TensorDataset(torch.randn(12, 4), torch.randn(12, 4), torch.arange(12.0) % 2)
+    data = TensorDataset(torch.randn(12, 6), torch.randn(12, 6), torch.arange(12.0) % 2)
     return Case(
         Siamese(), contrastive, data,
         step=lambda network, loss, batch: loss(*network(batch[0], batch[1]), batch[2]),
@@ -41,7 +41,7 @@ class Pairs(Dataset):
     """((a, b), same)"""
 
     def __init__(self, samples: int = 12) -> None:
-        self.a, self.b = torch.randn(samples, 4), torch.randn(samples, 4)
+        self.a, self.b = torch.randn(samples, 6), torch.randn(samples, 6)
 
     def __len__(self) -> int:
         return len(self.a)
@@ -332,17 +332,28 @@ class WithEmbedding(nn.Module):
         return self.head(z), z
 
 
-@situation(83, "the network gives (logits, embedding), two metrics of the logits")
-def two_metrics() -> None:
+@situation(
+    83,
+    "(logits, embedding) of one shape, metrics=[one, another]: of which output?",
+    refused=r"metrics=\{",
+    instead="`metrics={0: [one, another]}`",
+)
+def metrics_unsaid() -> None:
+    two_metrics([tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")])
+
+
+@situation(83, "(logits, embedding), metrics={0: [one, another]}")
+def metrics_said() -> None:
+    two_metrics({0: [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")]})
+
+
+def two_metrics(metrics) -> None:
     def loss(logits, embedding, y):
         return F.cross_entropy(logits, y)
 
     network, data = WithEmbedding(), points(60)
     model = tl.Model(network)
-    model.prepare(
-        torch.optim.SGD(network.parameters(), lr=0.0), loss,
-        [tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")],
-    )  # fmt: skip
+    model.prepare(torch.optim.SGD(network.parameters(), lr=0.0), loss, metrics)
     found = model.evaluate(data, verbose=0)
     with torch.no_grad():
         guess = network(data.tensors[0])[0].topk(2, dim=1).indices

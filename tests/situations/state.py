@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, TensorDataset
 
 import tutorial as tl
 
-from .situation import Case, Head, not_saved, numbers, points, situation
+from .runner import seed
+from .situation import Case, Head, numbers, points, situation
 
 
 class Momentum(nn.Module):
@@ -150,14 +151,14 @@ def long_sequence() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(12, 5, 3), torch.randint(0, 2, (12,))
 
 
-@situation(77, "a stateful RNN, a list of batches", **not_saved("h"))
+@situation(77, "a stateful RNN, a list of batches")
 def stateful_batches() -> Case:
     x, y = long_sequence()
     batches = [(x[i : i + 4], y[i : i + 4]) for i in (0, 4, 8)]
     return Case(Stateful(), nn.CrossEntropyLoss(), batches, without=("evaluate", "predict"))
 
 
-@situation(78, "a stateful RNN, TensorDataset", **not_saved("h"))
+@situation(78, "a stateful RNN, TensorDataset")
 def stateful_dataset() -> Case:
     data, without = TensorDataset(*long_sequence()), ("evaluate", "predict")
     return Case(Stateful(), nn.CrossEntropyLoss(), data, without=without)
@@ -187,7 +188,7 @@ class AnnealedBuffer(Head):
         return self.fc(x) * (self.calls / 5).clamp(max=1)
 
 
-@situation(79, "forward counts its calls in an attribute", **not_saved("calls"))
+@situation(79, "forward counts its calls in an attribute")
 def counter() -> Case:
     return Case(Annealed(), nn.CrossEntropyLoss(), points(), without=("evaluate", "predict"))
 
@@ -353,11 +354,11 @@ def resumed(make, told: bool = False) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for parts, save_dir in (((4,), None), ((2, 4), folder)):
             for epochs in parts:
-                torch.manual_seed(0)
+                seed(0)
                 network, data = make()
                 model = tl.Model(network)
                 model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), nn.MSELoss())
-                torch.manual_seed(1 if epochs == parts[0] else 2)
+                seed(1 if epochs == parts[0] else 2)
                 kept = {"save_dir": save_dir, "resume": True} if save_dir else {}
                 losses.append(model.fit(data, epochs=epochs, batch_size=4, verbose=0, **kept))
     whole, _, again = losses
@@ -439,7 +440,7 @@ def resumed_python_random() -> None:
     resumed(lambda: (nn.Linear(4, 1), Flips()))
 
 
-@situation(177, "resume: a counter in an attribute of the network", **not_saved("calls"))
+@situation(177, "resume: a counter in an attribute of the network")
 def resumed_counter() -> None:
     resumed(lambda: (Counted(), numbers(8)))
 
