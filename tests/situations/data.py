@@ -269,12 +269,7 @@ def graph_network(pooled: bool) -> nn.Module:
     return GraphNet() if pooled else FullGraph()
 
 
-@situation(
-    122,
-    "PyG's DataLoader: a batch is one Data, which has x and y",
-    refused="collate_fn",
-    instead="a `collate_fn` that gives `(batch, batch.y)`",
-)
+@situation(122, "PyG's DataLoader: a batch is one Data, which has x and y")
 def pyg_loader() -> Case:
     from torch_geometric.loader import DataLoader as GraphLoader
 
@@ -632,12 +627,7 @@ class Frame(Dataset):
         return torch.tensor(row[["a", "b", "c", "d"]].to_numpy(np.float32)), int(row["y"])
 
 
-@situation(
-    186,
-    "a pandas DataFrame in the data set: it trains; its script is refused",
-    refused="keep its columns as tensors",
-    instead="its columns as tensors or arrays",
-)
+@situation(186, "a pandas DataFrame in the data set")
 def frame() -> Case:
     import pandas
 

@@ -342,8 +342,8 @@ def char_transformer() -> Case:
 @situation(
     16,
     "(B, T, V) straight into CrossEntropyLoss",
-    refused=r"transpose\(1, 2\)",
-    instead="`loss_fn(y_hat.transpose(1, 2), y)`: the classes come second",
+    refused=r"movedim\(-1, 1\)",
+    instead="`y_hat.movedim(-1, 1)` in forward: the classes come second",
 )
 def untransposed() -> Case:
     network = CharTransformer()

@@ -65,12 +65,12 @@ def vae_data() -> TensorDataset:
     return TensorDataset(x, x)
 
 
-@situation(20, "VAE as in pytorch/examples: three outputs, a summed loss", **OF_A_BATCH)
+@situation(20, "VAE as in pytorch/examples: three outputs, a summed loss")
 def vae() -> Case:
     def step(network, loss, batch):
         return loss(*network(batch[0]), batch[1])
 
-    return Case(VAE(), vae_loss, vae_data(), step=step)
+    return Case(VAE(), vae_loss, vae_data(), step=step, summed=True)
 
 
 @situation(21, "VAE, the loss gives {'loss': total, 'recon': ..., 'kl': ...}")
