@@ -9,13 +9,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from tutorial import metrics
-from tutorial.metrics import Accuracy, Auc, BinaryMetric, Metric, Precision, Recall, accuracy
+from tutorial.metrics import Accuracy, Auc, Metric, Precision, Recall, accuracy
 
 every_metric = pytest.mark.parametrize(
     "make",
@@ -26,7 +32,7 @@ every_metric = pytest.mark.parametrize(
         Precision,
         Recall,
         Auc,
-        lambda: Auc("PR", num_thresholds=7),
+        lambda: Auc("PR"),
     ],
 )
 Make = Callable[[], Metric]
@@ -90,14 +96,85 @@ def test_where_both_layouts_fit_the_classes_stand_second() -> None:
 def test_ties_and_labels_that_are_no_class() -> None:
     ties, y = torch.zeros(4, 4), torch.tensor([0, 0, 1, 3])
     assert accuracy(ties, y).item() == np.mean(ties.numpy().argmax(1) == y.numpy())
-    for k in (1, 2):
-        assert accuracy(torch.eye(4), torch.tensor([0, 1, -100, 4]), k) == 0.5
+
+
+PADDED = torch.tensor([0, 1, -100, -100])
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_labels_that_are_no_class_are_refused_unless_they_are_to_ignore(k: int) -> None:
+    for labels in (PADDED, torch.tensor([0, 1, 4, 1])):
+        with pytest.raises(ValueError, match=r"no class.*Accuracy\(ignore_index=-100\)"):
+            accuracy(torch.eye(4), labels, k)
+    metric = Accuracy(k, ignore_index=-100)
+    metric.update(torch.eye(4), PADDED)
+    assert metric.accumulate() == 1
+    metric.update(torch.eye(4), torch.tensor([1, 0, 3, 2]) if k == 1 else PADDED)
+    assert metric.accumulate() == (1 / 3 if k == 1 else 1)
+
+
+def test_rows_with_several_ones_are_refused() -> None:
+    several = torch.randint(0, 2, (20, 4), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(ValueError, match=r"several ones or none.*MultilabelAccuracy"):
+        accuracy(torch.rand(20, 4), several)
+    one_hot = torch.nn.functional.one_hot(torch.tensor([0, 1, 1]), 3)
+    soft = torch.tensor([[0.8, 0.2, 0.0], [0.1, 0.9, 0.0], [0.3, 0.3, 0.4]])
+    assert accuracy(torch.eye(3), one_hot).item() == pytest.approx(2 / 3)
+    assert accuracy(torch.eye(3), soft).item() == 1
+
+
+@no_hurry
+@given(seeds, st.integers(2, 60))
+def test_weights_are_as_in_sklearn(seed: int, n: int) -> None:
+    torch.manual_seed(seed)
+    p, y, weight = torch.rand(n).round(decimals=1), torch.randint(0, 2, (n,)), torch.rand(n)
+    both = torch.stack([1 - p, p], dim=1)
+    cases: list[tuple[Metric, float]] = [
+        (Accuracy(), accuracy_score(y, both.argmax(1), sample_weight=weight)),
+        (Precision(), precision_score(y, p >= 0.5, sample_weight=weight, zero_division=0)),
+        (Recall(), recall_score(y, p >= 0.5, sample_weight=weight, zero_division=0)),
+    ]
+    if 0 < y.sum() < n:
+        cases += [
+            (Auc(), roc_auc_score(y, p, sample_weight=weight)),
+            (Auc("PR"), average_precision_score(y, p, sample_weight=weight)),
+        ]
+    for metric, expected in cases:
+        for part in torch.arange(n).split(7):
+            metric.update(both[part], y[part], weight[part])
+        assert metric.accumulate() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("make", [Precision, Recall, Auc])
+def test_binary_metrics_refuse_labels_that_are_neither_0_nor_1(make: Callable[..., Metric]) -> None:
+    p = torch.tensor([0.9, 0.8, 0.2, 0.9])
+    for labels in ([2, 2, 1, 1], [1, 1, 0, -100]):
+        metric = make()
+        metric.update(p, torch.tensor(labels))
+        with pytest.raises(ValueError, match=r"labels other than 0 and 1.*ignore_index=-100"):
+            metric.compute()
+    metric, short = make(ignore_index=-100), make()
+    metric.update(p, torch.tensor([1, 1, 0, -100]))
+    short.update(p[:3], torch.tensor([1, 1, 0]))
+    assert metric.accumulate() == short.accumulate() == 1
 
 
 def test_accuracy_of_one_batch_is_a_scalar() -> None:
     value = accuracy(torch.eye(3), torch.tensor([0, 1, 1]))
     assert value.shape == ()
     assert value.item() == pytest.approx(2 / 3)
+
+
+# Where probabilities may crowd: what is made of numbers from 0 to 1.
+CROWDS: dict[str, Callable[[Tensor], Tensor]] = {
+    "spread": lambda u: u,
+    "ties": lambda u: u.round(decimals=2),
+    "near 0": lambda u: u * 1e-6,
+    "near 1": lambda u: 1 - u * 1e-9,
+    "near a half": lambda u: 0.5 + (u - 0.5) * 1e-7,
+    "both ends": lambda u: torch.where(u < 0.5, u**20, 1 - u**20),
+    "one value": lambda u: u * 0 + 0.3,
+}
 
 
 @no_hurry
@@ -115,17 +192,26 @@ def test_precision_and_recall_agree_with_sklearn(seed: int, n: int) -> None:
 
 
 @no_hurry
-@given(seeds, st.integers(1, 60), st.integers(1, 5000), st.sampled_from(["ROC", "PR"]))
-def test_auc_agrees_with_sklearn_on_bucketed_scores(seed: int, n: int, t: int, curve: str) -> None:
+@given(seeds, st.integers(1, 60), st.sampled_from(list(CROWDS)), st.sampled_from(["ROC", "PR"]))
+def test_auc_agrees_with_sklearn_wherever_scores_crowd(
+    seed: int, n: int, crowd: str, curve: str
+) -> None:
     torch.manual_seed(seed)
-    p, y = torch.rand(n).round(decimals=2), torch.randint(0, 2, (n,))
-    metric = Auc(curve, num_thresholds=t)
-    metric.update(p, y)
+    p, y = CROWDS[crowd](torch.rand(n, dtype=torch.float64)), torch.randint(0, 2, (n,))
+    metric = Auc(curve)
+    for part in torch.arange(n).split(9):
+        metric.update(p[part], y[part])
     expected = 0.0  # with one class there is no curve
     if 0 < y.sum() < n:
         oracle = roc_auc_score if curve == "ROC" else average_precision_score
-        expected = oracle(y, (p * t).int())
-    assert metric.accumulate() == pytest.approx(expected, abs=1e-6)
+        expected = oracle(y, p)
+    assert metric.accumulate() == pytest.approx(expected, abs=1e-9)
+
+
+def test_auc_of_rare_events_is_exact() -> None:
+    metric = Auc()
+    metric.update(torch.tensor([1e-5, 2e-5, 1e-4, 2e-4]), torch.tensor([0, 0, 1, 1]))
+    assert metric.accumulate() == 1
 
 
 def test_double_precision_is_not_rounded_up_to_half() -> None:
@@ -134,12 +220,12 @@ def test_double_precision_is_not_rounded_up_to_half() -> None:
     assert metric.accumulate() == 0.5
 
 
-def test_auc_keeps_half_precision_out_of_the_buckets() -> None:
+def test_auc_makes_no_ties_in_half_precision() -> None:
     p = torch.rand(500).to(torch.bfloat16)
     half, full = Auc(), Auc()
     half.update(p, torch.arange(500) % 2)
     full.update(p.float(), torch.arange(500) % 2)
-    assert torch.equal(torch.as_tensor(half.histogram), torch.as_tensor(full.histogram))
+    assert half.accumulate() == full.accumulate()
 
 
 @every_metric
@@ -175,8 +261,11 @@ def test_update_neither_leaves_the_device_nor_waits_for_it(make: Make) -> None:
         metric.update(y_hat, y)
         metric.update(y_hat, y)
         assert {v.device.type for v in state(metric)} == {"cuda"}
-        if isinstance(metric, BinaryMetric):  # the range is the one thing that compute looks at
-            metric.lowest, metric.highest = 0.0, 1.0
+        if isinstance(metric, Auc):  # of how many thresholds there are, the numbers decide
+            return
+        # Ranges are the one thing that compute looks at.
+        for name in ("lowest", "highest", "outside", "many_hot"):
+            vars(metric).update({name: float(name == "highest")} if hasattr(metric, name) else {})
         assert metric.compute().device.type == "cuda"
 
 
@@ -185,22 +274,15 @@ def test_counts_are_whole_numbers_beyond_2_to_the_24(make: Make) -> None:
     metric = make()
     y_hat, y = torch.tensor([[0.0, 1.0]]), torch.tensor([1])
     metric.update(y_hat, y)
-    counts = [v for v in state(metric) if not v.is_floating_point()]
-    assert counts and {v.dtype for v in counts} == {torch.int64}
+    counts = [v for v in state(metric) if v.dtype == torch.int64]
+    if isinstance(metric, Auc):  # it keeps what it has seen
+        return
+    assert counts and not any(v.is_floating_point() for v in counts)
     for v in counts:
         v += 2**40
     metric.update(y_hat, y)
-    after = [v for v in state(metric) if not v.is_floating_point()]
+    after = [v for v in state(metric) if v.dtype == torch.int64]
     assert max(int(v.max()) for v in after) == 2**40 + 2
-
-
-def test_auc_of_a_large_data_set_is_exact() -> None:
-    metric = Auc(num_thresholds=999)
-    metric.histogram = torch.randint(1, 10**6, (2, 1000), generator=torch.manual_seed(0))
-    negatives, positives = metric.histogram.flip(1).numpy().astype(object)  # Python's big integers
-    doubled = (negatives * (2 * positives.cumsum() - positives)).sum()
-    expected = doubled / (2 * negatives.sum() * positives.sum())
-    assert metric.accumulate() == expected
 
 
 @every_metric
@@ -224,7 +306,8 @@ def test_a_pass_in_inference_mode_can_be_continued_outside(make: Make) -> None:
 
 def test_the_source_stands_alone_in_a_script() -> None:
     imports = "from abc import ABC, abstractmethod\nimport torch\nfrom torch import Tensor\n"
-    parts = [inspect.getsource(part) for part in (Metric, metrics.fraction, metrics.align)]
+    needed = (Metric, metrics.exact, metrics.many_hot, metrics.fraction, metrics.align)
+    parts = [inspect.getsource(part) for part in needed]
     script: dict[str, type[Accuracy]] = {}
     exec("\n".join([imports, *parts, inspect.getsource(Accuracy)]), script)
     metric = script["Accuracy"]()
@@ -315,9 +398,6 @@ def test_accuracy_refuses_an_impossible_topk(topk: object) -> None:
 def test_auc_refuses_impossible_settings() -> None:
     with pytest.raises(ValueError, match=r"curve is 'roc'\. Expected 'ROC' or 'PR': write"):
         Auc(curve="roc")
-    for t in (0, 99.5):
-        with pytest.raises(ValueError, match=rf"num_thresholds is {t}\. Expected .* from 1: leave"):
-            Auc(num_thresholds=t)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("make", [Precision, Recall, Auc])

@@ -18,6 +18,8 @@ class Metric(ABC):
 
     Attributes:
         sums: the names of its counts. Where several processes (ranks) train, these are summed.
+        joined: the names of its lists, such as of all predictions. These are joined there.
+        higher_is_better: whether a larger value is better; None if that is not known.
 
     >>> class Samples(Metric):
     ...     def name(self): return "samples"
@@ -32,6 +34,8 @@ class Metric(ABC):
     """
 
     sums: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+    higher_is_better: bool | None = None
 
     @abstractmethod
     def reset(self) -> None:
@@ -55,15 +59,26 @@ class Metric(ABC):
         return value
 
 
+def exact(device: torch.device) -> torch.dtype:
+    """Return the type in which sums are exact enough; Apple's GPUs have no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def many_hot(rows: Tensor) -> Tensor:
+    """Whether a row holds zeros and ones, and not one 1: several labels, or none."""
+    ones = rows == 1
+    return (((rows == 0) | ones).all(dim=1) & (ones.sum(dim=1) != 1)).any()
+
+
 def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
     """Return part / whole, 0 where there is nothing to count: 9711 of 10000 is 0.9711, in float64.
 
     >>> fraction(9711, 10000).item(), fraction(0, 0).item()
     (0.9711, 0.0)
     """
-    part, whole = torch.as_tensor(part), torch.as_tensor(whole).clamp(min=1)
-    exact = torch.float32 if part.device.type == "mps" else torch.float64  # mps has no float64
-    return part.to(exact) / whole.to(exact)
+    part, whole = torch.as_tensor(part), torch.as_tensor(whole)
+    part, whole = part.to(exact(part.device)), whole.to(exact(part.device))
+    return part / torch.where(whole == 0, 1.0, whole)
 
 
 class Mean(Metric):
@@ -96,8 +111,7 @@ class Mean(Metric):
 
     def update(self, value: Tensor | float, weight: Tensor | float) -> None:
         number = torch.as_tensor(value).detach()
-        exact = torch.float32 if number.device.type == "mps" else torch.float64
-        self.sum = self.sum + number.to(exact) * weight
+        self.sum = self.sum + number.to(exact(number.device)) * weight
         self.weight = self.weight + weight
 
     def compute(self) -> Tensor:
@@ -146,15 +160,18 @@ class Accuracy(Metric):
     `update` takes scores `y_hat`, larger is likelier, `(N, C)`, with class numbers `y`, `(N,)` or
     `(N, 1)`, or one-hot `(N, C)`. For a label per pixel or token it takes `(N, C, d...)` with
     `(N, d...)`; or classes last, `(N, d..., C)` with `(N, d...)` or `(N, d..., 1)`, where only
-    that fits. A `y` that is no class counts as wrong. Where scores tie, top-1 takes the first
-    class, as `argmax` does; a larger k leaves the order to `torch.topk`.
+    that fits. Where scores tie, top-1 takes the first class, as `argmax` does; a larger k leaves
+    the order to `torch.topk`. A third argument is what each label counts, `(N,)` or `(N, d...)`;
+    1 without it.
 
     Args:
         topk: How many predictions count: one k from 1 to C, or several to report side by side.
         name: Key in reports; each k is added to it, 'acc_top5', unless `topk` is 1.
+        ignore_index: A label that does not count, such as -100, which torch's losses ignore.
 
     Raises:
-        ValueError: `topk` is not that, there are fewer than two classes, or shapes do not fit.
+        ValueError: `topk` is not that, there are fewer than two classes, or shapes do not fit. In
+            `compute`: a label was no class, or a row for one-hot had not one 1.
 
     >>> metric = Accuracy()
     >>> metric.update(torch.tensor([[0.1, 0.9], [0.8, 0.2]]), torch.tensor([1, 1]))
@@ -165,8 +182,15 @@ class Accuracy(Metric):
     """
 
     sums = ("correct", "total")
+    higher_is_better = True
 
-    def __init__(self, topk: int | tuple[int, ...] = (1,), name: str | None = None) -> None:
+    def __init__(
+        self,
+        topk: int | tuple[int, ...] = (1,),
+        name: str | None = None,
+        ignore_index: int | None = None,
+    ) -> None:
+        self.ignore_index = ignore_index
         self.topk = tuple(topk) if isinstance(topk, tuple | list) else (topk,)
         whole = all(isinstance(k, int) and k >= 1 for k in self.topk)
         if not self.topk or not whole or len(set(self.topk)) < len(self.topk):
@@ -186,10 +210,14 @@ class Accuracy(Metric):
     def reset(self) -> None:
         # Plain zeros: the first update makes them tensors, on whatever device y_hat lives.
         self.correct: list[Tensor | int] = [0 for _ in self.topk]
-        self.total = 0
+        self.total: Tensor | int = 0
+        self.outside: Tensor | bool = False  # whether a label was no class
+        self.many_hot: Tensor | bool = False  # whether a row was not one-hot
 
-    def update(self, y_hat: Tensor, y: Tensor) -> None:
+    def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
         scores, labels = align(y_hat, y)
+        if labels.ndim == 1 and torch.as_tensor(y).shape == scores.shape:  # one-hot, or shares
+            self.many_hot = self.many_hot | many_hot(torch.as_tensor(y))
         most, classes = max(self.topk), scores.shape[1]
         if most > classes:
             raise ValueError(
@@ -197,14 +225,41 @@ class Accuracy(Metric):
                 f"{classes} classes. Expected 1 to {classes}: choose a smaller k."
             )
         if most == 1:
-            correct = [(scores.argmax(dim=1) == labels).count_nonzero()]
+            hits = (scores.argmax(dim=1) == labels).unsqueeze(1)
         else:
             hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best first
-            correct = [hits[:, :k].sum() for k in self.topk]
+        no_class = (labels < 0) | (labels >= classes)
+        counts: Tensor | None = None  # what each label counts, if not all count 1
+        if self.ignore_index is not None:
+            counts = labels != self.ignore_index
+            no_class = no_class & counts
+            hits = hits & counts.unsqueeze(1)
+        if weight is not None:
+            weight = torch.as_tensor(weight).detach().to(exact(labels.device)).reshape(labels.shape)
+            counts = weight if counts is None else weight * counts
+            hits = hits * weight.unsqueeze(1)
+        correct = [hits[:, :k].sum() for k in self.topk]
         self.correct = [old + new for old, new in zip(self.correct, correct, strict=True)]
-        self.total += labels.numel()
+        self.total = self.total + (labels.numel() if counts is None else counts.sum())
+        self.outside = self.outside | no_class.any()
+
+    def check_labels(self) -> None:
+        """Refuse labels that are none. Only `compute` asks: looking makes the program wait."""
+        if self.outside:
+            raise ValueError(
+                f"y of the metric {self.base_name!r} had labels that are no class. Expected 0 to "
+                "C - 1. If they mark what is not to count, such as padding, say so: "
+                f"{type(self).__name__}(ignore_index=-100); then reset() the metric."
+            )
+        if self.many_hot:
+            raise ValueError(
+                f"y of the metric {self.base_name!r} had the shape of y_hat, (N, C), but rows with "
+                "several ones or none. Expected one class a sample: (N,), or one-hot. For several "
+                "labels a sample take torchmetrics' MultilabelAccuracy."
+            )
 
     def compute(self) -> Tensor:
+        self.check_labels()
         fractions = [fraction(correct, self.total) for correct in self.correct]
         return torch.stack(fractions) if len(fractions) > 1 else fractions[0]
 
@@ -235,17 +290,23 @@ class BinaryMetric(Metric):
     """Base of the metrics for two classes.
 
     `update` takes probabilities `y_hat` of class 1, from 0 to 1, `(N,)`, `(N, 1)` or `(N, 2)`
-    (column 1 counts), with labels `y`, 0 or 1, `(N,)` or `(N, 1)`.
+    (column 1 counts), with labels `y`, 0 or 1, `(N,)` or `(N, 1)`; and, if not all count 1, what
+    each counts, `(N,)` or `(N, 1)`.
 
     Args:
         name: Key in reports; by default the class's name in small letters.
+        ignore_index: A label that does not count, such as -100, which torch's losses ignore.
 
     Raises:
-        ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was outside 0 to 1.
+        ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was outside 0 to 1,
+            or a label neither 0 nor 1.
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    higher_is_better = True
+
+    def __init__(self, name: str | None = None, ignore_index: int | None = None) -> None:
         self.base_name = name or type(self).__name__.lower()
+        self.ignore_index = ignore_index
         self.reset()
 
     def name(self) -> str:
@@ -254,33 +315,50 @@ class BinaryMetric(Metric):
     def reset(self) -> None:
         self.lowest: Tensor | float = 0.0
         self.highest: Tensor | float = 1.0
+        self.outside: Tensor | bool = False  # whether a label was neither 0 nor 1
 
-    def read(self, y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a batch as probabilities `(N,)` and truth values `(N,)`, and note its range."""
+    def read(
+        self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return a batch as probabilities `(N,)`, truth values `(N,)`, and what each counts."""
         p, y = torch.as_tensor(y_hat).detach(), torch.as_tensor(y)  # numbers without their graph
-        p = p.to(torch.promote_types(p.dtype, torch.float32))  # float16 is too coarse for buckets
+        p = p.to(torch.promote_types(p.dtype, torch.float32))  # float16 would make ties
         if p.ndim == 2 and p.shape[1] in (1, 2):
             p = p[:, -1]
-        actual = (y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y) == 1
-        if p.ndim != 1 or actual.shape != p.shape:
+        y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        if p.ndim != 1 or y.shape != p.shape:
             raise ValueError(
                 f"y_hat has shape {tuple(y_hat.shape)} and y has shape {tuple(y.shape)}. Expected "
                 "one probability a sample, y_hat (N,), (N, 1) or (N, 2), and one label, y (N,) or "
                 "(N, 1). For more classes use Accuracy; for a label per pixel, flatten() both."
             )
+        outside, counts = (y != 0) & (y != 1), None
+        if weight is not None:
+            counts = torch.as_tensor(weight).detach().to(exact(p.device)).reshape(p.shape)
+        if self.ignore_index is not None:
+            counted = y != self.ignore_index
+            outside = outside & counted
+            counts = counted if counts is None else counts * counted
+        self.outside = self.outside | outside.any()
         if len(p) > 0:
             self.lowest = p.amin().clamp(max=self.lowest)
             self.highest = p.amax().clamp(min=self.highest)
-        return p, actual
+        return p, y == 1, counts
 
     def check_range(self) -> None:
-        """Refuse logits. Only `compute` asks, as looking at a value makes the program wait."""
+        """Refuse logits, and labels that are none. Only `compute` asks: looking makes one wait."""
         lowest, highest = float(self.lowest), float(self.highest)
         if not (lowest >= 0 and highest <= 1):  # so, and not lowest < 0 or ..., to catch nan
             raise ValueError(
                 f"y_hat of the metric {self.base_name!r} went from {lowest:.4g} to {highest:.4g}. "
                 "Expected probabilities, 0 to 1. If these are logits, end the network in "
                 "nn.Sigmoid() (two columns: nn.Softmax(dim=1)), then reset() the metric."
+            )
+        if self.outside:
+            raise ValueError(
+                f"y of the metric {self.base_name!r} had labels other than 0 and 1. Expected these "
+                "two: 1 is positive. Number the classes so; if others mark what is not to count, "
+                f"say so, {type(self).__name__}(ignore_index=-100); then reset() the metric."
             )
 
 
@@ -295,10 +373,12 @@ class BinaryCounts(BinaryMetric):
         self.predicted_positive: Tensor | int = 0
         self.actual_positive: Tensor | int = 0
 
-    def update(self, y_hat: Tensor, y: Tensor) -> None:
-        p, actual = self.read(y_hat, y)
-        predicted = p >= 0.5
-        self.true_positives = self.true_positives + (predicted & actual).sum()
+    def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
+        p, actual, counts = self.read(y_hat, y, weight)
+        predicted, both = p >= 0.5, (p >= 0.5) & actual
+        if counts is not None:
+            predicted, actual, both = predicted * counts, actual * counts, both * counts
+        self.true_positives = self.true_positives + both.sum()
         self.predicted_positive = self.predicted_positive + predicted.sum()
         self.actual_positive = self.actual_positive + actual.sum()
 
@@ -332,19 +412,20 @@ class Recall(BinaryCounts):
 
 
 class Auc(BinaryMetric):
-    """Area under a curve over all thresholds, from a histogram; 0 until both classes were seen.
+    """Area under a curve over all thresholds, exact; 0 until both classes were seen.
 
     'ROC': the probability that a positive scores above a negative, a tie counting half (Fawcett
     2006, doi:10.1016/j.patrec.2005.10.010). 'PR': average precision as in scikit-learn, the sum of
-    (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold.
+    (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold. Each probability is
+    kept until `reset`, as each may be a threshold.
 
     Args:
         curve: 'ROC' or 'PR'.
-        num_thresholds: T, from 1: probability p falls into bucket int(p T).
         name: Key in reports.
+        ignore_index: A label that does not count.
 
     Raises:
-        ValueError: `curve` or `num_thresholds` is not that.
+        ValueError: `curve` is not that.
 
     >>> metric = Auc()
     >>> metric.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
@@ -352,47 +433,53 @@ class Auc(BinaryMetric):
     0.75
     """
 
-    sums = ("histogram",)
+    joined = ("scores", "positives", "negatives")
 
-    def __init__(self, curve: str = "ROC", num_thresholds: int = 4095, name: str = "auc") -> None:
+    def __init__(
+        self, curve: str = "ROC", name: str = "auc", ignore_index: int | None = None
+    ) -> None:
         if curve not in ("ROC", "PR"):
             raise ValueError(f"curve is {curve!r}. Expected 'ROC' or 'PR': write one of them.")
-        if not isinstance(num_thresholds, int) or num_thresholds < 1:
-            raise ValueError(
-                f"num_thresholds is {num_thresholds!r}. Expected an integer from 1: "
-                "leave it out for 4095."
-            )
-        self.curve, self.num_thresholds = curve, num_thresholds
-        super().__init__(name)
+        self.curve = curve
+        super().__init__(name, ignore_index)
 
     def reset(self) -> None:
         super().reset()
-        self.histogram: Tensor | int = 0  # from the first update on (2, T + 1): label, bucket
+        self.scores: list[Tensor] = []  # of each sample; and what it counts as which
+        self.positives: list[Tensor] = []
+        self.negatives: list[Tensor] = []
 
-    def update(self, y_hat: Tensor, y: Tensor) -> None:
-        p, actual = self.read(y_hat, y)
-        # The clamp keeps logits from crashing here: compute() explains what is wrong with them.
-        bucket = (p * self.num_thresholds).long().clamp(0, self.num_thresholds)
-        # index_add_, as bincount makes a GPU wait. int32 is enough for a batch, and Apple's GPUs
-        # fail with int64 (pytorch issue 161446).
-        histogram = torch.zeros(2, self.num_thresholds + 1, dtype=torch.int32, device=p.device)
-        histogram[0].index_add_(0, bucket, (~actual).int())
-        histogram[1].index_add_(0, bucket, actual.int())
-        self.histogram = self.histogram + histogram.long()
+    def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
+        p, actual, counts = self.read(y_hat, y, weight)
+        whole = torch.ones_like(actual) if counts is None else counts
+        self.scores.append(p)
+        self.positives.append(actual * whole)
+        self.negatives.append(~actual * whole)
 
     def compute(self) -> Tensor:
         self.check_range()
-        if isinstance(self.histogram, int):
+        if not self.scores:
             return fraction(0, 0)
-        # Lower the threshold bucket by bucket, from 1 to 0: what lies above is predicted positive.
-        negatives, positives = self.histogram.flip(1)
+        # Lower the threshold from the highest score to the lowest: what lies above is predicted
+        # positive.
+        scores, order = torch.cat(self.scores).sort(descending=True)
+        number = exact(scores.device)
+        positives = torch.cat(self.positives)[order].to(number)
+        negatives = torch.cat(self.negatives)[order].to(number)
         true_positives, false_positives = positives.cumsum(0), negatives.cumsum(0)
+        # Samples of one score pass the threshold together: it is the last of them that counts.
+        last = torch.ones_like(scores, dtype=torch.bool)
+        last[:-1] = scores[1:] != scores[:-1]
+        true_positives, false_positives = true_positives[last], false_positives[last]
+        zero = true_positives.new_zeros(1)
+        positives = torch.diff(true_positives, prepend=zero)
+        negatives = torch.diff(false_positives, prepend=zero)
+        all_positives, all_negatives = positives.sum(), negatives.sum()
         if self.curve == "ROC":
-            # Trapezoids of twice the area, so exact in int64: width * (left height + right height).
+            # Trapezoids of twice the area: width * (left height + right height).
             doubled = (negatives * (2 * true_positives - positives)).sum()
-            area = fraction(doubled, 2 * true_positives[-1] * false_positives[-1])
+            area = fraction(doubled, 2 * all_positives * all_negatives)
         else:
             precision = fraction(true_positives, true_positives + false_positives)
-            area = fraction((positives * precision).sum(), true_positives[-1])
-        seen_both = (true_positives[-1] > 0) & (false_positives[-1] > 0)
-        return torch.where(seen_both, area, 0.0)
+            area = fraction((positives * precision).sum(), all_positives)
+        return torch.where((all_positives > 0) & (all_negatives > 0), area, 0.0)

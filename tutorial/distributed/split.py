@@ -45,15 +45,20 @@ def all_reduced(metric: Any) -> Any:
 
     Args:
         metric: `metric.sums` names those of its attributes that add up: numbers, tensors, or lists
-            of these.
+            of these. `metric.joined` names lists that grow, of which the ranks' are joined.
     """
-    counts = [on_cpu(getattr(metric, name)) for name in metric.sums]
+    joined = getattr(metric, "joined", ())
+    names = [*metric.sums, *joined]
     of_all: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(of_all, counts)
+    dist.all_gather_object(of_all, [on_cpu(getattr(metric, name)) for name in names])
     whole = copy.copy(metric)
-    for name, *values in zip(metric.sums, *of_all, strict=True):
-        several = isinstance(values[0], list)
-        setattr(whole, name, [*map(sum, zip(*values, strict=True))] if several else sum(values))
+    for name, *values in zip(names, *of_all, strict=True):
+        if name in joined:
+            setattr(whole, name, [part for parts in values for part in parts])
+        elif isinstance(values[0], list):
+            setattr(whole, name, [*map(sum, zip(*values, strict=True))])
+        else:
+            setattr(whole, name, sum(values))
     return whole
 
 
