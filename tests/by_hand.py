@@ -125,6 +125,13 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
             return p["loss_fn"].weight[tensors[1]].sum().item()
         return len(tensors[0])
 
+    def sizes(tensors: list[torch.Tensor]) -> list[float]:
+        """The same for each of two losses."""
+        if len(tensors) == 2:
+            return []
+        first = CLASS_WEIGHTS[tensors[2]].sum().item() if case["class_weights"] else len(tensors[0])
+        return [first, len(tensors[0])]
+
     k, limit = case["accumulate_grad_batches"], case["num_iters"]
     tl.seed(6)
     step_losses: list[float] = []
@@ -164,7 +171,7 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
                 group = 0.0
                 if case["schedule"] == "step" and scaler.get_scale() >= before:
                     p["schedule"].step()
-            means.update(step_loss, total, losses, n, y_hat, tensors)
+            means.update(step_loss, total, losses, sizes(tensors), y_hat, tensors)
             recorded.append((i, means.value() | {"batch_size": n}))
             if len(step_losses) == limit:
                 break
@@ -185,7 +192,7 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
                     tensors = tensors_of(batch)
                     losses, y_hat = forward(tensors)
                     n = size(tensors)
-                    means.update(losses[0].item(), n, losses, n, y_hat, tensors)
+                    means.update(losses[0].item(), n, losses, sizes(tensors), y_hat, tensors)
             means.loss_sum, means.size = over_all([means.loss_sum, means.size])
             rows[-1] |= {f"eval_{name}": value for name, value in means.value().items()}
             recorded.append(means.value())
@@ -246,16 +253,17 @@ class Means:
         self.names = [f"{name}_0" if heads else name for name in names]
         self.loss_sum, self.size = 0.0, 0.0
         self.parts = {"loss_0": 0.0, "loss_1": 0.0} if heads else {}  # of this process
-        self.parts_size, self.count, self.right = 0.0, 0, [0, 0]
+        self.differ = heads and case["class_weights"]  # then their means are summed
+        self.sizes, self.count, self.right = [0.0] * len(self.parts), 0, [0, 0]
 
     def update(
-        self, loss: float, size: float, losses: Any, parts_size: float, y_hat: Any, tensors: Any
+        self, loss: float, size: float, losses: Any, sizes: list[float], y_hat: Any, tensors: Any
     ) -> None:
         self.loss_sum += loss * size
         self.size += size
-        for name, part in zip(self.parts, losses[1:], strict=True):
-            self.parts[name] += part.item() * parts_size
-        self.parts_size += parts_size
+        for i, (name, part) in enumerate(zip(self.parts, losses[1:], strict=True)):
+            self.parts[name] += part.item() * sizes[i]
+            self.sizes[i] += sizes[i]
         best = y_hat.detach().sort(dim=1, descending=True).indices
         right = best == tensors[len(tensors) // 2][:, None]
         self.count += len(right)
@@ -264,13 +272,14 @@ class Means:
         ]
 
     def value(self) -> dict[str, float]:
-        *parts, size, count, first, two = over_all(
-            [*self.parts.values(), self.parts_size, self.count, *self.right]
+        *sums, count, first, two = over_all(
+            [*self.parts.values(), *self.sizes, self.count, *self.right]
         )
+        parts = [part / size for part, size in zip(sums, sums[len(self.parts) :], strict=False)]
         shares = [first / count, first / count, two / count]
         return {
-            "loss": self.loss_sum / self.size,
-            **{name: part / size for name, part in zip(self.parts, parts, strict=True)},
+            "loss": sum(parts) if self.differ else self.loss_sum / self.size,
+            **dict(zip(self.parts, parts, strict=True)),
             **dict(zip(self.names, shares, strict=False)),
         }
 

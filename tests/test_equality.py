@@ -30,6 +30,9 @@ from tutorial.unroll.proof import flat, identical
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step"),  # all overflowed
     pytest.mark.filterwarnings("ignore:.*the mean loss is nan"),  # in float16, by hand too
+    pytest.mark.filterwarnings(
+        "ignore:accumulate_grad_batches"
+    ),  # class weights, in one of two losses
 ]
 
 OPTIONS: dict[str, list[Any]] = {

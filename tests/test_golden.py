@@ -44,6 +44,18 @@ EACH = {
         codes("loss_0", "loss_fn_0", "y_hat_0", "y"), codes("loss_1", "loss_fn_1", "y_hat_1", "y"),
     ),
 }  # fmt: skip
+EACH_WEIGHS = {
+    **EACH, "LOSSES_WEIGH": True,
+    "TOTAL_MEAN": Code("loss_0_mean.compute() + loss_1_mean.compute()"),
+    "LOSS_WEIGHTS": (
+        (*codes("loss_0_weight", "loss_fn_0.weight[y].sum().item()", "loss_0", "y_hat_0"), False),
+        (*codes("loss_1_weight", "(y != -100).sum().item()", "loss_1", "y_hat_1"), True),
+    ),
+    "METRICS": (
+        codes("loss_0_mean", "loss_0", "loss_0_weight"),
+        codes("loss_1_mean", "loss_1", "loss_1_weight"),
+    ),
+}  # fmt: skip
 AT_ONCE = {
     "LOSSES": "several", "losses": codes("loss_0", "loss_1"),
     "TOTAL_LOSS": Code("loss_0 + loss_1"),
@@ -173,6 +185,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fit means labelled, 16-mixed, clip, schedule": {
         **LABELLED, **SCALED, **STEP, "CLIP_GRAD_NORM": 1.0,
     },
+    "fit means of each": EACH_WEIGHS,
     "fit means weighed": {**WEIGHED, **EVAL},
     "fit means weighed, two outputs": {
         **WEIGHED, **TWO_OUTPUTS, "BATCH_WEIGHT": Code("batch_weight.item()"),
@@ -185,6 +198,7 @@ CASES: dict[str, dict[str, Any]] = {
     "fit means sum, accumulate": {**SUM, "ACCUMULATE_GRAD_BATCHES": 4},
     "fit means sum, distributed": {**SUM, **RANKS},
     "evaluate means weighed": WEIGHED,
+    "evaluate means of each": EACH_WEIGHS,
     "evaluate means labelled, sum": {**LABELLED, **SUM, "LOSSES": "one"},
     "evaluate plain": ACCURACY,
     "evaluate loading": {"EVAL_LOADING": "per_batch"},

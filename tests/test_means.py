@@ -350,6 +350,97 @@ def test_a_weight_that_is_none_is_refused() -> None:
         model_of(network_for(Y), hits).fit(TensorDataset(X, Y), verbose=0)
 
 
+# ---- several losses
+
+
+class Heads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, 3)])
+
+    def forward(self, x: Any) -> Any:
+        return tuple(head(x) for head in self.heads)
+
+
+def heads() -> nn.Module:
+    tl.seed(5)
+    return Heads().double()
+
+
+# Losses, labels, and the mean of each over all samples.
+EACH: dict[str, tuple[Any, Any]] = {
+    "class weights, a mean": ([CE(WEIGHT), nn.MSELoss()], (Y, TARGET)),
+    "ignored, class weights": ([CE(), CE(WEIGHT)], (SOME, Y)),
+    "batches ignored, a mean": ([CE(), nn.MSELoss()], (GONE, TARGET)),
+    "the same labels ignored": ([CE(), CE()], (GONE,)),
+    "a sum, a mean": ([nn.MSELoss(reduction="sum"), CE()], (TARGET, Y)),
+    "sums": ([nn.MSELoss(reduction="sum"), CE(reduction="sum")], (TARGET, Y)),
+    "a sum of ones own": ([squares, CE()], (TARGET, Y)),
+}
+
+
+@pytest.mark.parametrize("name", EACH)
+def test_each_of_several_losses_counts_as_it_is(name: str) -> None:
+    losses, labels = EACH[name]
+    network = heads()
+    with torch.no_grad():
+        pairs = zip(network(X), labels * (2 // len(labels)), losses, strict=True)
+        parts = [loss(y_hat, y).item() for y_hat, y, loss in pairs]
+    sums = [loss is squares or loss.reduction == "sum" for loss in losses]
+    parts = [part / 61 if is_sum else part for part, is_sum in zip(parts, sums, strict=True)]
+    for batch_size in (61, 17, 5):
+        result = model_of(network, losses).evaluate(
+            TensorDataset(X, *labels), batch_size=batch_size, verbose=0
+        )
+        expected = {"loss": sum(parts), "loss_0": parts[0], "loss_1": parts[1]}
+        assert result == pytest.approx(expected, abs=1e-12)
+    frozen = model_of(network, losses, partial(torch.optim.SGD, lr=0.0))
+    rows = frozen.fit(TensorDataset(X, *labels), batch_size=7, verbose=0).rows
+    assert rows[0] == pytest.approx({"epoch": 1, **expected}, abs=1e-12)
+
+
+def test_losses_that_differ_do_not_accumulate_to_one_batch_and_this_is_told() -> None:
+    data = TensorDataset(X, Y, TARGET)
+    with pytest.warns(UserWarning, match="average over different things"):
+        model_of(heads(), EACH["class weights, a mean"][0]).fit(
+            data, accumulate_grad_batches=2, verbose=0
+        )
+
+
+@pytest.mark.parametrize("name", ["sums", "the same labels ignored"])
+def test_k_batches_of_several_alike_losses_are_one_large_one(name: str) -> None:
+    losses, labels = EACH[name]
+    results = []
+    for batch_size, accumulate in ((24, 1), (8, 3), (4, 6)):
+        model = model_of(heads(), losses)
+        model.fit(
+            TensorDataset(X, *labels), batch_size=batch_size, accumulate_grad_batches=accumulate,
+            shuffle=False, verbose=0,
+        )  # fmt: skip
+        results.append([*model.parameters()])
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], **EXACT)
+
+
+@pytest.mark.parametrize("sums", [True, False])
+@pytest.mark.parametrize("total", [True, False])
+def test_several_losses_of_one_function(sums: bool, total: bool) -> None:
+    def loss(y_hat: Any, y: Any) -> Any:
+        by = 1 if sums else len(y)
+        parts = {"far": squares(y_hat, y) / by, "size": y_hat.square().sum() / by}
+        return parts | {"loss": parts["far"] + parts["size"]} if total else parts
+
+    network = network_for(TARGET)
+    with torch.no_grad():
+        far = squares(network(X), TARGET).item() / 61
+        size = network(X).square().sum().item() / 61
+    for batch_size in (61, 17, 5):
+        model = model_of(network, loss)
+        result = model.evaluate(TensorDataset(X, TARGET), batch_size=batch_size, verbose=0)
+        values = {"loss": far + size, "far": far, "size": size}
+        assert result == pytest.approx(values, abs=1e-12)
+
+
 # ---- what the samples of a batch are
 
 

@@ -1,6 +1,7 @@
 """One call of a Model: its arguments, and all that is decided before its loop begins."""
 
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -113,6 +114,8 @@ def decide_pass(model: Any, call: Call) -> Program:
     seen = first_look(model, call, sources)
     check_structures(seen[0].structure, seen[-1].structure)
     reduction = seen[0].reduction.of_both(seen[-1].reduction)
+    if reduction.each and call.arguments.get("accumulate_grad_batches", 1) > 1:
+        warnings.warn(DIFFER, stacklevel=2)
     hooks = register(
         call.arguments["callbacks"],
         params_of(model, call, sources),
@@ -138,6 +141,13 @@ def decide_pass(model: Any, call: Call) -> Program:
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
     return program_of(model, call, options, data, replace(seen[0], reduction=reduction), hooks)
+
+
+DIFFER = (
+    "accumulate_grad_batches: the losses average over different things, such as samples and class "
+    "weights, and the gradients of a group are divided once, by its samples: they are not quite "
+    "those of one large batch. They are with reduction='sum' for each of them."
+)
 
 
 def sources_of(model: Any, call: Call) -> Iterator[DataSource]:

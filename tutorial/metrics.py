@@ -82,9 +82,9 @@ def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
 
 
 class Mean(Metric):
-    """The mean of numbers that stand for batches, each weighted by its batch's size.
+    """The mean of numbers that stand for batches, each weighted by what it averages over.
 
-    `update` takes the number, a tensor of shape (), and the weight: the samples in the batch.
+    `update` takes the number, a tensor of shape (), and the weight: such as the batch's samples.
 
     Args:
         name: Key in reports.
@@ -110,6 +110,8 @@ class Mean(Metric):
         self.weight: Tensor | float = 0
 
     def update(self, value: Tensor | float, weight: Tensor | float) -> None:
+        if not isinstance(weight, Tensor) and weight == 0:
+            return  # the mean of nothing is nan
         number = torch.as_tensor(value).detach()
         self.sum = self.sum + number.to(exact(number.device)) * weight
         self.weight = self.weight + weight

@@ -27,7 +27,7 @@ from tutorial.inputs.matching import (
     the_one_that_runs,
 )
 from tutorial.inputs.readings import readings
-from tutorial.inputs.reduction import Compared, Reduction, reduction_of, samples_code
+from tutorial.inputs.reduction import Compared, Reduction, reduction_of, samples_code, together
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import (
     BatchStructure,
@@ -346,7 +346,7 @@ def measured(
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
-    reduction = reductions[0] if len(reductions) == 1 else Reduction()
+    reduction = together(reductions)
     if not reduction.is_zero:  # of which the mean is nan
         numbers_fit(name, listed, learning)
     found = DryRun(

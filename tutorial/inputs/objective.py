@@ -35,6 +35,7 @@ from tutorial.metrics import Mean, Metric
 
 if TYPE_CHECKING:
     from tutorial.inputs.dry_run import DryRun
+    from tutorial.inputs.reduction import Reduction
 
 
 class Measures:
@@ -217,18 +218,43 @@ class Measures:
                 for loss, variable in zip(losses.values(), self.loss_fns, strict=True)
             )
         means = dict(zip(means_of(losses), losses.items(), strict=True))
+        counted_as = weights_of_losses(seen.reduction, list(losses.values()), size)
         options["METRICS"] = (
-            *((mean, loss, Code(size)) for mean, (_, loss) in means.items()),
+            *((mean, *counted) for mean, counted in zip(means, counted_as, strict=True)),
             *((name, *compared(calls[name])) for name in self.metrics),
         )
         counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
         own = [(name, mean, None) for mean, (name, _) in means.items()]
         values = [*own, *self.values]
+        totals = list(means)
         if together:
             counted = counters | self.metrics
             values = [(name, in_all(metric, counted), part) for name, metric, part in values]
+            totals = [in_all(mean, counted) for mean in totals]
+        if seen.reduction.each:
+            options["TOTAL_MEAN"] = Code(" + ".join(f"{mean}.compute()" for mean in totals))
+            options["LOSS_WEIGHTS"] = tuple(
+                (Code(f"{loss}_weight"), Code(its.weight), loss, output, its.may_be_zero)
+                for its, (loss, _, output, _) in zip(
+                    seen.reduction.each, options["LOSS_FNS"], strict=True
+                )
+                if its.weight
+            )
         options["VALUES"] = tuple(values)
         return options, counters
+
+
+def weights_of_losses(
+    reduction: "Reduction", losses: list[Code], size: str
+) -> list[tuple[Code, Code]]:
+    """How each of several losses counts in its mean: its value, and the weight of that."""
+    counted = []
+    for i, loss in enumerate(losses):
+        own = reduction.each[i] if reduction.each else None
+        kind = own.kind if own else (*reduction.parts, *[reduction.kind] * len(losses))[i]
+        weight = f"{loss}_weight" if own and own.weight else size
+        counted.append((Code(f"{loss} / {weight}") if kind == "sum" else loss, Code(weight)))
+    return counted
 
 
 def by_output(parts: Any) -> list[tuple[Any, Any]]:

@@ -36,6 +36,8 @@ class Reduction:
         may_be_zero: whether that can be 0: then there is nothing to learn from the batch.
         is_zero: whether it is so of the first batch.
         given: whether the loss function returns a pair of the loss and its weight.
+        parts: of several losses that one function returns, what each is: a "mean" or a "sum".
+        each: of several loss functions of which each averages over something else, theirs.
         warning: what a user is to know of it.
     """
 
@@ -44,6 +46,8 @@ class Reduction:
     may_be_zero: bool = False
     is_zero: bool = False
     given: bool = False
+    parts: tuple[str, ...] = ()
+    each: tuple["Reduction", ...] = ()
     warning: str = ""
 
     def options(self) -> dict[str, Any]:
@@ -55,11 +59,23 @@ class Reduction:
             options["BATCH_WEIGHT"] = Code(self.weight)
         if self.given:
             options["LOSSES"] = "weighed"
+        options |= {"LOSSES_WEIGH": True} if self.each else {}
         return options | ({"WEIGHT_MAY_BE_ZERO": True} if self.may_be_zero else {})
 
     def of_both(self, other: "Reduction") -> "Reduction":
         """Of training and validation data: some labels may be to ignore in one of them only."""
         return self if self.weight or other.kind != self.kind else replace(other, warning="")
+
+
+def together(reductions: list[Reduction]) -> Reduction:
+    """Of several losses, which are summed: one reduction, if they all have the same."""
+    first, *rest = reductions or [Reduction()]
+    if all((other.kind, other.weight) == (first.kind, first.weight) for other in rest):
+        return first
+    warned = next((other for other in reductions if other.warning), None)
+    if warned is not None:
+        return warned
+    return Reduction(is_zero=any(each.is_zero for each in reductions), each=tuple(reductions))
 
 
 @dataclass(frozen=True)
@@ -213,13 +229,19 @@ def asked(this: Compared, dtype: torch.dtype) -> Reduction:
             "not what the loss averages over: of two parts of the batch, it says something else. "
             "Return (loss, number), where loss * number is a sum over the samples; or the loss."
         )
-    as_means = [sum(part.loss * part.samples for part in cut) / whole.samples for cut in cuts]
-    if all(alike(whole.loss, mean) for mean in as_means):
-        return Reduction()
-    if all(alike(whole.loss, sum(part.loss for part in cut)) for cut in cuts):
-        return Reduction("sum")
-    said = max(as_means, key=lambda mean: abs(mean - whole.loss))
-    return Reduction("neither", warning=NEITHER.format(whole.loss, said))
+    kinds = []
+    for i in range(len(whole.losses)):
+        means = [sum(part.losses[i] * part.samples for part in cut) / whole.samples for cut in cuts]
+        sums = [sum(part.losses[i] for part in cut) for cut in cuts]
+        if all(alike(whole.losses[i], mean) for mean in means):
+            kinds.append(Reduction())
+        elif all(alike(whole.losses[i], total) for total in sums):
+            kinds.append(Reduction("sum"))
+        else:
+            other = next(mean for mean in means if not alike(whole.losses[i], mean))
+            kinds.append(Reduction("neither", warning=NEITHER.format(whole.losses[i], other)))
+    total, *parts = kinds
+    return replace(total, parts=tuple(part.kind for part in parts))
 
 
 NEITHER = (
@@ -236,18 +258,23 @@ class Part:
     """What the loss says of some samples.
 
     Attributes:
-        loss: the number.
+        losses: the number; and the parts that it is made of, if there are some.
         weight: what it averaged over, if the loss says that.
         samples: how many they are.
     """
 
-    loss: float
+    losses: tuple[float, ...]
     weight: Any
     samples: int
 
     @property
+    def loss(self) -> float:
+        """The loss that is trained on."""
+        return self.losses[0]
+
+    @property
     def is_counted(self) -> bool:
-        """Whether its weight is a integer: no second loss."""
+        """Whether its weight is an integer: no second loss."""
         whole = isinstance(self.weight, int)
         return whole or (is_number(self.weight) and not self.weight.is_floating_point())
 
@@ -275,7 +302,8 @@ def cut_in_two(whole: Part, ask: Callable[[slice], Part]) -> list[list[Part]]:
         NotAskedError: they cannot be cut, or the loss is another one at each call.
     """
     again = ask(slice(None))
-    if whole.samples < 2 or (again.loss != whole.loss and not is_nothing(whole)):
+    odd = again.losses != whole.losses or not math.isfinite(whole.loss)
+    if whole.samples < 2 or (odd and not is_nothing(whole)):
         raise NotAskedError
     places = {whole.samples // 2, max(whole.samples // 3, 1)}
     return [[ask(slice(0, at)), ask(slice(at, None))] for at in sorted(places)]
@@ -300,14 +328,13 @@ def part_of(this: Compared, dtype: torch.dtype, samples: slice) -> Part:
         learns = isinstance(returned[1], torch.Tensor) and returned[1].requires_grad
         if not learns and (is_number(returned[1]) or type(returned[1]) in (int, float)):
             returned, weight = returned
-    losses = list(returned.values()) if isinstance(returned, dict) else returned
-    losses = losses if isinstance(losses, list | tuple) else [losses]
-    if not losses or not all(map(is_number, losses)):
+    several = isinstance(returned, dict | list | tuple)
+    named = returned if isinstance(returned, dict) else dict(enumerate(returned if several else ()))
+    if not all(is_number(each) for each in (named.values() if several else [returned])):
         raise NotAskedError
-    loss = sum(loss.item() for loss in losses)
-    if not math.isfinite(loss) and (weight is None or weight):
-        raise NotAskedError
-    return Part(loss, weight, sizes.pop() if len(sizes) == 1 else 0)
+    numbers = {name: each.item() for name, each in named.items()}
+    total = numbers.pop("loss", sum(numbers.values())) if several else returned.item()
+    return Part((total, *numbers.values()), weight, sizes.pop() if len(sizes) == 1 else 0)
 
 
 def is_number(part: Any) -> bool:

@@ -12,7 +12,9 @@ from tutorial.loop.options import (
     DEVICE,
     DISTRIBUTED,
     LOSSES,
+    LOSSES_WEIGH,
     NUM_WORKERS,
+    TOTAL_MEAN,
     VALUES,
     WEIGHT_MAY_BE_ZERO,
 )
@@ -66,7 +68,7 @@ def make_loader(
 def means(loss_sum: Any, samples: int) -> dict[str, float]:
     """What is reported: the mean loss, and each metric's value, as plain numbers."""
     return {
-        **({} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}),
+        **({} if LOSSES == "none" else {"loss": total_mean(loss_sum, samples)}),
         **{name: float(value(metric, part)) for name, metric, part in VALUES},
     }
 
@@ -76,6 +78,11 @@ def progress(loss_sum: Any, samples: int) -> dict[str, float]:
     if not DISTRIBUTED:
         return means(loss_sum, samples)
     return {} if LOSSES == "none" else {"loss": mean(loss_sum, samples)}
+
+
+def total_mean(loss_sum: Any, samples: int) -> Any:
+    """The mean loss over all samples; of several losses that differ in that, the sum of theirs."""
+    return float(TOTAL_MEAN) if LOSSES_WEIGH else mean(loss_sum, samples)
 
 
 def mean(loss_sum: Any, samples: int) -> Any:

@@ -74,6 +74,9 @@ LOSS_REDUCTION = "mean"  # over what a batch counts, a "sum" over its samples, o
 BATCH_WEIGHT: str | None = None  # what a batch counts in the mean, if not its number of samples
 AN_OUTPUT = Code("y_hat")  # what the network returns, or a part of that
 WEIGHT_MAY_BE_ZERO = False  # may there be batches with nothing to learn from?
+LOSSES_WEIGH = False  # does each of several losses average over something else?
+LOSS_WEIGHTS = NONE  # what that is, if not samples: (its weight, code, loss, output, may it be 0?)
+TOTAL_MEAN = 0.0  # the sum of the means of several losses
 LOSS_FNS = NONE  # (loss, its loss_fn, what that compares: output, label)
 
 # ---- callbacks and schedulers

@@ -3,7 +3,7 @@
 import torch
 
 from tutorial.loop.layers import evaluate_pass, evaluate_step, fit_step, train_batch
-from tutorial.loop.options import LOSS_FNS, LOSSES, METRICS, TOTAL_LOSS
+from tutorial.loop.options import LOSS_FNS, LOSS_WEIGHTS, LOSSES, METRICS, TOTAL_LOSS
 
 
 @fit_step(LOSSES == "several")
@@ -24,6 +24,10 @@ def one_for_each_output(network, x):
     y_hat = network(x)
     for loss, its_loss_fn, output, label in LOSS_FNS:
         loss = its_loss_fn(output, label)
+    for its_weight, code, loss, output, may_be_zero in LOSS_WEIGHTS:
+        its_weight = code  # what that loss averaged over
+        if may_be_zero and its_weight == 0:
+            loss = 0.0 * output.sum()  # it would be nan
     loss = TOTAL_LOSS
     loss.backward()
     ...
@@ -45,6 +49,10 @@ def evaluate_one_for_each_output(network, x, loss_sum, samples):
     y_hat = network(x)
     for loss, its_loss_fn, output, label in LOSS_FNS:
         loss = its_loss_fn(output, label)
+    for its_weight, code, loss, output, may_be_zero in LOSS_WEIGHTS:
+        its_weight = code  # what that loss averaged over
+        if may_be_zero and its_weight == 0:
+            loss = 0.0 * output.sum()  # it would be nan
     loss = TOTAL_LOSS
     loss_sum += loss.item() * len(x)
     ...
