@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any
@@ -18,22 +19,21 @@ def families() -> str:
     )
 
 
-def refusals() -> str:
-    """What is refused, and what to write instead."""
-    rows = [
-        f"| {title(one)} | {one.instead} |" for one in all_situations() if one.expected == "refused"
-    ]
+def refusals(kind: str) -> str:
+    """What is "refused", or has "no script", and what to write instead."""
+    rows = [f"| {title(one)} | {one.instead} |" for one in all_situations() if one.expected == kind]
     return "\n".join(["| What you bring | What to write instead |", "|---|---|", *rows])
 
 
 def counts() -> str:
     """How many situations there are, and how many of each outcome."""
     every = all_situations()
-    told, refused = (sum(one.expected == kind for one in every) for kind in ("told", "refused"))
+    count = Counter(one.expected for one in every)
     still_open = sum(one.is_open for one in every)
     line = (
-        f"{len(every)} situations: {len(every) - told - refused} come out equal, {told} with a "
-        f"warning, {refused} are refused. Besides, {len(LAYERS)} layers of torch and torchvision "
+        f"{len(every)} situations: {count['equal']} come out equal, {count['told']} with a "
+        f"warning, {count['no script']} train, but a part of their script must be supplied, and "
+        f"{count['refused']} are refused. Besides, {len(LAYERS)} layers of torch and torchvision "
         f"with unusual arguments, and {len(ARCHITECTURES)} published architectures are written out "
         "in a script and made again."
     )
@@ -65,6 +65,7 @@ def outcome(one: Any) -> str:
     words = {
         "equal": "works",
         "told": f"works, with a warning: {one.instead}",
+        "no script": f"works, without a script; for one: {one.instead}",
         "refused": f"is refused; instead: {one.instead}",
     }[one.expected]
     return f"not yet: {words}" if one.is_open else words

@@ -136,12 +136,14 @@ def test_the_loop_on_the_first_page_is_the_one_in_the_readme(pages) -> None:
 
 
 def test_what_it_takes_has_every_situation_and_what_is_refused(pages) -> None:
-    page = html.unescape(text_of(pages["what_it_takes.html"]))
-    before, works = page.split("What works", 2)[-2:]
+    def words(text: str) -> str:
+        return " ".join(re.findall(r"\w+", text))  # typography changes quotes and dots
+
+    before, works = text_of(pages["what_it_takes.html"]).rsplit("What works", 1)
     for one in all_situations():
-        assert one.title in works, one.name
-        if one.expected == "refused":
-            assert one.title in before, one.name
+        assert words(one.title) in words(works), one.name
+        if one.expected in ("refused", "no script"):
+            assert words(one.title) in words(before), one.name
         assert bool(one.instead) == (one.expected != "equal"), one.name
     assert "generator.step()" in before
 

@@ -188,7 +188,7 @@ class Model:
 
     @property
     def parts(self) -> dict[str, Any]:
-        """What else has a state, such as a loss that learns: by the code that leads to it."""
+        """What else has a state, such as a loss that learns, by the code that leads to it."""
         return self.stateful.found()
 
     @property

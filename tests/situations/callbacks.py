@@ -46,7 +46,7 @@ def given_ema() -> Case:
     return Case(network, nn.CrossEntropyLoss(), points(), fit=fit)
 
 
-@situation(181, "a callback with a lambda", refused="def", instead="`def` instead of `lambda`")
+@situation(181, "a callback with a lambda", unscripted="def", instead="`def` instead of `lambda`")
 def lambda_callback() -> Case:
     callback = LambdaCallback(on_epoch_end=lambda epoch, logs: None)
     return Case(mlp(), nn.CrossEntropyLoss(), points(), fit={"callbacks": [callback]})
@@ -75,7 +75,7 @@ class Writes(Callback):
 @situation(
     182,
     "a callback with an open file",
-    refused="You must supply.*file",
+    unscripted="You must supply.*file",
     instead="open the file in `on_train_begin`",
 )
 def open_file() -> Case:

@@ -61,7 +61,7 @@ def persistent() -> Case:
     return Case(mlp(), nn.CrossEntropyLoss(), data, without=("evaluate", "predict"))
 
 
-@situation(69, "collate_fn is a lambda", refused="def", instead="`def` instead of `lambda`")
+@situation(69, "collate_fn is a lambda", unscripted="def", instead="`def` instead of `lambda`")
 def lambda_collate() -> Case:
     data = DataLoader(points(), 4, collate_fn=lambda items: scaled(items, 2.0))
     return Case(mlp(), nn.CrossEntropyLoss(), data)
@@ -385,8 +385,8 @@ def stream_with_specs() -> Case:
 
 @situation(
     135,
-    "a generator of batches, one epoch: it trains; its script is refused",
-    refused="list|Dataset",
+    "a generator of batches, one epoch",
+    unscripted="list|Dataset",
     instead="a list, a Dataset or an IterableDataset",
 )
 def generator() -> Case:
@@ -606,7 +606,7 @@ def data_sets(make) -> Case:
     return Case(network, nn.CrossEntropyLoss(), make(), without=without)
 
 
-@situation(185, "transforms.Lambda(lambda)", refused="def", instead="`def` instead of `lambda`")
+@situation(185, "transforms.Lambda(lambda)", unscripted="def", instead="`def` instead of `lambda`")
 def lambda_transform() -> Case:
     steps = transforms.Compose([transforms.ToTensor(), transforms.Lambda(lambda x: 2 * x)])
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 3))
@@ -662,7 +662,7 @@ class Cache(Dataset):
 
 
 @situation(
-    187, "a lock in the data set", refused="lock", instead="make the lock where it is needed"
+    187, "a lock in the data set", unscripted="lock", instead="make the lock where it is needed"
 )
 def lock() -> Case:
     return Case(mlp(), nn.CrossEntropyLoss(), Locked())

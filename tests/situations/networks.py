@@ -107,7 +107,7 @@ class WithFunction(nn.Module):
 @situation(
     54,
     "a layer with a lambda",
-    refused="def",
+    unscripted="def",
     instead="`def` instead of `lambda`, at the top of a file",
 )
 def with_lambda() -> Case:
@@ -260,8 +260,8 @@ def compiled_in_place() -> Case:
 
 @situation(
     63,
-    "a network of torch.jit.script: it trains; its script is refused",
-    refused="give what was scripted",
+    "a network of torch.jit.script",
+    unscripted="give what was scripted",
     instead="the network that was scripted",
 )
 def scripted() -> Case:
@@ -270,8 +270,8 @@ def scripted() -> Case:
 
 @situation(
     63,
-    "a network of torch.jit.trace: it trains; its script is refused",
-    refused="give what was (scripted|traced)",
+    "a network of torch.jit.trace",
+    unscripted="give what was (scripted|traced)",
     instead="the network that was traced",
 )
 def traced() -> Case:
@@ -311,8 +311,8 @@ def feature_extractor() -> Case:
 
 @situation(
     64,
-    "torch.fx.symbolic_trace: it trains; its script is refused",
-    refused="write its forward in a class of your own",
+    "torch.fx.symbolic_trace",
+    unscripted="write its forward in a class of your own",
     instead="the network that was traced, or a class of your own",
 )
 def symbolically_traced() -> Case:
@@ -435,8 +435,8 @@ def doubled(module, inputs, output):
 
 @situation(
     45,
-    "a forward hook that changes the output: it trains; its script is refused",
-    refused="do in its forward what they do",
+    "a forward hook that changes the output",
+    unscripted="do in its forward what they do",
     instead="do it in `forward`",
 )
 def forward_hook() -> Case:

@@ -157,7 +157,7 @@ def schedules(make) -> Case:
     return scheduled(make, "step")
 
 
-@situation(112, "LambdaLR with a lambda", refused="def", instead="`def` instead of `lambda`")
+@situation(112, "LambdaLR with a lambda", unscripted="def", instead="`def` instead of `lambda`")
 def lambda_lr() -> Case:
     return scheduled(partial(lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 0.9**epoch), "epoch")
 

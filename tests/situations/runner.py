@@ -28,7 +28,7 @@ from .situation import Case, Situation
 LIBRARY = str(Path(tl.__file__).parent)
 SEED = 7  # of what is drawn in a training
 # From what is best to what is worst.
-OUTCOMES = ("equal", "told", "refused", "FAILS", "SILENTLY WRONG")
+OUTCOMES = ("equal", "told", "no script", "refused", "FAILS", "SILENTLY WRONG")
 
 
 @dataclass
@@ -106,16 +106,18 @@ def attempt(row: Row, name: str, label: str) -> Iterator[None]:
         except (DiffersError, AssertionError) as error:
             outcome, note = "SILENTLY WRONG", str(error) or "not what was asserted"
         except Exception as error:
-            note = told_by(error)
-            refusal = situation.refused and re.search(situation.refused, note, re.DOTALL)
-            outcome = "refused" if refusal and is_ours(error) else "FAILS"
+            note, outcome = told_by(error), "FAILS"
+            if is_ours(error) and is_in(note, situation.refused):
+                outcome = "refused"
+            elif name in ("alone", "verify") and is_in(note, situation.unscripted):
+                outcome = "no script"
             if outcome == "FAILS" and os.environ.get("DEBUG"):
                 traceback.print_exc()
         finally:
             torch.set_default_dtype(dtype)
     if situation.told and outcome in ("equal", "SILENTLY WRONG"):
         for message in map(str, (warning.message for warning in caught)):
-            if re.search(situation.told, message, re.DOTALL):
+            if is_in(message, situation.told):
                 outcome, note = "told", message
     if name != "makes" or outcome != "equal":
         row.found[name] = max(row.found.get(name, "equal"), outcome, key=OUTCOMES.index)
@@ -126,6 +128,11 @@ def attempt(row: Row, name: str, label: str) -> Iterator[None]:
 def told_by(error: BaseException) -> str:
     """An error as the user reads it."""
     return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+
+
+def is_in(text: str, said: str) -> bool:
+    """Whether it says what the table wants."""
+    return bool(said) and re.search(said, text, re.DOTALL) is not None
 
 
 def is_ours(error: BaseException) -> bool:

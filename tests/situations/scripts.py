@@ -114,7 +114,7 @@ class Power(nn.Module):
     94,
     "an activation chosen by an argument that is not kept: a lambda, a closure",
     each={"lambda": lambda: Kind("tanh"), "closure": lambda: Power(2.0)},
-    refused=r"write a function with def|does not keep|makes? it again",
+    unscripted=r"write a function with def|does not keep|makes? it again",
     instead="keep the argument: `self.kind = kind`",
 )
 def not_kept(make) -> Case:
@@ -218,7 +218,10 @@ def package() -> Case:
 
 
 @situation(
-    162, "two classes of one name in two modules", refused="[Rr]ename", instead="rename one of them"
+    162,
+    "two classes of one name in two modules",
+    unscripted="[Rr]ename",
+    instead="rename one of them",
 )
 def one_name() -> Case:
     one = module("mine_a", NET)
@@ -317,7 +320,7 @@ class OurNames(Head):
 @situation(
     165,
     "the user's own rows, step, samples, start, network, Batches",
-    refused="[Rr]ename",
+    unscripted="[Rr]ename",
     instead="other names",
 )
 def our_names() -> Case:
@@ -358,7 +361,7 @@ def class_attribute() -> Case:
     166,
     "a method of the class replaced; a layer's forward replaced",
     each={"method": replaced_method, "layer": replaced_forward},
-    refused="forward",
+    unscripted="forward",
     instead="a class with this forward",
 )
 def replaced(make) -> Case:
@@ -368,7 +371,7 @@ def replaced(make) -> Case:
 @situation(
     167,
     "the source file is edited after it was imported",
-    refused="changed|edited|reload|import",
+    unscripted="changed|edited|reload|import",
     instead="import it again, or restart",
 )
 def edited() -> Case:
@@ -404,7 +407,9 @@ class Parent(nn.Module):
         return self.child(x)
 
 
-@situation(168, "network.forward replaced", refused="forward", instead="a class with this forward")
+@situation(
+    168, "network.forward replaced", unscripted="forward", instead="a class with this forward"
+)
 def forward_replaced() -> Case:
     return Case(own_forward(), nn.CrossEntropyLoss(), points())
 

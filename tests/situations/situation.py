@@ -9,7 +9,8 @@ It should come out equal to the loop by hand, in all that is tried. If not, the 
 should come of it instead:
 
     told="..."      it works, with a warning in which this is found, which says what to be aware of
-    refused="..."   an error or the head of the script in which this is found: what to do instead
+    unscripted="..."    it works, but has no script: at its top this is found: what to do for one
+    refused="..."   an error in which this is found: what to do instead
 
 open_rows.py names those that are not yet so.
 """
@@ -88,7 +89,7 @@ class Situation:
         title: in words.
         make: makes a Case, or compares for itself.
         each: the arguments of `make`, if there are several cases, by their names.
-        told, refused: what should come of it, if it is not 'equal'.
+        told, unscripted, refused: what should come of it, if it is not 'equal'.
         instead: for the book, what one writes where it is refused, or what the warning says.
         family: the file.
     """
@@ -98,6 +99,7 @@ class Situation:
     make: Callable[..., Case | None]
     each: Mapping[str, Any]
     told: str
+    unscripted: str
     refused: str
     instead: str
     family: str
@@ -105,7 +107,9 @@ class Situation:
     @property
     def expected(self) -> str:
         """The outcome that the table should have."""
-        return "refused" if self.refused else "told" if self.told else "equal"
+        if self.refused:
+            return "refused"
+        return "no script" if self.unscripted else "told" if self.told else "equal"
 
     @property
     def is_open(self) -> bool:
@@ -126,6 +130,7 @@ def situation(
     title: str,
     each: Mapping[str, Any] | None = None,
     told: str = "",
+    unscripted: str = "",
     refused: str = "",
     instead: str = "",
 ) -> Callable[[Callable[..., Case | None]], Callable[..., Case | None]]:
@@ -133,7 +138,7 @@ def situation(
 
     def noted(make: Callable[..., Case | None]) -> Callable[..., Case | None]:
         family = make.__module__.rpartition(".")[2]
-        one = Situation(number, title, make, each or {}, told, refused, instead, family)
+        one = Situation(number, title, make, each or {}, told, unscripted, refused, instead, family)
         SITUATIONS.append(one)
         return make
 

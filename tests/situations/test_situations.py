@@ -55,7 +55,7 @@ def wrong_prediction(network, batch):
 
 
 def noticed(make: Any, **options: Any) -> dict[str, str]:
-    given = {"told": "", "refused": "", "instead": ""} | options
+    given = dict.fromkeys(("told", "unscripted", "refused", "instead"), "") | options
     return look_at(Situation(0, "", make, {}, family="", **given)).found
 
 
@@ -82,7 +82,7 @@ def test_a_refusal_without_the_fix_and_an_accident_fail() -> None:
         "refused"
     }
     assert set(noticed(no_samples, refused="what it does not say").values()) == {"FAILS"}
-    row = Row(Situation(0, "", print, {}, "", "boom", "", ""))
+    row = Row(Situation(0, "", print, {}, "", "", "boom", "", ""))
     with attempt(row, "fit", ""):
         raise ValueError("boom")  # by the user's code
     with attempt(row, "load", ""):
