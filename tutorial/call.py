@@ -95,6 +95,7 @@ def decide(model: Any, call: Call) -> Program:
     Raises:
         TypeError, ValueError: the call cannot be made as it is.
     """
+    checks.made(model.network)
     own_function = callable(call.arguments.get("loop"))  # which may need none of these
     if call.method in ("fit", "train_batch") and not own_function:
         checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
@@ -157,6 +158,9 @@ def sources_of(model: Any, call: Call) -> Iterator[DataSource]:
         if not name.endswith("_data") or data is call.parameters[name].default:
             continue
         trained_on = name == "train_data"
+        if trained_on and callable(call.arguments.get("loop")) and not hasattr(data, "__iter__"):
+            yield DataSource(name, data, "as_is", None, None, False, sizes[0], False, False)
+            continue  # such as the environment of a game
         yield look(
             name,
             data,

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 OWN_LOOP = """\
 but the loop of fit takes steps of one. For a GAN, an actor and a critic, or others that take turns,
@@ -29,6 +30,13 @@ write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) save
     model.fit(train_data, loop=train)"""
 
 
+ONE_STEP = (
+    "the loop of fit takes one step for each loss. Choose another one, such as torch.optim.Adam; "
+    "or write the loop yourself, def train(network, optimizer, loss_fn, train_data), and call "
+    "model.fit(train_data, loop=train)."
+)
+
+
 def optimizer_fits(optimizer: Any) -> None:
     """Refuse what is no optimizer, or one that a plain loop cannot step."""
     several = optimizer.values() if isinstance(optimizer, Mapping) else optimizer
@@ -44,8 +52,7 @@ def optimizer_fits(optimizer: Any) -> None:
     if closure is not None and closure.default is closure.empty:
         raise ValueError(
             f"optimizer is {type(optimizer).__name__}, which computes the loss several times in a "
-            "step and needs a closure for that; the loop of fit takes one step for each loss. "
-            "Choose another one, such as torch.optim.Adam."
+            f"step and needs a closure for that; {ONE_STEP}"
         )
 
 
@@ -159,6 +166,16 @@ def directories_fit(save_dir: str | None, callbacks: Iterable[Any]) -> None:
                     f"{name} is {str(folder)!r}, but {str(place)!r} is a file, and the name of a "
                     "directory is expected. Give another one, such as 'checkpoints'."
                 )
+
+
+def made(network: nn.Module) -> None:
+    """Refuse lazy layers whose weights do not exist yet: there is no state to begin from."""
+    lazy = [name for name, weight in network.named_parameters() if is_lazy(weight)]
+    if lazy:
+        raise ValueError(
+            f"{lazy[0]} has no values yet, as its layer is a lazy one that takes its size from the "
+            "first input. Call the network once, network(x), before the optimizer is made."
+        )
 
 
 def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -> None:

@@ -331,8 +331,8 @@ class LazyNet(nn.Module):
 @situation(
     71,
     "lazy layers that were not yet made",
-    told="[Ll]azy|first batch",
-    instead="they are made by the first batch, before the training",
+    refused="network\\(x\\)",
+    instead="the network called once, `network(x)`, before the optimizer is made",
 )
 def lazy() -> Case:
     return Case(LazyNet(), nn.CrossEntropyLoss(), points())

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from tutorial import checks
 from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
-from tutorial.inputs.isolation import UnknownError, without_trace
+from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
 from tutorial.inputs.matching import (
     Arguments,
@@ -169,9 +170,26 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     found, losses = measured(name, structure, y_hat, names, known, model, learning, source.stacks)
     used = found.structure.labels
     samples = samples_code(structure.inputs[0], outputs.paths[0], used, at, source.stacks)
+    if learning and not is_known(model.optimizer):
+        step_fits(model.optimizer, losses)
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
     yield replace(found, inputs=inputs, unused=unused, samples=samples)
+
+
+def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> None:
+    """Refuse an optimizer of the user's that is not served by one step for each loss."""
+    if hasattr(optimizer, "train"):
+        optimizer.train()
+    torch.autograd.backward(losses, retain_graph=True)
+    try:
+        optimizer.step()
+    except Exception as error:
+        reason = f"whose step() fails, {type(error).__name__}: {error}" if str(error) else ""
+        raise ValueError(
+            f"optimizer is {type(optimizer).__name__}, {reason or 'whose step() fails'}; "
+            f"{checks.ONE_STEP}"
+        ) from error
 
 
 def stored_at(source: DataSource, roots: list[str], label: Path) -> torch.Tensor | None:
@@ -582,6 +600,11 @@ def _network(name: str, structure: BatchStructure, names: dict[str, Any], model:
             fix = (
                 f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
                 "the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
+            )
+        if network.training and not all(map(is_array, names.values())):  # such as boxes
+            fix += (
+                " If forward computes the loss itself, write the loop yourself: "
+                "def train(network, optimizer, train_data), and model.fit(train_data, loop=train)."
             )
         text = f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
         raise ValueError(f"{name}: {structure.doubt}" if structure.doubt else text) from error

@@ -107,7 +107,7 @@ KNOWN = ("torch", "torchvision", "torchmetrics", "tutorial", "functools", "built
 def has_own_code(sources: list[DataSource], model: Any) -> bool:
     """Whether it would run code of the user's, of which it is not known what it changes."""
     measures = [*model.measures.loss_fns.values(), *model.measures.metrics.values()]
-    parts = [model.network, *measures, *(source.data for source in sources)]
+    parts = [model.network, model.optimizer, *measures, *(source.data for source in sources)]
     return not all(map(is_known, parts))
 
 
@@ -130,6 +130,8 @@ def is_known(part: Any) -> bool:
             return all(map(is_known, part.datasets))
         case partial():
             return all(map(is_known, (part.func, *part.args, *part.keywords.values())))
+        case torch.optim.Optimizer():
+            return "step" not in vars(part)  # which some wrap
         case TensorDataset() | torch.Tensor() | Batches() | Sampler() | None:
             return True
         case dict():
@@ -148,6 +150,7 @@ MANY = 1000  # items of a list
 def copies(sources: list[DataSource], model: Any) -> tuple[list[DataSource], Any]:
     """The data and the Model with a state of their own; weights and large arrays are shared."""
     other = copy.copy(model)
+    other.optimizer = None  # it would move the weights
     if not model.sharded:  # its weights are parts, which belong together
         measures = [*model.measures.loss_fns.values(), *model.measures.metrics.values()]
         modules = [p for p in (model.network, *measures) if isinstance(p, nn.Module)]
