@@ -172,7 +172,7 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
                 if case["schedule"] == "step" and scaler.get_scale() >= before:
                     p["schedule"].step()
             means.update(step_loss, total, losses, sizes(tensors), y_hat, tensors)
-            recorded.append((i, means.value() | {"batch_size": n}))
+            recorded.append((i, means.value() | {"batch_size": len(tensors[0])}))
             if len(step_losses) == limit:
                 break
         rows.append({"epoch": epoch + 1} | means.value())

@@ -176,6 +176,9 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "fit means": {"BATCH_WEIGHT": Code("loss_fn.weight[y].sum().item()"), **EVAL},
     "fit means labelled": {**LABELLED, **EVAL},
+    "fit means labelled, callbacks": {
+        **LABELLED, "SAMPLES": Code("len(y)"), **recorder("TRAIN_BATCH_END"),
+    },
     "fit means labelled, report": {**LABELLED, "REPORT": True},
     "fit means labelled, accumulate": {**LABELLED, "ACCUMULATE_GRAD_BATCHES": 4},
     "fit means labelled, distributed": {**LABELLED, **RANKS},

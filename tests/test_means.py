@@ -557,3 +557,14 @@ def test_an_image_folders_labels_are_known(tmp_path: Path) -> None:
     data = ImageFolder(str(tmp_path), to_tensor)
     model = model_of(nn.Sequential(nn.Flatten(), nn.Linear(48, 2)), CE())
     assert "samples += len(x)" in model.unroll("fit", data).source
+
+
+def test_callbacks_are_told_of_samples_whatever_counts_in_the_mean() -> None:
+    sizes: list[Any] = []
+    note = tl.callbacks.LambdaCallback(
+        on_train_batch_end=lambda _, logs: sizes.append(logs["batch_size"]),
+        on_eval_batch_end=lambda _, logs: sizes.append(logs["batch_size"]),
+    )
+    model = model_of(network_for(Y), CE(WEIGHT))
+    model.fit(TensorDataset(X, SOME), TensorDataset(X, SOME), 40, verbose=0, callbacks=note)
+    assert sizes == [40, 21, 40, 21]

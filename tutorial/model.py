@@ -133,8 +133,13 @@ class Model:
                 labels: loss(y_hat_0, y_hat_1, y_0, y_1). One parameter may take a whole dict,
                 loss(outputs, labels). It may return several losses, in a list or a dict; they are
                 summed, but {"loss": total, "kl": kl} says what to train on. Or a list or dict
-                of callables, one for each output; there a batch counts by its samples even where a
-                loss has class weights, so that these means depend a little on the batch size.
+                of callables, one for each output. A batch counts in the mean as much as the loss
+                averaged over: its samples, the labels that are not ignored, the sum of their class
+                weights; a sum, reduction="sum", is divided by the samples. Of torch's losses this
+                is known, and any other is asked: its loss of the first batch is compared with those
+                of two parts. One that averages over something else, such as tokens, returns a tuple
+                (loss, weight): the mean, and over how much; weight is a number or a tensor of shape
+                () without a gradient. If it does not, a warning says so.
             metrics: one metric or a list: tutorial.metrics, torchmetrics, or any object with
                 reset(), update(y_hat, y) and compute(). Of several outputs it measures the one that
                 it can; if that is not clear, a dict from the output's name (or number) to its
@@ -266,8 +271,8 @@ class Model:
             shuffle: a new random order in each epoch; `tutorial.seed` repeats it.
             num_workers: processes that load data; 0 loads in this one.
             callbacks: a tutorial.callbacks.Callback, or a list of them.
-            accumulate_grad_batches: batches whose gradients are averaged, over their samples, into
-                one update; so k small batches act as one large one.
+            accumulate_grad_batches: batches whose gradients are averaged into one update, over what
+                the loss averages over; so k small batches act as one large one.
             num_iters: end after so many training steps, if not before.
             clip_grad_norm: shorten the gradient of an update to this length, if it is longer.
             resume: go on from the newest checkpoint in save_dir, as if the training had never
@@ -361,7 +366,8 @@ class Model:
             update: take the step; False only adds this batch's gradients to those that are there.
 
         Returns:
-            The batch's mean loss and its metrics, before the step: {'loss': 2.31, 'acc': 0.125}.
+            The batch's mean loss and its metrics, before the step: {'loss': 2.31, 'acc': 0.125}. If
+            all its labels are to be ignored, the loss is 0, and no step is taken.
 
         Raises:
             ValueError: the model has no optimizer or no loss, or the batch does not fit.

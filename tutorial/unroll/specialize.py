@@ -266,12 +266,22 @@ class Evaluator(cst.CSTTransformer):
 
     # ---- calls
 
+    def samples(self, len_x: cst.BaseExpression) -> Any:
+        """What stands for `len(x)` where it is the number of samples."""
+        return self.known["SAMPLES"] if self.says("SAMPLES") else self.each(len_x)[0]
+
+    def leave_DictElement(
+        self, original_node: cst.DictElement, updated_node: cst.DictElement
+    ) -> cst.DictElement:
+        """In what is told to callbacks, a batch counts by its samples."""
+        if m.matches(original_node.value, LEN_X):
+            return updated_node.with_changes(value=self.samples(original_node.value))
+        return updated_node
+
     def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.BaseExpression:
         if m.matches(original_node, LEN_X):
-            first = self.each(updated_node)[0]
-            if self.says("BATCH_WEIGHT"):
-                return cst.Name("batch_weight")
-            return self.known["SAMPLES"] if self.says("SAMPLES") else first
+            weighs = self.says("BATCH_WEIGHT")
+            return cst.Name("batch_weight") if weighs else self.samples(updated_node)
         if m.matches(original_node, NETWORK_X) and self.says("NETWORK_CALL"):
             return self.known["NETWORK_CALL"]
         if m.matches(original_node, LOSS_FN_Y) and self.says("LOSS_CALL"):
