@@ -302,15 +302,30 @@ def test_metrics_go_to_the_output_that_they_can_measure_not_by_their_number() ->
     assert (result["acc"], result["again"]) == (right, right)
 
 
-@pytest.mark.parametrize("keys", [(), ("logits", "embedding")])
+@pytest.mark.parametrize("keys", [(), ("one", "two")])
 def test_a_metric_that_can_measure_several_outputs_asks_which(keys: tuple[str, ...]) -> None:
+    def of_two(one: Any, two: Any, y: Any) -> Any:
+        return of_both(one, two, y)
+
     data = TensorDataset(X, CLASS)
     with pytest.raises(ValueError, match="not clear which outputs are meant") as error:
-        model_of(Heads(keys=keys), of_both, Accuracy()).fit(data)
+        model_of(Heads(keys=keys), of_two, Accuracy()).fit(data)
     first = keys[0] if keys else 0
     assert f"metrics={{{first!r}: ...}}" in str(error.value)
-    model = model_of(Heads(keys=keys), of_both, {first: Accuracy()})
+    model = model_of(Heads(keys=keys), of_two, {first: Accuracy()})
     assert list(model.evaluate(data, verbose=0)) == ["loss", f"acc_{first}"]
+
+
+@pytest.mark.parametrize("keys", [(), ("logits", "embedding"), ("embedding", "logits")])
+def test_metrics_go_to_what_is_called_a_prediction(keys: tuple[str, ...]) -> None:
+    def of_these(logits: Any, embedding: Any, y: Any) -> Any:
+        return of_both(logits, embedding, y)
+
+    model = model_of(Heads(keys=keys), of_these, [Accuracy(), Accuracy(name="again")])
+    result = model.evaluate(TensorDataset(X, CLASS), verbose=0)
+    outputs = model.network(X)
+    logits = outputs["logits"] if keys else outputs[0]
+    assert result["acc"] == result["again"] == (logits.argmax(1) == CLASS).double().mean().item()
 
 
 def test_a_metric_takes_the_label_that_the_loss_calls_so() -> None:
@@ -448,6 +463,13 @@ class Keywords(Handed):
         return self.inner(**kwargs)
 
 
+class Picks(Net):
+    """Its one layer is no network that it hands on to."""
+
+    def forward(self, **kwargs: Any) -> Any:
+        return self.fc(kwargs["x"])
+
+
 class Star(Net):
     def forward(self, *inputs: Any) -> Any:
         return self.fc(inputs[0])
@@ -475,6 +497,7 @@ def test_a_compiled_network_is_looked_through() -> None:
     ("network", "call"),
     [
         (Keywords, 'network(x=batch["x"])'),
+        (Picks, 'network(x=batch["x"])'),
         (Handed, 'network(batch["x"])'),
         (Features, "network(batch)"),
         (lambda: nn.Sequential(nn.Linear(4, 2)), 'network(batch["x"])'),
@@ -498,6 +521,15 @@ class WithItsLoss(Net):
         return {**loss, "logits": logits}
 
 
+class Hands(nn.Module):
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, **kwargs: Any) -> Any:
+        return self.network(**kwargs)
+
+
 def test_predict_gives_no_labels_to_a_network_that_has_its_own_loss() -> None:
     data = Rows(lambda i: {"input_ids": X[i], "labels": CLASS[i]})
     model = model_of(WithItsLoss(), lambda loss, logits: loss)
@@ -506,6 +538,10 @@ def test_predict_gives_no_labels_to_a_network_that_has_its_own_loss() -> None:
     unlabelled = Rows(lambda i: {"input_ids": X[i], "labels": torch.tensor(-1)})
     predicted = model.predict(unlabelled, stack_outputs=True, verbose=0)
     torch.testing.assert_close(predicted["logits"], model.network(X)["logits"].detach())
+    for network in (WithItsLoss(), Hands(WithItsLoss())):
+        model = model_of(network, lambda loss: loss)  # the other outputs have names it does not ask
+        assert 'loss = loss_fn(y_hat["loss"])' in lines(model, data)
+        model.fit(data, verbose=0)
     model = model_of(WithItsLoss(), CE(), Accuracy())
     assert 'loss = loss_fn(y_hat["logits"], batch["labels"])' in lines(model, data)
 
@@ -577,7 +613,7 @@ def test_a_second_view_that_is_taken_for_a_label_is_warned_of() -> None:
 
 def test_classes_on_the_last_axis_are_refused_with_the_way_to_move_them() -> None:
     scores = nn.Embedding(9, 7)
-    with pytest.raises(ValueError, match=r"classes last.*y_hat\.movedim\(-1, 1\)"):
+    with pytest.raises(ValueError, match=r"classes last.*y_hat\.transpose\(1, 2\)"):
         model_of(scores, CE()).fit(TensorDataset(TOKENS, TAGS))
 
     class Moved(nn.Embedding):

@@ -188,6 +188,7 @@ def test_labels() -> None:
     data.columns["labels"] = torch.full((8,), -1)
     found = model.predict(data, batch_size=4, verbose=0, stack_outputs=True)
     network.eval()
+    network.eval()
     with torch.no_grad():
         hand = network(data.columns["input_ids"], data.columns["attention_mask"]).logits
     assert torch.allclose(found["logits"], hand, atol=1e-6)

@@ -270,10 +270,11 @@ def undecided(name: str, structures: list[BatchStructure], model: Any) -> str:
 
 def reading_code(structure: BatchStructure, loss_fns: Mapping[str, Any]) -> str:
     """A reading as code, with the parts of the batch by their places."""
-    flat = list(variables(structure.pattern))
-    batch = {name: f"batch[{i}]" for i, name in enumerate(flat)}
-    x = [batch.get(path[0], "batch") for path in structure.inputs]
-    y = [batch.get(path[0], "batch") for path in structure.labels]
+    if structure.pattern == "batch":
+        return structure.call_code()
+    places = {name: f"batch[{i}]" for i, name in enumerate(variables(structure.pattern))}
+    x = [places.get(path[0], path[0]) for path in structure.inputs]
+    y = [places.get(path[0], path[0]) for path in structure.labels]
     compared = f"; {next(iter(loss_fns))}({', '.join(['y_hat', *y])})" if loss_fns else ""
     return f"network({', '.join(x)}){compared}"
 

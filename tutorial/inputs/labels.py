@@ -150,8 +150,9 @@ def _labels_by_index(
         raise ValueError(
             f"{name}: the predictions have shape {shape_of(y_hat)}, with the classes last, but "
             f"with labels of shape {shape_of(y)} the classes are expected on axis 1: let forward "
-            "return y_hat.movedim(-1, 1), or flatten both in a "
-            "loss of your own: F.cross_entropy(y_hat.flatten(0, -2), y.flatten())."
+            f"return y_hat.{'transpose(1, 2)' if y_hat.dim() == 3 else 'movedim(-1, 1)'}, or "
+            "flatten both in a loss of your own: "
+            "F.cross_entropy(y_hat.flatten(0, -2), y.flatten())."
         )
     classes = y_hat.shape[1]
     labels = y if all_labels is None else all_labels

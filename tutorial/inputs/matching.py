@@ -8,7 +8,7 @@ first, then labels.
 import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter
 from itertools import combinations
 from typing import Any, TypeVar
@@ -137,10 +137,11 @@ def signature_of_network(network: nn.Module) -> Signature:
         return signature
     children = list(network.children())
     named = [getattr(network, name, None) for name in ("_orig_mod", "module")]
-    inner = [module for module in named if isinstance(module, nn.Module)]
-    if not inner and signature.any_number and len(children) == 1:
-        inner = children
-    return signature_of_network(inner[0]) if inner else signature
+    inner = [module for module in named if isinstance(module, nn.Module)] or children
+    if len(inner) != 1:
+        return signature
+    takes = signature_of_network(inner[0])
+    return takes if signature.any_number else replace(takes, by_place=(), by_keyword=takes.names)
 
 
 def is_label(name: Any) -> bool:
@@ -229,6 +230,8 @@ def ways_to_call(
     used = list(taken.values())
     outputs = [part for part in outputs if part not in used]
     labels = [part for part in labels if part not in used]
+    if signature.required <= taken.keys() and not signature.any_number:
+        outputs = [part for part in outputs if part.name is None]  # names tell what it takes
     optional = [part for part in labels if part.optional]
     missing = len(signature.required - taken.keys()) - len(outputs) - len(labels) + len(optional)
     chosen = choices(optional, max(missing, 0))

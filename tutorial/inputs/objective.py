@@ -18,6 +18,7 @@ from tutorial.inputs.matching import (
     Signature,
     alike,
     is_label,
+    is_prediction,
     matched,
     signature_of_loss,
 )
@@ -119,7 +120,18 @@ class Measures:
         ways = ways_to_compare(takes, structure, outputs)
         if takes.needed != 2 or not structure.labels:
             return ways
-        return [[way for i in range(len(outputs.paths)) for way in of_output(i)], *ways]
+        places = range(len(outputs.paths))
+        called = [i for i in places if outputs.paths[i] in self.predictions(outputs, calls)]
+        return [[way for i in some for way in of_output(i)] for some in (called, places)] + ways
+
+    def predictions(self, outputs: OutputStructure, calls: Mapping[str, Arguments]) -> list[Path]:
+        """The outputs that are called predictions, by the network or by the loss: logits."""
+        called = [part.path for part in outputs.parts() if is_prediction(part.name or "")]
+        for loss, loss_fn in self.loss_fns.items():
+            takes, call = signature_of_loss(loss_fn).by_place, calls.get(loss, ())
+            given = [(key or name, path) for name, (key, path) in zip(takes, call, strict=False)]
+            called += [path for name, path in given if is_prediction(name)]
+        return called
 
     def place_of_output(self, key: Any, outputs: OutputStructure) -> int:
         """Which output a loss or metric is for."""

@@ -110,7 +110,7 @@ class Reader(ABC):
         """
         of_names = {str(key): key for key in keys}
         names = [name for name in self.takes.names if name in of_names]
-        if not names or not self.takes.required.intersection(self.takes.by_place) <= set(names):
+        if not names or not self.takes.required <= set(names):
             return None
         by_place = tuple(names) == self.takes.by_place[: len(names)]
         return tuple((None if by_place else name, (*path, of_names[name])) for name in names)
@@ -396,7 +396,8 @@ class NamesReader(Reader):
         call = self.call_by_name(("batch",), [key for key in self.parts if key in keys])
         if call is not None:
             return [(keys, call)]
-        if self.is_dict and takes.any_names and not takes.required:
+        own = Signature.of(self.network.forward)
+        if self.is_dict and own.any_names and not own.names:
             return [(self.plain, tuple((key, ("batch", key)) for key in self.plain))]
         found: list[tuple[list[str], Arguments | None]] = []
         for key in self.plain:  # a dict in the dict
@@ -404,8 +405,8 @@ class NamesReader(Reader):
             call = self.call_by_name(("batch", key), part) if isinstance(part, Mapping) else None
             found += [([key], call)] if call is not None else []
         if not found and (takes.needed in (None, 1) or len(takes.by_place) == 1):
-            found = [(self.plain if self.is_dict else [], whole_call("batch"))]
-            found += [(self.plain, None)] if self.is_dict and len(self.plain) == 1 else []
+            found = [(self.plain, None)] if self.is_dict and len(self.plain) == 1 else []
+            found += [(self.plain if self.is_dict else [], whole_call("batch"))]
         return found
 
     def structure(self, x: list[str], arguments: Arguments | None) -> BatchStructure:
