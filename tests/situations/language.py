@@ -343,8 +343,8 @@ def char_transformer() -> Case:
 @situation(
     16,
     "(B, T, V) straight into CrossEntropyLoss",
-    refused=r"movedim\(-1, 1\)",
-    instead="`y_hat.movedim(-1, 1)` in forward: the classes come second",
+    refused=r"transpose\(1, 2\)",
+    instead="`y_hat.transpose(1, 2)` in forward: the classes come second",
 )
 def untransposed() -> Case:
     network = CharTransformer()

@@ -332,12 +332,7 @@ class WithEmbedding(nn.Module):
         return self.head(z), z
 
 
-@situation(
-    83,
-    "(logits, embedding) of one shape, metrics=[one, another]: of which output?",
-    refused=r"metrics=\{",
-    instead="`metrics={0: [one, another]}`",
-)
+@situation(83, "(logits, embedding) of one shape, metrics=[one, another]: of the logits")
 def metrics_unsaid() -> None:
     two_metrics([tl.metrics.Accuracy(), tl.metrics.Accuracy(topk=(1, 2), name="best")])
 

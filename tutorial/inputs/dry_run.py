@@ -273,8 +273,8 @@ def reading_code(structure: BatchStructure, loss_fns: Mapping[str, Any]) -> str:
     if structure.pattern == "batch":
         return structure.call_code()
     places = {name: f"batch[{i}]" for i, name in enumerate(variables(structure.pattern))}
-    x = [places.get(path[0], path[0]) for path in structure.inputs]
-    y = [places.get(path[0], path[0]) for path in structure.labels]
+    x = [places.get(path[0], str(path[0])) for path in structure.inputs]
+    y = [places.get(path[0], str(path[0])) for path in structure.labels]
     compared = f"; {next(iter(loss_fns))}({', '.join(['y_hat', *y])})" if loss_fns else ""
     return f"network({', '.join(x)}){compared}"
 
