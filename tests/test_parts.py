@@ -204,13 +204,15 @@ class Harder(tl.callbacks.Callback):
         self.data.level += 1
 
 
-def made(seed: int, loss: Any = nn.MSELoss, network: Any = None) -> tl.Model:
+def made(
+    seed: int, loss: Any = nn.MSELoss, network: Any = None, optimizer: Any = torch.optim.SGD
+) -> tl.Model:
     tl.seed(seed)
     network, loss_fn = (network or (lambda: nn.Linear(2, 1)))(), loss()
     inner = getattr(loss_fn, "inner", loss_fn)
     model = tl.Model(network)
     model.prepare(
-        torch.optim.SGD([*network.parameters(), *inner.parameters()], lr=0.05, momentum=0.5),
+        optimizer([*network.parameters(), *inner.parameters()], lr=0.05, momentum=0.5),
         loss_fn,
     )
     return model
@@ -247,6 +249,22 @@ def test_a_loss_that_learns_goes_on(loss: Any, tmp_path) -> None:
 
 def test_what_a_network_counts_goes_on(tmp_path) -> None:
     resumed(tmp_path, Points, network=Annealed)
+
+
+class Decaying(torch.optim.SGD):
+    """An optimizer that counts in an attribute."""
+
+    done = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.done += 1
+        for group in self.param_groups:
+            group["lr"] = 0.1 / self.done
+        return super().step(closure)
+
+
+def test_what_an_optimizer_counts_goes_on(tmp_path) -> None:
+    resumed(tmp_path, Points, optimizer=Decaying)
 
 
 def test_what_a_callback_makes_and_counts_goes_on(tmp_path) -> None:

@@ -245,8 +245,16 @@ def resume_options(model: Any, call: Call, hooks: Hooks, data: Mapping[str, Any]
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
     folder = hooks.folder() or call.arguments["save_dir"]
     first = process_group.is_rank_zero()
-    names = {"network": model.network, **model.measures.loss_fns, **data, **hooks.callbacks}
-    parts = Parts(names | {"optimizer": model.optimizer}, hooks.callbacks)
+    parts = Parts(
+        {
+            "network": model.network,
+            "optimizer": model.optimizer,
+            **model.measures.loss_fns,
+            **data,
+            **hooks.callbacks,
+        },
+        hooks.callbacks,
+    )
     found = checkpoint.newest(folder, model, hooks, parts) if first else None
     path, saved = process_group.broadcast_object(found)
     hooks.params["start"] = path is None

@@ -165,7 +165,8 @@ class Model:
         if optimizer is not None:  # first: where warnings are errors, too, this changes nothing
             checks.warn_foreign_parameters(self.network, optimizer, modules_in(measures.loss_fns))
         self.measures = measures
-        self.stateful = Parts({"network": self.network, **measures.loss_fns}, (), self.stateful)
+        parts = {"network": self.network, "optimizer": optimizer, **measures.loss_fns}
+        self.stateful = Parts(parts, (), self.stateful)
         if self.precision.name == "bf16" != computing.name:
             self.network.float()
         computing.cast(self.network, optimizer)

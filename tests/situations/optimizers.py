@@ -12,7 +12,7 @@ import tutorial as tl
 from tutorial.callbacks import LRScheduler
 
 from .networks import ComplexNet, mlp
-from .situation import Case, not_saved, numbers, points, situation
+from .situation import Case, numbers, points, situation
 
 
 class Bags(nn.Module):
@@ -266,12 +266,17 @@ def outside() -> Case:
     return Case(mlp(), nn.CrossEntropyLoss(), points(), partial(Outside, power=2.0))
 
 
-@situation(102, "an optimizer of one's own: a second argument, a counter", **not_saved("done"))
+@situation(102, "an optimizer of one's own: a second argument, a counter")
 def second_argument() -> Case:
     return Case(mlp(), nn.CrossEntropyLoss(), points(), partial(Second, total_steps=20))
 
 
-@situation(174, "an optimizer of one's own with a deque in its state")
+@situation(
+    174,
+    "an optimizer of one's own with a deque in its state",
+    told=r"\['last'\] is a deque",
+    instead="a deque is saved as a list: make one of it again in load_state_dict",
+)
 def deque_in_state() -> Case:
     return Case(mlp(), nn.CrossEntropyLoss(), points(), Remembers)
 

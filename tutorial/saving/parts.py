@@ -41,8 +41,8 @@ class Parts:
     Args:
         names: what the loop's names stand for.
         callbacks: the names of its callbacks.
-        before: those of an earlier call of the same model: what was its network's state at first
-            is known from there.
+        before: those of an earlier call of the same model: how the same network, loss and
+            optimizer were at first is known from there.
     """
 
     def __init__(
@@ -52,14 +52,17 @@ class Parts:
         self.roots = {
             name: value
             for name, value in names.items()
-            if name == "network" or name.startswith("loss_fn") or name.endswith("_data")
+            if name in ("network", "optimizer")
+            or name.startswith("loss_fn")
+            or name.endswith("_data")
         } | {name: names[name] for name in self.callbacks if name in names}
         self.others = [value for name, value in names.items() if name not in self.roots]
         self.began: dict[str, Any] = {}  # for each attribute, what tells whether it has changed
+        known = set()
         if before is not None:
-            self.began = {c: sign for c, sign in before.began.items() if c.startswith("network")}
-        first = {name for name in self.roots if before is None or name != "network"}
-        self.began |= {code: sign for code, _, sign in self._signs(first)}
+            known = {name for name, value in self.roots.items() if before.roots.get(name) is value}
+            self.began = {c: sign for c, sign in before.began.items() if root_of(c) in known}
+        self.began |= {code: sign for code, _, sign in self._signs(self.roots.keys() - known)}
         self.ended: tuple[dict[str, Any], dict[str, Any]] = {}, {}
         self.lost: dict[str, Any] = {}  # what has changed, and no file can hold
         self.warned: set[str] = set()
@@ -69,12 +72,13 @@ class Parts:
         network = self.roots.get("network")
         stated = set(network.modules()) if isinstance(network, nn.Module) else set()
         parts = dict(self.ended[0])
+        saved_anyway = self.callbacks | {"optimizer"}
         for code, value in self._walk():
             if isinstance(value, nn.Module):
                 if value not in stated and learns_or_counts(value):
                     parts[code] = value
                     stated |= set(value.modules())
-            elif isinstance(value, GENERATORS) or (has_state(value) and code not in self.callbacks):
+            elif isinstance(value, GENERATORS) or (has_state(value) and code not in saved_anyway):
                 parts[code] = value
         return parts
 
@@ -295,6 +299,8 @@ def own_attributes(value: Any) -> list[tuple[str, Any]]:
         held |= {k: v for k, v in value._buffers.items() if k in passing}
     if isinstance(value, DataLoader):
         held.pop("_iterator", None)
+    if isinstance(value, torch.optim.Optimizer):
+        held = {k: v for k, v in held.items() if k not in OF_OPTIMIZERS}
     if is_callback(value):
         held = {k: v for k, v in held.items() if k not in ("model", "params")}
         held = {k: v for k, v in held.items() if k not in value.state_attributes}
@@ -306,6 +312,9 @@ def own_attributes(value: Any) -> list[tuple[str, Any]]:
 
 
 OF_MODULES = set(vars(nn.Module()))
+OF_OPTIMIZERS = set(vars(torch.optim.SGD([torch.zeros(1)]))) | {
+    *("step", "grad_scale", "found_inf", "_opt_called", "_step_supports_amp_scaling"),
+}
 
 
 def has_kept_workers(value: Any) -> bool:
@@ -363,7 +372,10 @@ def watched(owner: Any) -> bool:
         return not says
     if isinstance(owner, nn.Module | torch.utils.data.Sampler):
         return True
-    return not is_installed(type(owner)) and not has_state(owner)
+    of_optimizer = isinstance(
+        owner, torch.optim.Optimizer
+    )  # its state_dict has no more than torch's
+    return not is_installed(type(owner)) and (of_optimizer or not has_state(owner))
 
 
 NUMBERS = (type(None), bool, int, float, complex, str)
