@@ -4,7 +4,6 @@ OPEN = {
     "044-parametrized",
     "102-second_argument",
     "110-given_ema",
-    "134-stream_with_specs",
     "158-bert_variants",
     "161-package",
     "162-one_name",

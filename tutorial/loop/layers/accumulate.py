@@ -50,9 +50,9 @@ def by_its_samples(loss_fn, optimizer, x, y, y_hat, samples_in_group, totals, wo
 @fit_step(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION != "sum")
 def mean_over_the_group(optimizer, samples_in_group):
     ...
-    for weight in WEIGHTS:
-        if weight.grad is not None:
-            weight.grad /= samples_in_group  # the mean over the group's samples
+    for parameter in WEIGHTS:
+        if parameter.grad is not None:
+            parameter.grad /= samples_in_group  # the mean over the group's samples
     samples_in_group = 0
     optimizer.step()
     ...

@@ -195,9 +195,9 @@ def outputs_of_all_ranks(world_size, y_hats):
 def mean_gradient(network, loss):
     ...
     loss.backward()
-    for weight in WEIGHTS:
-        if weight.grad is not None:
-            dist.all_reduce(weight.grad)
+    for parameter in WEIGHTS:
+        if parameter.grad is not None:
+            dist.all_reduce(parameter.grad)
             if LOSS_REDUCTION != "sum":
-                weight.grad /= dist.get_world_size()  # the mean over all ranks
+                parameter.grad /= dist.get_world_size()  # the mean over all ranks
     ...
