@@ -9,6 +9,7 @@ import struct
 import sys
 import termios
 import textwrap
+from typing import Any
 
 import pytest
 import warm
@@ -147,3 +148,22 @@ def test_highlighted_code_holds_the_code(text: str) -> None:
     html = highlighted(f"x = {text!r}  # {text}\n")
     assert unescape(re.sub(r"<[^>]*>", "", html)) == f"x = {text!r}  # {text}\n"
     assert "<script" not in html
+
+
+class OnlyWrites:
+    """As some editors replace a stream: it has no isatty()."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("instead", [None, OnlyWrites()])
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_program_without_a_console_trains(
+    stream: str, instead: Any, verbose: int, data, make_model, monkeypatch
+) -> None:
+    monkeypatch.setattr(sys, stream, instead)
+    assert len(make_model().fit(data, verbose=verbose).rows) == 1

@@ -1,5 +1,8 @@
 """What Model means by its numbers, and that nothing leaks from one call into the next."""
 
+import copy
+import io
+import pickle
 import subprocess
 import sys
 
@@ -398,3 +401,23 @@ def test_without_a_loss_the_metrics_are_measured_alone(data, make_model) -> None
     model.prepare(torch.optim.SGD(model.parameters()), metrics=tl.metrics.Accuracy())
     with pytest.raises(ValueError, match=r"the model has no loss\. Call"):
         model.fit(data)
+
+
+@pytest.mark.parametrize("way", ["pickle", "torch.save", "deepcopy"])
+def test_a_model_that_has_trained_is_pickled_and_copied(way: str, data, make_model) -> None:
+    model = make_model(Accuracy())
+    model.fit(data, verbose=0)
+    if way == "pickle":
+        other = pickle.loads(pickle.dumps(model))
+    elif way == "deepcopy":
+        other = copy.deepcopy(model)
+    else:
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        other = torch.load(file, weights_only=False)
+    assert other.evaluate(data, verbose=0) == model.evaluate(data, verbose=0)
+    tl.seed(1)
+    history = model.fit(data, verbose=0)
+    tl.seed(1)
+    assert other.fit(data, verbose=0).step_losses == history.step_losses

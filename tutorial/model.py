@@ -111,7 +111,7 @@ class Model:
         self.schedulers: list[Any] = []
         self.stateful = Parts({"network": self.network})
         self.loaded: dict[str, Any] = {}  # the state of schedulers that `load` has read
-        self._seen: dict[Any, Any] = {}  # what dry runs have found of data and batches
+        self._seen = Seen()
 
     def prepare(
         self,
@@ -174,7 +174,7 @@ class Model:
             choose_fused(optimizer, self.network, scaled=computing.scaler is not None)
         self.optimizer = optimizer
         self.precision = computing
-        self._seen = {}
+        self._seen = Seen()
 
     @property
     def loss_fn(self) -> Any:
@@ -535,6 +535,13 @@ class Model:
         program = decide(self, Call.of(METHODS[method], bound.arguments))
         program.remember()
         return program
+
+
+class Seen(dict[Any, Any]):
+    """What dry runs have found of data and batches; it does not go into a pickle."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Seen, ()
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -36,7 +36,7 @@ def choose(verbose: int, log_freq: int) -> Report:
         from tutorial.display.notebook import NotebookDisplay
 
         return NotebookDisplay()
-    if not sys.stderr.isatty():
+    if not getattr(sys.stderr, "isatty", bool)():  # a program without a console has no stderr
         return Lines()
     from tutorial.display.terminal import TerminalBar
 

@@ -67,6 +67,9 @@ class Parts:
         self.lost: dict[str, Any] = {}  # what has changed, and no file can hold
         self.warned: set[str] = set()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "others": []}  # such as modules, which cannot be pickled
+
     def found(self) -> dict[str, Any]:
         """Generators, modules and what else has a state, by the code that leads to each."""
         network = self.roots.get("network")

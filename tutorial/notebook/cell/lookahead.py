@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from tutorial import device
 from tutorial.device import unchanged_denormals, unchanged_randomness
-from tutorial.model import Model
+from tutorial.model import Model, Seen
 from tutorial.notebook.cell.parts import Argument, Cell, CellError, Part, Site, names_in
 from tutorial.running import Watcher, watched_by
 from tutorial.unroll.program import Program
@@ -265,7 +265,7 @@ def bound(site: Site) -> dict[str, Argument]:
 def detached(model: Model) -> Model:
     """A Model of the same parts; what it notes down, the original does not."""
     other = copy.copy(model)
-    other._seen = dict(model._seen)
+    other._seen = Seen(model._seen)
     other.loaded = {}
     return other
 
