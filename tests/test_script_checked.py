@@ -88,6 +88,28 @@ class Constants(nn.Module):
         return SCALE * self.fc(x).abs() ** ARGS.power + CONFIG["bias"]
 
 
+ACTS = {"relu": torch.relu, "square": lambda x: x**2}
+THRESHOLD = torch.tensor([0.5, -0.5, 0.0])
+
+
+class Dispatched(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.fc = kind, nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return ACTS[self.kind](self.fc(x) - THRESHOLD)
+
+
+def test_a_table_with_a_lambda_is_the_files_statement(monkeypatch: Any, tmp_path: Path) -> None:
+    program = program_of(Dispatched("square"))
+    assert lines_of(program, "ACTS") == ['ACTS = {"relu": torch.relu, "square": lambda x: x**2}']
+    assert torch.equal(made(program, tmp_path)["network"](X), program.names["network"](X))
+    monkeypatch.setitem(ACTS, "square", lambda x: x**3)
+    (line,) = head_of(program_of(Dispatched("square")))
+    assert "ACTS['square'] is a lambda" in line
+
+
 @registered
 class Registered(Constants):
     pass
@@ -390,6 +412,29 @@ def test_forward_replaced_on_an_object_is_written_or_named(tmp_path: Path) -> No
     assert "network.forward" in line and "class" in line
 
 
+def doubled(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    return output * 2
+
+
+def with_keywords(module: nn.Module, inputs: Any, keywords: dict[str, Any]) -> Any:
+    return (inputs[0] + 1,), keywords
+
+
+def test_hooks_of_layers_are_registered_again(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
+    network[0].register_forward_hook(doubled)
+    network.register_forward_pre_hook(with_keywords, with_kwargs=True)
+    program = program_of(network)
+    assert lines_of(program, "network.get", "network.reg") == [
+        "network.register_forward_pre_hook(with_keywords, with_kwargs=True)",
+        'network.get_submodule("0").register_forward_hook(doubled)',
+    ]
+    assert torch.equal(made(program, tmp_path)["network"](X), network(X))
+    network[1].weight.register_hook(lambda gradient: gradient * 2)
+    (line,) = head_of(program_of(network))
+    assert "weight has hooks" in line
+
+
 # ---- the source as it is now
 
 
@@ -543,6 +588,7 @@ THINGS: dict[str, Any] = {
     "module": F,
     "nan": torch.tensor([float("nan"), 1.0]),
     "many": list(range(3000)),
+    "size": torch.Size([1, 2]),
     "proxy": {"a": (1, [2, {"b": {3}}])},
 }
 

@@ -211,6 +211,8 @@ class Comparison:
         if live.__globals__ is built.__globals__ and not live.__closure__:
             return None
         here, there = surroundings(live), surroundings(built)
+        if lost := [name for name in live.__code__.co_freevars if name in here.keys() - there]:
+            return f"{path} needs {lost[0]}, which is not there in the script"
         for name in here.keys() & there.keys():
             if registered(here[name], there[name]):
                 continue
@@ -236,7 +238,7 @@ class Comparison:
         hooks = {
             f"'s {key.strip('_')}": list(value.values())
             for key, value in vars(module).items()
-            if key in OF_EVERY_MODULE and key.endswith("_hooks")
+            if self.whole and key in OF_EVERY_MODULE and key.endswith("_hooks")
         }
         buffers = {
             f".{key}": value if self.state or key in passing or value is None else self.shape(value)

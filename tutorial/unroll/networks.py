@@ -10,7 +10,7 @@ from torch import nn
 
 from tutorial.unroll.alike import OF_EVERY_MODULE
 from tutorial.unroll.objects import object_code
-from tutorial.unroll.reparametrized import reparametrized_code
+from tutorial.unroll.reparametrized import norm_of, reparametrized_code
 from tutorial.unroll.source import CannotWriteError, bracketed
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
     script.weights |= {
         id(weight): f'network.get_parameter("{name}")' for name, weight in own.items()
     }
-    script.loads_state = True  # of the whole network, afterwards
+    script.loads_state = script.hooks_later = True  # of the whole network, afterwards
     try:
         code = script.code(network, "network")
     finally:
-        script.loads_state = False
+        script.loads_state = script.hooks_later = False
     dtypes = {weight.dtype for weight in own.values()}
     if len(dtypes) == 1 and dtypes != {torch.float32}:
         code += f".to({dtypes.pop()})"
@@ -60,6 +60,7 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
             if weight.requires_grad == trainable != there[name].requires_grad
         ]
         lines.append(for_each(names, f"weight.requires_grad_({trainable})"))
+    lines += hook_lines(script, network)
     lines += [
         f"{member(name)}.compile()" if name else "network.compile()"
         for name, module in network.named_modules()
@@ -109,7 +110,8 @@ def layer_code(script: "Script", module: Any, path: str) -> str:
         return f"torch.compile({layer_code(script, module._orig_mod, path)}{backend(module)})"
     if code := reparametrized_code(script, module, path):
         return code
-    refuse_hooks(module, path)
+    if not script.hooks_later:
+        refuse_hooks(module, path)
     plain = vars(module).keys() <= OF_EVERY_MODULE | {"training"}
     if type(module) in CONTAINERS and plain:
         return container_code(script, module, path)
@@ -127,20 +129,50 @@ def backend(module: Any) -> str:
 
 def refuse_hooks(module: nn.Module, path: str) -> None:
     """Refuse what a hook would do besides."""
-    hooks = [key for key, value in vars(module).items() if key in RUN_WITH_IT and value]
-    if hooks:
+    if any(vars(module)[kind] for kind in HOOKS):
         raise CannotWriteError(
             f"{path}, {type(module).__name__}, has hooks, which have no plain code; "
             "do in its forward what they do"
         )
+    refuse_hooks_of_weights(module, path)
+
+
+HOOKS = {  # where a module keeps its hooks, and how they get there
+    "_forward_pre_hooks": "register_forward_pre_hook",
+    "_forward_hooks": "register_forward_hook",
+    "_backward_pre_hooks": "register_full_backward_pre_hook",
+    "_backward_hooks": "register_full_backward_hook",
+}
+
+
+def hook_lines(script: "Script", network: nn.Module) -> list[str]:
+    """The lines that register the hooks of its layers, where these are functions with a name."""
+    lines = []
+    for name, module in network.named_modules():
+        place = f'network.get_submodule("{name}")' if name else "network"
+        for kind, register in HOOKS.items():
+            for key, hook in vars(module)[kind].items():
+                if norm_of(hook):  # its layer is written as a call that adds it
+                    continue
+                try:
+                    code = script.code(hook, f"{place}'s hook")
+                except CannotWriteError as error:
+                    raise CannotWriteError(
+                        f"{place} has hooks without plain code: {error}"
+                    ) from None
+                with_kwargs = key in vars(module).get(f"{kind}_with_kwargs", ())
+                lines.append(f"{place}.{register}({code}{', with_kwargs=True' * with_kwargs})")
+        refuse_hooks_of_weights(module, place)
+    return lines
+
+
+def refuse_hooks_of_weights(module: nn.Module, path: str) -> None:
+    """Refuse what a hook of a weight would do."""
     for name, weight in module._parameters.items():
         if weight is not None and (
             weight._backward_hooks or getattr(weight, "_post_accumulate_grad_hooks", None)
         ):
             raise CannotWriteError(f"{path}.{name} has hooks, which have no plain code")
-
-
-RUN_WITH_IT = (*("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),)
 
 
 def container_code(script: "Script", module: Any, path: str) -> str:

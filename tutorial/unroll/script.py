@@ -41,6 +41,7 @@ from tutorial.unroll.objects import PLAIN, is_data, no_code, object_code, statef
 from tutorial.unroll.optimizers import loader_code, optimizer_code, scaler_code, scheduler_code
 from tutorial.unroll.source import (
     CannotWriteError,
+    assignment,
     bracketed,
     constant_source,
     first_needs,
@@ -82,6 +83,7 @@ class Script:
         self.saved: dict[str, Any] = {}  # data, by the key under which the script finds it
         self.weights: dict[int, str] = {}  # id of a trainable weight -> an expression for it
         self.loads_state = False  # inside a module whose whole state is loaded afterwards
+        self.hooks_later = False  # inside the network, whose hooks are registered afterwards
         self.afterwards: list[str] = []  # lines that belong to the object that is being written
         self.restores: list[str] = []  # the lines that load the state in which the call began
         self.restored_keys = {"random"}
@@ -267,7 +269,7 @@ class Script:
         changed = self.workshop.differing(self.made, state)
         if changed and [name for name in list(self.copied) if self.mend(name)]:
             changed = self.workshop.differing(self.made, state)
-        self.differences += changed
+        self.differences += [one for one in changed if not one.startswith(tuple(self.supply))]
 
     def settings(self) -> None:
         """Add the lines that set what holds for the whole process, where it is not the usual."""
@@ -403,6 +405,11 @@ class Script:
                 return f"nn.Parameter({self.save(value.detach(), path)}{frozen})"
             case torch.Tensor():
                 return self.save(value, path)
+            case types.FunctionType() if value.__name__ == "<lambda>":
+                raise CannotWriteError(
+                    f"{path} is a lambda, and a lambda has no source of its own; "
+                    "write a function with def"
+                )
             case type() | types.FunctionType():
                 return self.reference(value)
             case types.MethodType():
@@ -441,6 +448,7 @@ class Script:
         else:
             items = self.codes(value, {}, path)
             code = f"({items[0]},)" if len(items) == 1 else bracketed("(", items, ")")
+            code = f"torch.Size({code})" if type(value) is torch.Size else code
         if len(code) <= LONGEST or not is_data(value):
             return code
         return self.save(value, path)
@@ -502,7 +510,7 @@ class Script:
     def difference(self, code: str, live: Any, path: str) -> str | None:
         """How what the expression builds differs from an object."""
         if self.loads_state and type(live).__module__.startswith("torch.nn."):
-            with torch.device("meta"):  # weights cost nothing there
+            with suppress(CannotWriteError), torch.device("meta"):  # weights cost nothing there
                 if self.compare(self.build(code), live, path) is None:
                     return None
         return self.compare(self.build(code), live, path)
@@ -586,8 +594,9 @@ class Script:
                         else f"{place} = {self.code(value, place)}"
                     )
                     self.copies[place] = code
-            except CannotWriteError:
-                pass
+            except CannotWriteError as error:
+                if is_definition(value) or callable(value):
+                    self.supply[place] = reason(error, place)
         return bool(found)
 
     def need(self, name: str, value: Any, user: Any) -> None:
@@ -612,7 +621,27 @@ class Script:
         )
         if line and (table or Comparison({}).alike(value, first)):
             return line
-        return f"{name} = {self.code(value, name)}"
+        try:
+            with self.attempt():
+                return f"{name} = {self.code(value, name)}"
+        except CannotWriteError:
+            if statement := self.statement(name, value, user):
+                return statement
+            raise
+
+    def statement(self, name: str, value: Any, user: Any) -> str | None:
+        """The statement of the file that gives a name its value, if it still gives this one."""
+        with suppress(CannotWriteError), self.attempt():
+            line, right = assignment(user, name) or ("", "")
+            if line:
+                source, names = without_modules(line, outside_names(user, line))
+                for used, meaning in names.items():
+                    self.need(used, meaning, user)
+                right = source[len(line) - len(right) :] if source == line else ""
+            if right and self.compare(self.build(right), value, name) is None:
+                return source
+            raise CannotWriteError(name)
+        return None
 
     def bind(self, name: str, value: Any, line: str) -> None:
         self.mean(name, value)

@@ -307,6 +307,17 @@ def _top(node: ast.stmt) -> int:
     return min([node.lineno, *(d.lineno for d in decorators)])
 
 
+def assignment(thing: Any, name: str) -> tuple[str, str] | None:
+    """The statement `name = ...` in the module of a class or function, and its right side."""
+    module = sys.modules.get(thing.__module__)
+    text = text_of(getattr(module, "__file__", None))
+    for node in parsed(text).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            line, value = (ast.get_source_segment(text, part) for part in (node, node.value))
+            return None if line is None or value is None else (line, value)
+    return None
+
+
 def constant_source(thing: Any, name: str) -> tuple[str, Any] | None:
     """The line `name = ...` of the module of a class or function, and the value that it gives."""
     try:
@@ -325,11 +336,17 @@ def constant_source(thing: Any, name: str) -> tuple[str, Any] | None:
     return None
 
 
+def innermost(function: Any) -> Any:
+    """The function inside its decorators, a property, a classmethod."""
+    function = getattr(function, "fget", None) or getattr(function, "__func__", function)
+    return inspect.unwrap(function) if callable(function) else function
+
+
 def outside_names(thing: Any, source: str) -> dict[str, Any]:
     """The names that the source uses and does not define, with what they mean to it."""
     scope = vars(sys.modules[thing.__module__]) if thing.__module__ in sys.modules else {}
     functions = [thing] if not isinstance(thing, type) else list(vars(thing).values())
-    for function in functions:
+    for function in map(innermost, functions):
         scope = {**scope, **getattr(function, "__globals__", {})}
         code = getattr(function, "__code__", None)
         if code is not None and function.__closure__:
