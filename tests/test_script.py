@@ -216,7 +216,7 @@ class Perceives(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.eyes = Seq(Lin(3, 3), nn.Dropout()).eval()
+        self.eyes = Seq(Lin(3, 3), nn.Dropout()).eval().requires_grad_(False)
 
     def forward(self, y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(self.eyes(y_hat), y)
