@@ -12,7 +12,7 @@ import sys
 import tempfile
 import traceback
 import warnings
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,9 +145,10 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     if not proof:
         proof.script_differs = list(getattr(program.script_parts, "differences", ()))
         if can_fork(program.names["model"]):
-            traces = run_copy(program, traced=True), run_script(program, 1, traced=True)
-            here, there = (run["trace"] for run in traces)
-            proof.where = first_difference(here, there, program.source)
+            with suppress(RuntimeError):  # such as a compiler that refuses to be looked at
+                traces = run_copy(program, traced=True), run_script(program, 1, traced=True)
+                here, there = (run["trace"] for run in traces)
+                proof.where = first_difference(here, there, program.source)
     return proof
 
 
@@ -294,7 +295,8 @@ def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[s
         found: dict[str, Any] = {"step_losses": result.step_losses, "rows": result.rows}
     else:
         found = {"outputs" if program.function.startswith("predict") else "result": result}
-    found["network"] = names["network"].state_dict()
+    network = names["network"]
+    found["network"] = getattr(network, "_orig_mod", network).state_dict()  # not the compiled one
     for name in stateful(names):
         if program.function in ("fit", "train_batch"):
             found[name] = names[name].state_dict()
