@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import tutorial as tl
 from tutorial import InputSpec
+from tutorial.inputs.dry_run import movable
 from tutorial.inputs.matching import Part, Signature, matched, signature_of_network
 from tutorial.metrics import Accuracy
 
@@ -730,6 +731,13 @@ def labelled(samples: list[Any]) -> Labelled:
 
 def of_object(y_hat: torch.Tensor, batch: Labelled) -> torch.Tensor:
     return F.cross_entropy(y_hat, batch.y)
+
+
+def test_what_cannot_be_moved_to_a_gpu_is_refused() -> None:
+    movable("train_data", [("x", X), ("y", Masked(X, X)), ("text", ["a"])], "cpu")
+    movable("train_data", [("x", X)], "cuda:0")
+    with pytest.raises(ValueError, match=r"text is a list of 1, which .* cannot move to cuda:0"):
+        movable("train_data", [("x", X), ("text", ["a"])], "cuda:0")
 
 
 def test_an_object_goes_to_the_network_as_it_is_and_to_a_loss_that_asks_for_it() -> None:

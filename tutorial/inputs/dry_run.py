@@ -148,6 +148,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     structure = reading(name, batch, model, predicting, learning)
     names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
     x = values(structure.inputs, names)
+    movable(name, zip(map(code, structure.inputs), x, strict=True), model.device)
     fitting = specs_fit(name, structure, x, model.inputs)
     inputs = described(structure, names, x, fitting)
     yield (found := DryRun(structure, inputs=inputs))
@@ -169,6 +170,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     known = partial(stored_at, source, list(names))
     found, losses = measured(name, structure, y_hat, names, known, model, learning, source.stacks)
     used = found.structure.labels
+    movable(name, ((code(path), at(path)) for path in used), model.device)
     samples = samples_code(structure.inputs[0], outputs.paths[0], used, at, source.stacks)
     if learning and not is_known(model.optimizer):
         step_fits(model.optimizer, losses)
@@ -474,6 +476,17 @@ def first_one(leaf: Any) -> Any:
 def moved(leaf: Any, device: str) -> Any:
     """A tensor on the device; anything else as it is."""
     return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
+
+
+def movable(name: str, parts: Iterable[tuple[str, Any]], device: str) -> None:
+    """Refuse what the loop could not move to a GPU: lists and strings stay where they are."""
+    for written, part in parts:
+        if device != "cpu" and not hasattr(part, "to"):
+            raise ValueError(
+                f"{name}: {written} is {kind_of(part)}, which the loop cannot move to {device}: it "
+                "has no method to(device). Make one tensor of it in collate_fn, or an object of a "
+                "class with that method."
+            )
 
 
 def detached(leaf: Any) -> Any:
