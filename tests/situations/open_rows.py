@@ -2,7 +2,6 @@
 
 OPEN = {
     "044-parametrized",
-    "102-second_argument",
     "110-given_ema",
     "158-bert_variants",
     "161-package",
@@ -10,6 +9,4 @@ OPEN = {
     "165-our_names",
     "166-replaced",
     "170-plain_attribute",
-    "174-deque_in_state",
-    "194-unrolled_state",
 }

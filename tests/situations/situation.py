@@ -160,14 +160,6 @@ OF_A_BATCH = {
 }
 
 
-def not_saved(attribute: str) -> dict[str, str]:
-    """State in an attribute, of which no checkpoint knows."""
-    return {
-        "told": rf"\b{attribute}\b",
-        "instead": "an attribute is not saved in a checkpoint; a buffer is",
-    }
-
-
 # ---- small data
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import io
 import linecache
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from torch.utils.data import DataLoader, Dataset
+
 from tutorial.device import unchanged_denormals, unchanged_randomness
 from tutorial.history import History
 from tutorial.model import Model
@@ -17,6 +20,7 @@ from tutorial.notebook.cell.lookahead import copied
 from tutorial.notebook.cell.parts import CellError, names_in, runnable
 from tutorial.notebook.cell.unrolled import RECORD, UnrolledCell
 from tutorial.running import Watcher, watched_by
+from tutorial.saving.parts import GENERATORS, load_part_state, part_state, walk
 from tutorial.unroll.proof import Proof
 
 Results = list[tuple[str, Any]]  # methods, and what they returned
@@ -127,6 +131,7 @@ def run_copy(
         unchanged_denormals(),
         warnings.catch_warnings(),
         new_figures_closed(),
+        generators_put_back({name: namespace.get(name) for name in mentioned}),
         watched_by(Noting(results)),
     ):
         warnings.simplefilter("ignore")  # the cell itself will say it
@@ -142,6 +147,19 @@ class Noting(Watcher):
 
     def ended(self, method: str, result: Any) -> None:
         self.results.append((method, result))
+
+
+@contextlib.contextmanager
+def generators_put_back(names: Mapping[str, Any]) -> Iterator[None]:
+    """What data sets draw from, which are not copied, is afterwards where it was."""
+    data = {name: value for name, value in names.items() if isinstance(value, Dataset | DataLoader)}
+    generators = [part for _, part in walk(data, []) if isinstance(part, GENERATORS)]
+    states = [copy.deepcopy(part_state(generator)) for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            load_part_state(generator, state)
 
 
 @contextlib.contextmanager
