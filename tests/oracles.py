@@ -809,6 +809,62 @@ def a_plain_training_is_resumed() -> None:
         assert (Path(folder) / "1.pt").exists()
 
 
+# ---- what a batch counts in a mean
+
+
+@oracle
+def a_batch_counts_as_the_loss_averaged() -> None:
+    """Means and updates of sums, of labels to ignore, and of a loss that says its weight."""
+
+    def own(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y), (y != -100).sum()
+
+    gone = torch.where(torch.arange(10) < 4, -100, Y)
+    total = nn.CrossEntropyLoss(reduction="sum")
+    for loss, y, by in ((F.cross_entropy, gone, 1), (total, Y, 10), (own, gone, 1)):
+        plain = (lambda a, b: own(a, b)[0]) if loss is own else loss
+        data = TensorDataset(X, y)
+        mean = plain(tiny(lr=0.0).network(X), y).item() / by
+        model = tiny(lr=0.0, loss=loss)
+        equal(model.evaluate(data, batch_size=4, verbose=0), {"loss": mean})
+        rows = model.fit(data, data, batch_size=4, verbose=0).rows
+        equal(rows, [{"epoch": 1, "loss": mean, "eval_loss": mean}])
+        equal(model.train_batch(X, y), {"loss": mean})
+        for k, batches in ((1, BATCHES), (2, [slice(0, 8), slice(8, 10)])):
+            model, by_hand_ = tiny(loss=loss), tiny().network
+            model.fit(data, batch_size=4, accumulate_grad_batches=k, shuffle=False, verbose=0)
+            for at in batches:
+                value = plain(by_hand_(X[at]), y[at])
+                if not value.isnan():
+                    grads = torch.autograd.grad(value, [*by_hand_.parameters()])
+                    with torch.no_grad():
+                        for weight, new in zip(
+                            by_hand_.parameters(), updated(by_hand_, grads), strict=True
+                        ):
+                            weight.copy_(new)
+            equal(weights_of(model.network), weights_of(by_hand_))
+    model = tiny(loss=nn.CrossEntropyLoss(), optimizer=torch.optim.Adam)
+    model.train_batch(X, Y)
+    before = [weight.clone() for weight in weights_of(model.network)]
+    nothing = torch.full((10,), -100)
+    for k in (1, 2):
+        model.fit(samples_of(nothing), batch_size=4, accumulate_grad_batches=k, verbose=0)
+    assert model.train_batch(X, nothing) == model.eval_batch(X, nothing) == {"loss": 0.0}
+    same_bits(weights_of(model.network), before)
+    lines = printed(
+        tiny(loss=nn.CrossEntropyLoss())
+        .unroll("fit", samples_of(gone), batch_size=4, log_freq=1, shuffle=False)
+        .run
+    )
+    assert [line.split(":")[0] for line in lines.splitlines()[:-1]] == [
+        "epoch 1 step 2", "epoch 1 step 3",
+    ]  # fmt: skip
+
+
+def samples_of(y: torch.Tensor) -> OneByOne:
+    return OneByOne(TensorDataset(X, y))
+
+
 # ---- another device: a tensor that is somewhere else until it is moved
 
 
@@ -989,6 +1045,32 @@ def two_processes_accumulate() -> None:
         return outcome(
             model, model.fit(DATA, batch_size=batch_size, epochs=2, verbose=0, **options)
         )
+
+    as_alone(train)
+
+
+@oracle
+def two_processes_count_alike() -> None:
+    """Two processes train as one: sums, labels to ignore, batches of them, a loss's own weight."""
+
+    def own(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat, y), (y != -100).sum()
+
+    def train(batch_size: int, rank: int) -> Any:
+        found = []
+        gone = torch.where(torch.arange(10) < 5, -100, Y)
+        for loss in (nn.CrossEntropyLoss(), nn.CrossEntropyLoss(reduction="sum"), own):
+            for k in (1, 2):
+                model = tiny(loss=loss)
+                history = model.fit(
+                    TensorDataset(X, gone), TensorDataset(X, gone), batch_size, verbose=0,
+                    epochs=2, accumulate_grad_batches=k, shuffle=False,
+                )  # fmt: skip
+                found.append(outcome(model, history))
+        model = tiny(loss=nn.CrossEntropyLoss(reduction="sum"))
+        part = slice(rank, None, 4 // batch_size)
+        model.train_batch(X[part], Y[part])
+        return [*found, weights_of(model.network)]
 
     as_alone(train)
 

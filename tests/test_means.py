@@ -3,6 +3,7 @@
 The oracles are written by hand, in float64: there, rounding is far below any mistake.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from fakes import OneByOne, Stream
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
@@ -568,3 +571,70 @@ def test_callbacks_are_told_of_samples_whatever_counts_in_the_mean() -> None:
     model = model_of(network_for(Y), CE(WEIGHT))
     model.fit(TensorDataset(X, SOME), TensorDataset(X, SOME), 40, verbose=0, callbacks=note)
     assert sizes == [40, 21, 40, 21]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_batch_in_the_hand_without_labels_after_one_with_them() -> None:
+    model = model_of(network_for(Y), CE())
+    for y in (Y, SOME, torch.full_like(Y, -100), Y):
+        expected = pytest.approx(CE()(model.network(X), y).nan_to_num().item(), abs=1e-12)
+        assert model.eval_batch(X, y)["loss"] == expected
+        assert model.train_batch(X, y)["loss"] == expected
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    count=st.integers(1, 23),
+    share=st.floats(0, 1),
+    batch_size=st.integers(1, 9),
+    k=st.integers(1, 4),
+    weights=st.none() | st.lists(st.sampled_from([0.0, 0.5, 3.0]), min_size=3, max_size=3),
+    ignored=st.sampled_from([-100, 0, 7]),
+    smoothing=st.sampled_from([0.0, 0.2]),
+    reduction=st.sampled_from(["mean", "sum"]),
+    call=st.booleans(),
+    length=st.integers(0, 4),
+    kind=st.sampled_from(["tensors", "samples"]),
+)
+def test_any_cross_entropy_is_one_large_batch(
+    count: int, share: float, batch_size: int, k: int, weights: Any, ignored: int,
+    smoothing: float, reduction: str, call: bool, length: int, kind: str,
+) -> None:  # fmt: skip
+    """k batches of a group are one large one, and all batches one mean; against torch itself."""
+    assume(not (smoothing and 0.0 in (weights or [])))  # then torch's own loss can be infinite
+    draw = torch.Generator().manual_seed(count * 31 + batch_size)
+    x = torch.randn(count, 8, generator=draw, dtype=torch.float64)
+    shape = (count, length) if length else (count,)
+    y = torch.randint(0, 3, shape, generator=draw)
+    y = torch.where(torch.rand(shape, generator=draw) < share, ignored, y)
+    said: dict[str, Any] = {
+        "weight": None if weights is None else torch.tensor(weights, dtype=torch.float64),
+        "ignore_index": ignored, "label_smoothing": smoothing, "reduction": reduction,
+    }  # fmt: skip
+    loss_fn = partial(F.cross_entropy, **said) if call else CE(**said)
+
+    def network() -> nn.Module:
+        tl.seed(5)
+        last = [nn.Linear(8, 3 * length), nn.Unflatten(1, (3, length))] if length else []
+        return nn.Sequential(*(last or [nn.Linear(8, 3)])).double()
+
+    model = model_of(network(), loss_fn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a loss that is nan
+        mean = model.evaluate(KINDS[kind](x, y), batch_size=batch_size, verbose=0)["loss"]
+        model.fit(
+            KINDS[kind](x, y), batch_size=batch_size, accumulate_grad_batches=k,
+            shuffle=False, verbose=0,
+        )  # fmt: skip
+    by_hand = network()
+    whole = loss_fn(by_hand(x), y).nan_to_num().item()
+    assert mean == pytest.approx(whole / (count if reduction == "sum" else 1), abs=1e-12)
+    optimizer = SGD(by_hand.parameters())
+    for x_part, y_part in zip(x.split(batch_size * k), y.split(batch_size * k), strict=True):
+        loss = loss_fn(by_hand(x_part), y_part)
+        if not loss.isnan():
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    torch.testing.assert_close([*model.parameters()], [*by_hand.parameters()], **EXACT)

@@ -20,6 +20,7 @@ from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, declared, dry_run
 from tutorial.inputs.readings import structure_of
+from tutorial.inputs.reduction import ignores_some
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -290,7 +291,9 @@ def decide_batch(model: Any, call: Call) -> Program:
     batch = batch_of(call)
     predicting = call.method == "predict_batch"
     structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
-    key = (predicting, structure, *(signature_of(part) for _, part in leaves((), batch)))
+    parts = [part for _, part in leaves((), batch)]
+    ignores = not predicting and ignores_some(model.measures.loss_fns, parts)
+    key = (predicting, ignores, structure, *map(signature_of, parts))
     if key not in model._seen:  # the first batch of its kind
         model._seen[key] = look_at_batch(model, call)
     seen = model._seen[key]

@@ -8,7 +8,7 @@ losses this is known. Any other is asked: the loss of a batch is compared with t
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -155,6 +155,18 @@ def by_index(
     counting = this.y[this.y != ignored].long()
     is_zero = not (len(counting) if weights is None else weights[counting].sum())
     return Reduction("mean", f"{count}.item()" if waits else count, may_be_zero, bool(is_zero))
+
+
+def ignores_some(loss_fns: Mapping[str, Any], parts: Iterable[Any]) -> bool:
+    """Whether there are labels among the parts of a batch that one of the losses ignores."""
+    for variable, loss_fn in loss_fns.items():
+        kind, said, _ = said_by(variable, loss_fn)
+        if kind in CALLS.values():
+            ignored = said.get("ignore_index", IGNORED)
+            whole = [part for part in parts if has_length(part) and not part.is_floating_point()]
+            if any(bool((part == ignored).any()) for part in whole):
+                return True
+    return False
 
 
 # ---- torch's own losses
