@@ -226,8 +226,8 @@ neighbour = Neighbour()
 line, labels = torch.tensor([[0.0], [1.0], [5.0], [7.0]]), torch.tensor([3, 3, 3, 8])
 for size in (4, 2):
     neighbour.reset()
-    for place, y in zip(line.split(size), labels.split(size), strict=True):
-        neighbour.update(place, y)
+    for place, digits in zip(line.split(size), labels.split(size), strict=True):
+        neighbour.update(place, digits)
     print(f"batches of {size}: {neighbour.compute():.2f}")
 
 # %% [markdown]

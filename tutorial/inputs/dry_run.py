@@ -124,8 +124,8 @@ def look_at(
         except UnknownError:
             raise
         except Exception as error:
-            about = f"{source.name}" if source.loader is None else f"{source.name}, a loader"
-            error.add_note(f"(in a dry run with the first batch of {about}; nothing changed)")
+            first = "" if source.name == "the batch" else "the first batch of "
+            error.add_note(f"(in a dry run with {first}{source.name}; nothing changed)")
             raise
         if not found and more.reduction.warning:
             warnings.warn(f"{source.name}: {more.reduction.warning}", stacklevel=2)
