@@ -157,6 +157,12 @@ def timm(name: str, size: int = 64, **options: Any) -> tuple[Any, ...]:
     return library.create_model(name, num_classes=3, **options), (2, 3, size, size)
 
 
+def mixer() -> tuple[Any, ...]:
+    from timm.models.mlp_mixer import MlpMixer
+
+    return MlpMixer(3, 64, patch_size=32, num_blocks=1, embed_dim=32), (2, 3, 64, 64)
+
+
 def of_torchvision(name: str, size: int = 64, **options: Any) -> tuple[Any, ...]:
     return getattr(models, name)(weights=None, num_classes=3, **options), (2, 3, size, size)
 
@@ -197,8 +203,6 @@ ARCHITECTURES: dict[str, Any] = {
     "densenet": lambda: (models.DenseNet(8, (2, 2), 8, num_classes=3), (2, 3, 64, 64)),
     "resnext": lambda: (models.ResNet(models.resnet.Bottleneck, [1, 1, 1, 1], 3, groups=2,
                                       width_per_group=8), (2, 3, 64, 64)),
-    "vgg": lambda: (models.VGG(models.vgg.make_layers([8, "M", 16, "M"], batch_norm=True), 3,
-                               dropout=0.1), (2, 3, 8, 8)),
     "shufflenet": lambda: of_torchvision("shufflenet_v2_x0_5"),
     "mnasnet": lambda: of_torchvision("mnasnet0_5"),
     "mobilenet_v2": lambda: of_torchvision("mobilenet_v2", width_mult=0.35),
@@ -219,8 +223,7 @@ ARCHITECTURES: dict[str, Any] = {
     "deit": lambda: timm("deit_tiny_patch16_224", sized=True, depth=1),
     "swin (timm)": lambda: timm("swin_tiny_patch4_window7_224", sized=True, window_size=4,
                                 depths=(1, 1), num_heads=(2, 2), embed_dim=16),
-    "mixer": lambda: timm("mixer_s32_224", sized=True, num_blocks=1),
-    "resmlp": lambda: timm("resmlp_12_224", sized=True, num_blocks=1),
+    "mixer": mixer,
     "poolformer": lambda: timm("poolformer_s12"),
     "ghostnet": lambda: timm("ghostnet_050"),
     "regnetx (timm)": lambda: timm("regnetx_002"),
