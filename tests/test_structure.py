@@ -183,6 +183,9 @@ MATCHED: dict[str, tuple[str, list[Part], list[Part], list[Part], list[str]]] = 
     ),
     "no room": ("input, target", [Y_HAT], [Y, P("w")], [], []),
     "nothing for it": ("input, target, var", [Y_HAT], [Y], [], []),
+    "one is called a label": (
+        "a, b", [Y_HAT], [P("row", "row", True), P("label", "label", True)], [], ["y_hat, label"],
+    ),
     "two might be meant": (
         "a, b", [Y_HAT], [P("i", "i", True), P("j", "j", True)], [], ["y_hat, i", "y_hat, j"],
     ),
@@ -655,6 +658,13 @@ class Images(Net):
         return torch.stack([self.fc(image.mean((0, 1))) for image in images])
 
 
+class Scaled(Images):
+    """It could take four arguments; and so many images come."""
+
+    def forward(self, images: list[torch.Tensor], a: Any = 1, b: Any = 1, c: Any = 1) -> Any:
+        return super().forward(images) * a * b * c
+
+
 class Packed(Net):
     def forward(self, x: PackedSequence) -> Any:
         return self.fc(x.data[: len(x.sorted_indices)])
@@ -689,6 +699,9 @@ RAGGED = [(torch.ones(3, n, 4), n % 2) for n in range(1, 8)]
 WHOLE: dict[str, tuple[nn.Module, Any, str]] = {
     "strings": (Strings(), Rows(lambda i: ("a" * i, CLASS[i])), "len(y)"),
     "images of several sizes": (Images(), DataLoader(RAGGED, 4, collate_fn=columns), "len(y)"),
+    "as many as forward has parameters": (
+        Scaled(), DataLoader(RAGGED, 4, collate_fn=columns), "len(y)",
+    ),
     "as many as an image has channels": (
         Images(), DataLoader(RAGGED, 3, collate_fn=columns), "len(y)",
     ),
