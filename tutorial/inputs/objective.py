@@ -218,8 +218,9 @@ class Measures:
             options |= {"LOSSES": "several", "TOTAL_LOSS": Code(total)}
         outputs = seen.outputs or OutputStructure()
         calls = dict(seen.calls)
-        for name in (*self.loss_fns, *self.metrics):  # if it was not looked at
-            calls.setdefault(name, self.ways(name, seen.structure, outputs, calls)[0][0])
+        for name in (*self.loss_fns, *self.metrics):
+            if name not in calls:  # it was not looked at
+                calls[name] = self.ways(name, seen.structure, outputs, calls)[0][0]
         plain = in_order(outputs.paths, seen.structure.labels)
         if calls.get("loss_fn", plain) != plain:
             options["LOSS_CALL"] = call_code("loss_fn", calls["loss_fn"])

@@ -103,23 +103,6 @@ def mean_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
     ...
 
 
-@fit_step(DISTRIBUTED and LOSS_REDUCTION == "sum")
-def sum_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
-    ...
-    totals = torch.stack([loss.detach(), torch.full_like(loss, len(x))]).double()
-    dist.all_reduce(totals)  # over all ranks: the samples' losses, and how many
-    loss = loss * world_size  # so that the mean over the ranks is the sum over all samples
-    loss.backward()
-    ...
-    loss = totals[0]  # the sum over the samples of all ranks
-    step_losses.append(loss.item())
-    loss_sum += step_losses[-1]
-    samples += totals[1].item() if DEVICE == "cpu" else totals[1]
-    for metric, output, label in METRICS:
-        metric.update(output, label)
-    ...
-
-
 @fit_step(DISTRIBUTED and (ON_TRAIN_BATCH_BEGIN or ON_TRAIN_BATCH_END))
 def stop_together_after_the_step(model, step):
     ...

@@ -4,6 +4,9 @@ Such as the labels that are not to ignore, or the sum of the class weights; a lo
 over the samples needs none. Of a batch without any such label nothing can be learned.
 """
 
+import torch
+from torch import distributed as dist
+
 from tutorial.loop.helpers import value
 from tutorial.loop.layers import evaluate_step, fit_step, train_batch
 from tutorial.loop.options import (
@@ -111,6 +114,23 @@ def a_sum(x, loss, step_losses, loss_sum, samples):
     step_losses.append(loss.item())
     loss_sum += step_losses[-1]  # it is a sum over the samples
     samples += len(x)
+    ...
+
+
+@fit_step(DISTRIBUTED and LOSS_REDUCTION == "sum")
+def sum_over_all_samples(x, loss, world_size, step_losses, loss_sum, samples):
+    ...
+    totals = torch.stack([loss.detach(), torch.full_like(loss, len(x))]).double()
+    dist.all_reduce(totals)  # over all ranks: the samples' losses, and how many
+    loss = loss * world_size  # so that the mean over the ranks is the sum over all samples
+    loss.backward()
+    ...
+    loss = totals[0]  # the sum over the samples of all ranks
+    step_losses.append(loss.item())
+    loss_sum += step_losses[-1]
+    samples += totals[1].item() if DEVICE == "cpu" else totals[1]
+    for metric, output, label in METRICS:
+        metric.update(output, label)
     ...
 
 
