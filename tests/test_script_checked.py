@@ -142,6 +142,31 @@ def test_a_table_that_decorators_fill_is_filled_again(tmp_path: Path) -> None:
     assert set(made(program, tmp_path)["TABLE"]) == {"Registered"}
 
 
+FILLED: dict[str, Any] = {}
+
+
+class UsesFilled(Constants):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return FILLED["act"](self.fc(x))
+
+
+def halved(x: torch.Tensor) -> torch.Tensor:
+    return x / 2
+
+
+def test_a_table_that_was_filled_by_hand_has_its_values(monkeypatch: Any, tmp_path: Path) -> None:
+    for function in (F.gelu, halved):
+        monkeypatch.setitem(FILLED, "act", function)
+        program = program_of(UsesFilled())
+        assert torch.equal(made(program, tmp_path)["network"](X), program.names["network"](X))
+
+
+def test_a_method_of_pytorch_that_was_replaced_is_named(monkeypatch: Any) -> None:
+    monkeypatch.setattr(nn.ReLU, "forward", lambda self, x: x)
+    (line,) = head_of(program_of(nn.Sequential(nn.Linear(4, 3), nn.ReLU())))
+    assert line.startswith("#   network: ReLU.forward was replaced")
+
+
 # ---- functions are their code, and what they close over
 
 

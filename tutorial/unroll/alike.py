@@ -4,6 +4,7 @@ import dataclasses
 import dis
 import enum
 import random
+import sys
 import types
 import weakref
 from collections import deque
@@ -283,7 +284,23 @@ def registered(live: Any, built: Any) -> bool:
     """Whether one is a table of classes or functions that other code has added to, too."""
     if type(live) is not dict or type(built) is not dict or not built.keys() <= live.keys():
         return False
-    return bool(live) and all(map(is_definition, live.values()))
+    named = all(is_definition(value) for value in (*live.values(), *built.values()))
+    return bool(live) and named and all(live[k].__name__ == built[k].__name__ for k in built)
+
+
+def replaced_members(cls: type) -> Iterator[str]:
+    """The methods of an installed class that are not the installed ones any more."""
+    for base in cls.__mro__:
+        for name, member in vars(base).items() if importable(base) else ():
+            if isinstance(member, types.FunctionType) and not is_installed_code(member):
+                yield f"{base.__name__}.{name}"
+
+
+def is_installed_code(function: types.FunctionType) -> bool:
+    """Whether a function was defined by an installed module, in a function of it or not."""
+    name = function.__globals__.get("__name__", "")
+    module = sys.modules.get(name)
+    return module is None or is_installed(module)
 
 
 def is_definition(value: Any) -> bool:

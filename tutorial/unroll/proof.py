@@ -298,7 +298,7 @@ def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[s
     network = names["network"]
     found["network"] = getattr(network, "_orig_mod", network).state_dict()  # not the compiled one
     for name in stateful(names):
-        if program.function in ("fit", "train_batch"):
+        if name != "network" and program.function in ("fit", "train_batch"):
             found[name] = names[name].state_dict()
     return {key: trace.plain(value) for key, value in found.items()}
 

@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tutorial.running import randomness_kept
 from tutorial.saving.parts import loading_code, root_of
-from tutorial.unroll.alike import MISSING, Comparison, is_definition
+from tutorial.unroll.alike import MISSING, Comparison, is_definition, replaced_members
 from tutorial.unroll.networks import module_code, network_lines
 from tutorial.unroll.objects import PLAIN, is_data, no_code, object_code, stateful
 from tutorial.unroll.optimizers import loader_code, optimizer_code, scaler_code, scheduler_code
@@ -53,6 +53,7 @@ from tutorial.unroll.source import (
     names_in_hints,
     names_read,
     outside_names,
+    registers_itself,
     source_and_code,
     spellings_of,
     without_docstrings,
@@ -90,6 +91,7 @@ class Script:
         self.differences: list[str] = []
         self.copied: dict[str, Any] = {}  # the classes and functions of the copied sources
         self.spellings: dict[Any, set[Any]] = {}  # code of a copied source -> that of its file
+        self.looked_at: set[type] = set()  # installed classes that are as they were installed
         self.open: dict[int, str] = {}  # id of an object that is being written -> its path
         self.workshop = Workshop(self)
 
@@ -533,6 +535,7 @@ class Script:
         if not is_installed(thing):
             self.copy(thing)
             return name
+        self.refuse_replaced(thing)
         path = home(thing)
         if path is None:
             raise CannotWriteError(f"{name} cannot be imported from {thing.__module__}")
@@ -544,6 +547,15 @@ class Script:
         if path != "builtins":
             self.bind(name, thing, f"from {path} import {name}")
         return name
+
+    def refuse_replaced(self, thing: Any) -> None:
+        """Refuse an installed class some of whose methods the user has replaced."""
+        if isinstance(thing, type) and thing not in self.looked_at:
+            if place := next(replaced_members(thing), None):
+                raise CannotWriteError(
+                    f"{place} was replaced since it was imported; write a class of your own instead"
+                )
+            self.looked_at.add(thing)
 
     def copy(self, thing: Any) -> None:
         """Copy the source of a class or function, after all that it names."""
@@ -616,9 +628,8 @@ class Script:
     def constant(self, name: str, value: Any, user: Any) -> str:
         """The line that gives a name its value: as the file has it, if it is still the same."""
         line, first = constant_source(user, name) or ("", MISSING)
-        table = isinstance(value, dict | list | set) and any(
-            map(is_definition, value.values() if isinstance(value, dict) else value)
-        )
+        items = list(value.values()) if isinstance(value, dict) else value
+        table = isinstance(value, dict | list | set) and any(map(registers_itself, items))
         if line and (table or Comparison({}).alike(value, first)):
             return line
         try:

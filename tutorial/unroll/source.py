@@ -120,6 +120,19 @@ def source_of_class(cls: type) -> tuple[str, types.CodeType | None]:
     raise OSError(f"no source of {cls.__name__}")
 
 
+def registers_itself(value: Any) -> bool:
+    """Whether other code is told of a class or function of the user's, such as by a decorator."""
+    if not isinstance(value, type | types.FunctionType) or is_installed(value):
+        return False
+    try:
+        node = ast.parse(source_of(value)).body[0]
+    except (OSError, SyntaxError, CannotWriteError, IndexError):
+        return False
+    bases = value.__bases__ if isinstance(value, type) else ()
+    decorated = bool(getattr(node, "decorator_list", []))
+    return decorated or any("__init_subclass__" in vars(base) for base in bases)
+
+
 def methods(cls: type) -> Iterator[tuple[str, types.CodeType]]:
     """The functions that were written in the class's body, by name: not what was set later."""
     for name, member in vars(cls).items():
