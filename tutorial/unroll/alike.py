@@ -26,6 +26,8 @@ RANDOM = (torch.Generator, random.Random, np.random.Generator, np.random.RandomS
 ONE_THING = (nn.Parameter, *RANDOM)  # where two use one, it must be one in the script, too
 OF_A_CLASS = {
     "__slotnames__",
+    "_backward_cls",
+    "_autograd_function_id",
     "__dict__",
     "__weakref__",
     "__doc__",

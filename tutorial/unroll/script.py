@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tutorial.running import randomness_kept
 from tutorial.saving.parts import loading_code, root_of
-from tutorial.unroll.alike import MISSING, Comparison, is_definition, replaced_members
+from tutorial.unroll.alike import MISSING, Comparison, replaced_members
 from tutorial.unroll.networks import module_code, network_lines
 from tutorial.unroll.objects import PLAIN, is_data, no_code, object_code, stateful
 from tutorial.unroll.optimizers import loader_code, optimizer_code, scaler_code, scheduler_code
@@ -607,7 +607,7 @@ class Script:
                     )
                     self.copies[place] = code
             except CannotWriteError as error:
-                if is_definition(value) or callable(value):
+                if isinstance(value, types.FunctionType | property | staticmethod | classmethod):
                     self.supply[place] = reason(error, place)
         return bool(found)
 
@@ -622,12 +622,14 @@ class Script:
                 self.bind(name, value, f"from {home(value)} import {name}")
         elif self.meanings.get(name, MISSING) is not value:
             code = self.constant(name, value, user)
+            if name in self.copies and self.meanings.get(name) is value:
+                return  # what it holds needs it, too
             self.mean(name, value)
             self.copies[name] = code
 
     def constant(self, name: str, value: Any, user: Any) -> str:
         """The line that gives a name its value: as the file has it, if it is still the same."""
-        line, first = constant_source(user, name) or ("", MISSING)
+        line, first = constant_source(user, name, value) or ("", MISSING)
         items = list(value.values()) if isinstance(value, dict) else value
         table = isinstance(value, dict | list | set) and any(map(registers_itself, items))
         if line and (table or Comparison({}).alike(value, first)):
@@ -643,7 +645,7 @@ class Script:
     def statement(self, name: str, value: Any, user: Any) -> str | None:
         """The statement of the file that gives a name its value, if it still gives this one."""
         with suppress(CannotWriteError), self.attempt():
-            line, right = assignment(user, name) or ("", "")
+            line, right = assignment(user, name, value) or ("", "")
             if line:
                 source, names = without_modules(line, outside_names(user, line))
                 for used, meaning in names.items():
@@ -667,7 +669,9 @@ class Script:
         """Let the name stand for the value; a name can stand for one thing only."""
         known = self.meanings.get(name, value)
         if known is not value and not (type(value) in (int, float, str) and known == value):
-            raise CannotWriteError(f"{name} would stand for two different things in one script")
+            raise CannotWriteError(
+                f"{name} would stand for two different things in one script; rename one"
+            )
         self.meanings[name] = value
 
 

@@ -320,33 +320,36 @@ def _top(node: ast.stmt) -> int:
     return min([node.lineno, *(d.lineno for d in decorators)])
 
 
-def assignment(thing: Any, name: str) -> tuple[str, str] | None:
-    """The statement `name = ...` in the module of a class or function, and its right side."""
-    module = sys.modules.get(thing.__module__)
-    text = text_of(getattr(module, "__file__", None))
-    for node in parsed(text).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-            line, value = (ast.get_source_segment(text, part) for part in (node, node.value))
-            return None if line is None or value is None else (line, value)
+def assignment(thing: Any, name: str, value: Any) -> tuple[str, str] | None:
+    """The statement `name = ...` that a class or function sees, and its right side."""
+    for module in modules_with(thing, name, value):
+        text = text_of(getattr(module, "__file__", None))
+        for node in parsed(text).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", 0)]
+            right = getattr(node, "value", None)
+            if right is None or isinstance(node, ast.AugAssign):
+                continue
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                parts = [ast.get_source_segment(text, part) for part in (node, right)]
+                return (parts[0], parts[1]) if parts[0] and parts[1] else None
     return None
 
 
-def constant_source(thing: Any, name: str) -> tuple[str, Any] | None:
-    """The line `name = ...` of the module of a class or function, and the value that it gives."""
+def modules_with(thing: Any, name: str, value: Any) -> list[types.ModuleType]:
+    """The module of a class or function, and those of the user's from which it may have a name."""
+    own = sys.modules.get(thing.__module__)
+    loaded = [m for m in list(sys.modules.values()) if isinstance(m, types.ModuleType)]
+    others = [m for m in loaded if vars(m).get(name, thing) is value]
+    return [m for m in dict.fromkeys([own, *others]) if m is not None and is_own_module(m)]
+
+
+def constant_source(thing: Any, name: str, value: Any) -> tuple[str, Any] | None:
+    """The line `name = ...` that a class or function sees, and the value that it gives."""
+    line, right = assignment(thing, name, value) or ("", "")
     try:
-        text = inspect.getsource(sys.modules[thing.__module__])
-    except (KeyError, OSError, TypeError):
+        return (line, ast.literal_eval(right)) if line else None
+    except (ValueError, TypeError, SyntaxError):
         return None
-    for node in parsed(text).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            try:
-                value = ast.literal_eval(node.value)  # type: ignore[attr-defined]
-            except (ValueError, TypeError):
-                return None
-            line = ast.get_source_segment(text, node)
-            return None if line is None or isinstance(node, ast.AugAssign) else (line, value)
-    return None
 
 
 def innermost(function: Any) -> Any:
