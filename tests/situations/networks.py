@@ -433,12 +433,7 @@ def doubled(module, inputs, output):
     return 2 * output
 
 
-@situation(
-    45,
-    "a forward hook that changes the output",
-    unscripted="do in its forward what they do",
-    instead="do it in `forward`",
-)
+@situation(45, "a forward hook that changes the output")
 def forward_hook() -> Case:
     network = mlp()
     network[0].register_forward_hook(doubled)
