@@ -294,6 +294,15 @@ def of_both(logits: Any, embedding: Any, y: Any) -> Any:
     return F.cross_entropy(logits, y) + embedding.pow(2).mean()
 
 
+def test_a_metric_alone_measures_the_only_output() -> None:
+    def of(a: Any, b: Any) -> Any:
+        return F.cross_entropy(a, b)
+
+    for loss in (None, of):  # no name tells that y_hat is a prediction
+        model = model_of(Net(), loss, Accuracy())
+        assert "acc" in model.evaluate(TensorDataset(X, CLASS), verbose=0)
+
+
 def test_metrics_go_to_the_output_that_they_can_measure_not_by_their_number() -> None:
     model, data = (
         model_of(Heads(flat=False), of_both, [Accuracy(), Accuracy(name="again")]),

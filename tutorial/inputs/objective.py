@@ -122,7 +122,8 @@ class Measures:
             return ways
         places = range(len(outputs.paths))
         called = [i for i in places if outputs.paths[i] in self.predictions(outputs, calls)]
-        return [[way for i in some for way in of_output(i)] for some in (called, places)] + ways
+        pairs = [[way for i in some for way in of_output(i)] for some in (called, places) if some]
+        return [*pairs, *ways]
 
     def predictions(self, outputs: OutputStructure, calls: Mapping[str, Arguments]) -> list[Path]:
         """The outputs that are called predictions, by the network or by the loss: logits."""
