@@ -10,7 +10,7 @@ from inspect import signature
 from typing import Any
 
 import torch
-from fakes import Dicts, Normed, Samples, TwoHeads
+from fakes import Averaging, Dicts, Normed, Samples, TwoHeads
 from torch import distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -57,7 +57,8 @@ def parts(case: dict[str, Any], by_hand: bool = False) -> dict[str, Any]:
         "batches": list(zip(*(part.split(40) for part in samples.whole()), strict=True)),
     }
     network = make_network(case)
-    kind_of_optimizer = getattr(torch.optim, case["optimizer"])
+    kind_of_optimizer = {"Averaging": Averaging}.get(case["optimizer"])
+    kind_of_optimizer = kind_of_optimizer or getattr(torch.optim, case["optimizer"])
     options = {"momentum": 0.9, "nesterov": True} if case["optimizer"] == "SGD" else {}
     if by_hand and case["precision"] == "bf16":
         for module in network.modules():
@@ -90,6 +91,7 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
     """What a careful person writes without this library: in each process, if there are several."""
     p = parts(case, by_hand=True)
     network, optimizer = p["network"], p["optimizer"]
+    has_modes = isinstance(optimizer, Averaging)
     world_size = dist.get_world_size() if dist.is_initialized() else 1
     rank = dist.get_rank() if world_size > 1 else 0
     precision = case["precision"]
@@ -144,6 +146,8 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
             dist.broadcast(random_state, 0)
             torch.set_rng_state(random_state)
         network.train()
+        if has_modes:
+            optimizer.train()
         means = Means(case)
         group = 0.0
         for i, batch in enumerate(loader):
@@ -184,6 +188,8 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
         last = epoch + 1 == case["epochs"] or len(step_losses) == limit
         if p["eval_data"] is not None and (last or (epoch + 1) % case["eval_freq"] == 0):
             network.eval()
+            if has_modes:
+                optimizer.eval()
             means = Means(case)
             batches = list(DataLoader(p["eval_data"], batch_size=case["batch_size"]))
             share = math.ceil(len(batches) / world_size)
@@ -203,8 +209,12 @@ def train(case: dict[str, Any]) -> dict[str, Any]:
                 else:
                     worse = 1
                     break
+        if has_modes and case["save_dir"]:
+            optimizer.eval()
         if len(step_losses) == limit:
             break
+    if has_modes:
+        optimizer.eval()
     if worse:
         network.load_state_dict(best_weights)
     return {

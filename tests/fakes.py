@@ -85,6 +85,45 @@ class TwoHeads(nn.Module):
         return [head(hidden) for head in self.heads]
 
 
+class Averaging(torch.optim.SGD):
+    """As schedule-free ones do: eval() gives the network the mean of its weights so far."""
+
+    def __init__(self, params: Any, lr: float = 0.1, fused: bool | None = None) -> None:
+        super().__init__(params, lr, fused=fused)
+        for group in self.param_groups:
+            group |= {"trains": False, "steps": 0}
+
+    def train(self) -> None:
+        self.turn(True)
+
+    def eval(self) -> None:
+        self.turn(False)
+
+    @torch.no_grad()
+    def turn(self, trains: bool) -> None:
+        """Where the mode is another one, weights and means change places."""
+        for group in self.param_groups:
+            for weight in group["params"] if group["trains"] != trains else ():
+                if weight in self.state:
+                    mean = self.state[weight]["mean"]
+                    last = weight.clone()
+                    weight.copy_(mean)
+                    mean.copy_(last)
+            group["trains"] = trains
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            if not group["trains"]:
+                raise RuntimeError("not in train mode")
+            group["steps"] += 1
+        super().step()
+        for group in self.param_groups:
+            for weight in group["params"]:
+                mean = self.state[weight].setdefault("mean", torch.zeros_like(weight))
+                mean.lerp_(weight, 1 / group["steps"])
+
+
 class Recorder(tl.callbacks.Callback):
     """Keeps what it is told."""
 

@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 OPTIONS: dict[str, list[Any]] = {
-    "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Adadelta"],
+    "optimizer": ["SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adamax", "Adadelta", "Averaging"],
     "network": ["dropout", "batch norm", "two heads"],
     "class_weights": [False, True],
     "metrics": [0, 1, 2],

@@ -150,12 +150,14 @@ def fused_step_works(optimizer: torch.optim.Optimizer, group: dict[str, Any], we
 
             number = DTensor.from_local(number, weight.device_mesh, weight.placements)
         number.requires_grad_(True).grad = torch.zeros_like(number)
-        trial = type(optimizer).__new__(type(optimizer))
+        trial: Any = type(optimizer).__new__(type(optimizer))
         tried = {**copy.deepcopy(options), "params": [number], "fused": True}
         trial.__setstate__(
             {"defaults": {}, "state": defaultdict(dict), "param_groups": [tried]}
         )  # and no hooks
         try:
+            if callable(getattr(trial, "train", None)):  # it has modes, as a network has
+                trial.train()
             type(optimizer).step(trial)
             _TRIED[key] = True
         except Exception:  # whatever it is that cannot be done

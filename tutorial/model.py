@@ -279,7 +279,8 @@ class Model:
             resume: go on from the newest checkpoint in save_dir, as if the training had never
                 broken off; start from scratch if there is none. Give it from the first time on,
                 and a training can be killed and started again at any moment: the result is the
-                same, bit for bit. `epochs` counts those that are done.
+                same, bit for bit. `epochs` counts those that are done. Only what workers that
+                stay (persistent_workers=True) have drawn for themselves begins again.
             compile: let torch.compile make the network faster; its first steps are slow.
             loop: a loop of your own to run instead: a Program, source text, or a function. Epochs,
                 batches and the other options are then what your loop says.
@@ -423,8 +424,11 @@ class Model:
 
         The file is never half-written: an earlier one is replaced in one piece, or left as it was.
         `torch.load(path, weights_only=True)` opens it without this library: a dict with the
-        state_dicts 'network', 'optimizer', 'scaler' and 'schedulers' (those that there are), and
-        'random', the state of all random generators.
+        state_dicts 'network', 'optimizer', 'scaler' and 'schedulers' (those that there are);
+        'parts', the state of what else has one, such as a loss that learns or a generator of the
+        data, by the code that leads to it: 'train_data.generator'; 'attributes', those that have
+        changed: 'network.steps'; and 'random', the state of Python's, NumPy's and PyTorch's own
+        random generators. What changes and no file can hold is named in a warning.
 
         Args:
             path: where to write; the ending .pt is added, missing directories are made.
@@ -438,7 +442,8 @@ class Model:
 
         Raises:
             OSError: the file cannot be written.
-            ValueError: the network cannot be exported.
+            ValueError: the network cannot be exported; or a state_dict holds an object that
+                `torch.load(weights_only=True)` does not read back.
         """
         checked(Model.save, locals())
         if training:
@@ -459,8 +464,8 @@ class Model:
             reset_optimizer: load the weights only.
 
         With an optimizer, all that belongs to its training is loaded, too: the scaler, the random
-        state (so that shuffling and dropout go on as they would have), and the schedulers: those of
-        the last fit, or else of the next.
+        state (so that shuffling and dropout go on as they would have), what else has a state, and
+        the schedulers: those of the last fit, or else of the next.
 
         Raises:
             FileNotFoundError: there is no such file.
