@@ -110,6 +110,19 @@ def test_only_the_groups_that_can_be_fused_are() -> None:
     assert fused == [None, True]
 
 
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "Adagrad"])
+def test_plain_weights_are_fused(kind: str, dtype: torch.dtype, used: bool) -> None:
+    network = nn.Linear(3, 2).to(dtype)
+    optimizer = getattr(torch.optim, kind)(network.parameters(), lr=0.1)
+    if used:
+        network(torch.ones(1, 3, dtype=dtype)).sum().backward()
+        optimizer.step()
+    choose_fused(optimizer, network)
+    assert optimizer.param_groups[0]["fused"]
+
+
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
 def test_complex_weights_are_not_fused(kind: type) -> None:
     x, y = torch.arange(12.0).reshape(4, 3), torch.ones(4, 1)

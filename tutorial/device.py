@@ -151,10 +151,15 @@ def fused_step_works(optimizer: torch.optim.Optimizer, group: dict[str, Any], we
             number = DTensor.from_local(number, weight.device_mesh, weight.placements)
         number.requires_grad_(True).grad = torch.zeros_like(number)
         trial: Any = type(optimizer).__new__(type(optimizer))
+        begun = {
+            name: torch.zeros_like(number)
+            if isinstance(value, torch.Tensor) and value.shape == weight.shape != ()
+            else copy.deepcopy(value)
+            for name, value in optimizer.state.get(weight, {}).items()
+        }
         tried = {**copy.deepcopy(options), "params": [number], "fused": True}
-        trial.__setstate__(
-            {"defaults": {}, "state": defaultdict(dict), "param_groups": [tried]}
-        )  # and no hooks
+        state = defaultdict(dict, {number: begun} if begun else {})
+        trial.__setstate__({"defaults": {}, "state": state, "param_groups": [tried]})  # no hooks
         try:
             if callable(getattr(trial, "train", None)):  # it has modes, as a network has
                 trial.train()

@@ -172,10 +172,10 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     used = found.structure.labels
     movable(name, ((code(path), at(path)) for path in used), model.device)
     samples = samples_code(structure.inputs[0], outputs.paths[0], used, at, source.stacks)
-    if learning and not is_known(model.optimizer):
-        step_fits(model.optimizer, losses)
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
+    if learning and not is_known(model.optimizer):
+        step_fits(model.optimizer, losses)
     yield replace(found, inputs=inputs, unused=unused, samples=samples)
 
 
@@ -520,7 +520,7 @@ def some_unused(losses: list[torch.Tensor], network: nn.Module) -> bool:
     """Whether there are weights to train on which the losses do not depend."""
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     loss = torch.stack([loss.float() for loss in losses]).sum()
-    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True, retain_graph=True)
     return any(gradient is None for gradient in gradients)
 
 
