@@ -22,7 +22,7 @@ from tutorial.data.batches import rows_of
 from tutorial.device import has_room
 from tutorial.inputs.structure import leaves, variables
 from tutorial.loop.helpers import make_loader
-from tutorial.running import LOADERS, own_loader, parts_that_draw
+from tutorial.running import own_loader
 
 
 @dataclass(frozen=True)
@@ -96,20 +96,6 @@ class DataSource:
         if self.loader is not None or self.mode != "as_is":
             return True
         return isinstance(self.data, list | tuple) and alike(self.data)
-
-    @property
-    def generators(self) -> list[str]:
-        """Code for the random generators of a loader: what shuffles for it."""
-        if not isinstance(self.data, LOADERS):
-            return []
-        found: list[Any] = [None]
-        codes = []
-        for place, part in parts_that_draw(self.data).items():
-            generator = getattr(part, "generator", None)
-            if not any(generator is known for known in found):
-                found.append(generator)
-                codes.append(f"{self.name}.{place}generator")
-        return codes
 
     # ---- what a call may need of it
 
