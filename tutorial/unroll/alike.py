@@ -301,8 +301,9 @@ def replaced_members(cls: type) -> Iterator[str]:
 def is_installed_code(function: types.FunctionType) -> bool:
     """Whether a function was defined by an installed module, in a function of it or not."""
     name = function.__globals__.get("__name__", "")
-    module = sys.modules.get(name)
-    return module is None or is_installed(module)
+    module, package = sys.modules.get(name), sys.modules.get(name.partition(".")[0])
+    generated = package is not module and is_installed(package)  # by an installed package, as PyG
+    return module is None or is_installed(module) or generated
 
 
 def is_definition(value: Any) -> bool:
