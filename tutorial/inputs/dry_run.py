@@ -104,7 +104,10 @@ def dry_run(
         with suppress(UnknownError):
             look = partial(look_at, training=training, stacking=stacking)
             found = without_trace(look, sources, model)
-    return [*found, *(declared(source.name, model) for source in sources[len(found) :])]
+    unseen = [declared(source.name, model) for source in sources[len(found) :]]
+    if found:  # both must hold the same parts
+        unseen = [replace(each, structure=found[0].structure) for each in unseen]
+    return [*found, *unseen]
 
 
 def look_at(
@@ -153,8 +156,6 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     inputs = described(structure, names, x, fitting)
     yield (found := DryRun(structure, inputs=inputs))
     y_hat = _network(name, structure, names, model)
-    if learning:
-        last_batch_fits(source, structure, names, model)
     outputs = OutputStructure.of(y_hat)
     labels = () if predicting else structure.labels
     at = partial(value_at, names=names | bind(outputs.pattern, y_hat))
@@ -174,9 +175,11 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     samples = samples_code(structure.inputs[0], outputs.paths[0], used, at, source.stacks)
     asked = learning and model.world_size > 1 and not model.sharded
     unused = asked and some_unused(losses, model.network)
+    yield replace(found, inputs=inputs, unused=unused, samples=samples)
     if learning and not is_known(model.optimizer):
         step_fits(model.optimizer, losses)
-    yield replace(found, inputs=inputs, unused=unused, samples=samples)
+    if learning:
+        last_batch_fits(source, structure, names, model)
 
 
 def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> None:

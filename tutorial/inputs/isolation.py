@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from torch import distributed as dist
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler, Subset, TensorDataset
 
@@ -262,6 +263,8 @@ def _look_and_exit(look: Callable[[], Iterator[Any]], writing: int) -> NoReturn:
         gc.disable()  # no finalizer runs twice
         torch.set_num_threads(1)  # the other threads were not copied
         sys.dont_write_bytecode = True
+        if dist.is_available() and dist.is_initialized():  # the other ranks would not answer
+            dist.distributed_c10d._update_default_pg(None)
         sys.settrace(None)  # a debugger waits in the loop, not here
         bdb.Bdb.set_trace = lambda *_, **__: None  # type: ignore[method-assign]
         _own_files(writing)
@@ -285,7 +288,7 @@ def _look_and_exit(look: Callable[[], Iterator[Any]], writing: int) -> NoReturn:
         except UnknownError:
             pass
         except Exception as error:
-            if not wrote and "fork" not in str(error):
+            if not wrote and not any(word in str(error) for word in ("fork", "process group")):
                 say("error", portable(error))
         say("end", None)
     finally:
