@@ -263,7 +263,9 @@ class Means:
         self.names = [f"{name}_0" if heads else name for name in names]
         self.loss_sum, self.size = 0.0, 0.0
         self.parts = {"loss_0": 0.0, "loss_1": 0.0} if heads else {}  # of this process
-        self.differ = heads and case["class_weights"]  # then their means are summed
+        # Where some labels could be to ignore, each loss has its own mean, and these are summed.
+        known = case["data"] in ("tensors", "batches") and not case["eval_data"]
+        self.differ = heads and (case["class_weights"] or not known)
         self.sizes, self.count, self.right = [0.0] * len(self.parts), 0, [0, 0]
 
     def update(
