@@ -359,7 +359,8 @@ def measured(
         losses.append(loss[0] if reductions[-1].given else loss)
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
-            pairs_fit(name, first_two(guess), first_two(truth), loss_fn)
+            if not pairs_fit(name, first_two(guess), first_two(truth), loss_fn):
+                reductions[-1] = replace(reductions[-1], warning="")  # of which that is the cause
             views_fit(name, value_at(structure.inputs[0], names), guess, truth, loss_fn)
     for variable, metric in measures.metrics.items():
         parts = [part for _, of, part in measures.values if of == variable]

@@ -52,7 +52,7 @@ def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> N
         )
 
 
-def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
+def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> bool:
     """Warn if a loss of one's own compares every label with every prediction: (N,) with (N, 1).
 
     The numbers tell, as it may squeeze them itself: with labels in the predictions' shape
@@ -60,10 +60,10 @@ def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> No
     """
     tensors = [part.detach() for part in (*guess, *truth) if isinstance(part, torch.Tensor)]
     if len(guess) != 1 or len(truth) != 1 or len(tensors) != 2:
-        return
+        return True
     y_hat, y = tensors
     if y_hat.shape == y.shape or y_hat.squeeze().shape != y.squeeze().shape:
-        return
+        return True
     shaped = y.reshape(y_hat.shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -73,14 +73,16 @@ def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> No
                 [loss_fn(y_hat[i : i + 1], shaped[i : i + 1]) for i in range(len(y))]
             )
         except Exception:  # it takes only what it gets
-            return
+            return True
     adds_up = any(torch.isclose(meant, whole, rtol=1e-3) for whole in (each.mean(), each.sum()))
-    if adds_up and not torch.isclose(as_it_comes, meant, rtol=1e-3):
-        warnings.warn(
-            f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
-            f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}",
-            stacklevel=2,
-        )
+    if not adds_up or torch.isclose(as_it_comes, meant, rtol=1e-3):
+        return True
+    warnings.warn(
+        f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
+        f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}",
+        stacklevel=2,
+    )
+    return False
 
 
 def views_fit(name: str, x: Any, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
