@@ -33,6 +33,7 @@
 # It takes about 40 minutes. You should know lessons 1, 3 and 4.
 
 # %%
+import warnings
 from contextlib import redirect_stdout
 
 import torch
@@ -180,9 +181,14 @@ for digit, place, gradient in zip((3, 3, 5), places, moving.grad, strict=True):
 #
 # Combine both losses. A loss function gets all outputs of the network, then the labels. It returns
 # a dict, so that each part is reported under its name.
-
+#
+# The second one is no mean over samples: it depends on who else is in the batch. So the mean that
+# is reported depends a little on the batch size. The library sees it and warns; now we know.
 
 # %%
+warnings.filterwarnings("ignore", message=".*neither a mean nor a sum")
+
+
 def loss_fn(digit_hat, place, y):
     return {"digit": F.cross_entropy(digit_hat, y), "place": pull_and_push(place, y)}
 

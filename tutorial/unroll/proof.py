@@ -206,8 +206,8 @@ def run_copy(program: "Program", traced: bool = False) -> dict[str, Any]:
         if not can_fork(program.names["model"]):
             return run_on_copies(program)
         results = Path(folder) / "results.pt"
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            stream.flush()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of Python 3.12, where there are threads
             child = os.fork()
