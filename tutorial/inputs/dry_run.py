@@ -457,7 +457,7 @@ def last_batch_fits(
 ) -> None:
     """Refuse a last batch of one sample where batch norm needs two for a variance."""
     norms = [m for m in model.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms or source.last_batch() != 1:
+    if not norms or source.last_batch() != 1 or model.world_size > 1:  # then a batch is split
         return
     try:
         by_place, by_name = structure.call_arguments(tree_map(first_one, names))
