@@ -409,3 +409,20 @@ def test_it_prints_its_source_and_shows_it_in_colours(data, make_model) -> None:
     assert "<script" not in html and "http" not in html
     assert "for</span> epoch <span" in html
     assert "var(--jp-mirror-editor-keyword-color" in html  # follows the notebook's theme
+
+
+def test_a_function_as_loop_goes_with_metrics_for_outputs_by_name(data) -> None:
+    class Named(nn.Linear):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"digit": super().forward(x)}
+
+    def loop(network, optimizer, train_data):
+        x, y = train_data[:20]
+        nn.functional.cross_entropy(network(x)["digit"], y).backward()
+        optimizer.step()
+        return [0.5]
+
+    model = tl.Model(Named(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.prepare(optimizer, {"digit": nn.CrossEntropyLoss()}, {"digit": tl.metrics.Accuracy()})
+    assert model.fit(data, loop=loop, verbose=0).step_losses == [0.5]

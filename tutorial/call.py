@@ -62,6 +62,11 @@ class Call:
         """Whether it works on a batch in the hand, not on a data set."""
         return "inputs" in self.arguments
 
+    @property
+    def own_function(self) -> bool:
+        """Whether it runs a function of the user's own as its loop."""
+        return callable(self.arguments.get("loop"))
+
     def batch_sizes(self) -> tuple[int, int]:
         """The batch sizes for training and for evaluation."""
         size = self.arguments["batch_size"]
@@ -97,8 +102,7 @@ def decide(model: Any, call: Call) -> Program:
         TypeError, ValueError: the call cannot be made as it is.
     """
     checks.made(model.network)
-    own_function = callable(call.arguments.get("loop"))  # which may need none of these
-    if call.method in ("fit", "train_batch") and not own_function:
+    if call.method in ("fit", "train_batch") and not call.own_function:  # which may need none
         checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
     if call.method in ("evaluate", "eval_batch"):
         checks.measurable(model.measures.loss_fns, model.metrics)
@@ -159,7 +163,7 @@ def sources_of(model: Any, call: Call) -> Iterator[DataSource]:
         if not name.endswith("_data") or data is call.parameters[name].default:
             continue
         trained_on = name == "train_data"
-        if trained_on and callable(call.arguments.get("loop")) and not hasattr(data, "__iter__"):
+        if trained_on and call.own_function and not hasattr(data, "__iter__"):
             yield DataSource(name, data, "as_is", None, None, False, sizes[0], False, False)
             continue  # such as the environment of a game
         yield look(
@@ -199,7 +203,7 @@ def first_look(model: Any, call: Call, sources: list[DataSource]) -> list[DryRun
     found: list[DryRun]
     data, found = model._seen.get(key, ([], []))
     there = [id(known()) for known in data]
-    if callable(call.arguments.get("loop")):  # which does with batches what it likes
+    if call.own_function:  # which does with batches what it likes
         return [declared(source.name, model) for source in sources]
     if there != [id(source.data) for source in sources]:
         found = dry_run(sources, model, fitting, stacking)
@@ -372,7 +376,8 @@ def program_of(
     together = model.world_size > 1 and call.method in ("fit", "evaluate")
     if together:
         checks.metrics_add_up(model.metrics)
-    measured, means = model.measures.options(seen, together)
+    # A function of the user's own measures by itself.
+    measured, means = ({}, {}) if call.own_function else model.measures.options(seen, together)
     options = {
         **options,
         **seen.structure.options(),
