@@ -180,6 +180,8 @@ class FunctionLoss:
 class Averages(tl.callbacks.Callback):
     """An average of the weights, made when the training begins; it acts on the network."""
 
+    state_attributes = ("calls",)
+
     def on_train_begin(self, logs: Any = None) -> None:
         self.average = AveragedModel(self.model.network)
         self.calls = 0

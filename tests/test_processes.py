@@ -344,8 +344,7 @@ def asked_for() -> list[int]:
 
 def test_all_draw_one_order_so_every_sample_is_used_once() -> None:
     asked = [i for each in tl.launch(asked_for) for i in each]
-    looks = 2 * [0, 1]  # both processes look at the first two samples before they train
-    assert sorted(asked) == sorted([*range(N), *range(N), *looks])
+    assert sorted(asked) == sorted([*range(N), *range(N)])  # the look before leaves no trace
 
 
 def by_hand() -> Any:

@@ -259,7 +259,8 @@ def warn_foreign_parameters(
 def metrics_add_up(metrics: Mapping[str, Any]) -> None:
     """Refuse a metric of which it is not known how the counts of several processes add up."""
     for metric in metrics.values():
-        if not (getattr(metric, "sums", ()) or hasattr(metric, "dist_sync_on_step")):
+        known = getattr(metric, "sums", ()) or getattr(metric, "joined", ())
+        if not (known or hasattr(metric, "dist_sync_on_step")):
             kind = type(metric).__name__
             raise TypeError(
                 f"metrics holds {kind}, but of a metric for several processes it must be known "

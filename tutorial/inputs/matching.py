@@ -99,8 +99,8 @@ class Signature:
     def twins(self) -> bool:
         """Whether the first two parameters are called as two of a kind: z1 and z2, z_i and z_j.
 
-        >>> Signature(("view_1", "view_2")).twins(), Signature(("x", "y")).twins()
-        (True, False)
+        >>> Signature(("z1", "z2"), required=frozenset(["z1", "z2"])).twins()
+        True
         """
         if len(self.by_place) < 2 or not self.required >= set(self.by_place[:2]):
             return False

@@ -76,7 +76,7 @@ def structure_of(*args: Any, **kwargs: Any) -> BatchStructure:
 def has_places(batch: Any) -> bool:
     """Whether the parts of a batch are told by their places; those of a dict or an object by names.
 
-    >>> has_places((torch.zeros(2), torch.zeros(2))), has_places({"x": torch.zeros(2)})
+    >>> has_places(([1.0, 2.0], [0, 1])), has_places({"x": [1.0, 2.0]})
     (True, False)
     """
     one = (PackedSequence, str, bytes, int, float)

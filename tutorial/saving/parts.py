@@ -182,12 +182,15 @@ class Parts:
         return walk(self.roots, [*self.others, *OF_ALL])
 
     def _signs(self, roots: Collection[str]) -> Iterator[tuple[str, Any, Any]]:
-        """Each attribute that can tell whether it has changed: its code, it, and what tells."""
+        """Each attribute that can tell whether it has changed: its code, it, and what tells.
+
+        Not a callback's own: it says itself what it goes on with, in `state_attributes`.
+        """
         others = [self.roots[name] for name in self.roots if name not in roots]
         for code, owner in walk(
             {name: self.roots[name] for name in roots}, [*self.others, *OF_ALL, *others]
         ):
-            if watched(owner):
+            if watched(owner) and root_of(code) not in self.callbacks:
                 for name, value in own_attributes(owner):
                     sign = sign_of(value)
                     if sign is not NO_SIGN:

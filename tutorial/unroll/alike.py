@@ -302,7 +302,8 @@ def is_installed_code(function: types.FunctionType) -> bool:
     """Whether a function was defined by an installed module, in a function of it or not."""
     name = function.__globals__.get("__name__", "")
     module, package = sys.modules.get(name), sys.modules.get(name.partition(".")[0])
-    generated = package not in (None, module) and is_installed(package)  # as PyG does
+    named = getattr(package, "__file__", None) is not None  # no namespace of the user's
+    generated = named and package is not module and is_installed(package)  # as PyG does
     return module is None or is_installed(module) or generated
 
 
