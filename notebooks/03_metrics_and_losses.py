@@ -450,7 +450,7 @@ assert abs(result_weighted["auc"] - result["auc"]) < 0.03
 
 # %%
 for line in weighted.unroll("evaluate", eval_8).source.splitlines():
-    if "loss_sum" in line or "samples" in line:
+    if any(name in line for name in ("loss_sum", "samples", "batch_weight")):
         print(line.strip())
 
 # %% [markdown]

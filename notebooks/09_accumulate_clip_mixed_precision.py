@@ -267,7 +267,7 @@ def summing(source):
     """The loop of accumulate_grad_batches, but the gradients of the batches are only added up."""
     for right, wrong in (
         ("(loss * len(x)).backward()", "loss.backward()"),
-        ("weight.grad /= samples_in_group", "pass"),
+        ("parameter.grad /= samples_in_group", "pass"),
     ):
         assert source.count(right) == 1
         source = source.replace(right, wrong)
