@@ -40,6 +40,10 @@ EQUIVALENT: dict[str, str] = {
     ),
     'helpers.make_loader: `if loading == "per_sample" and split == "none":` '
     'before `if loading == "in_memory":`': "only one of the two can hold",
+    "means.sum_over_all_samples: `for metric, output, label in METRICS:` before "
+    '`samples += totals[1].item() if DEVICE == "cpu" else totals[1]`': (
+        "what a metric counts does not depend on the number of samples"
+    ),
 }
 
 
