@@ -311,3 +311,14 @@ def test_a_loss_that_is_not_finite_is_warned_of() -> None:
         lambda: prepared().fit(late, batch_size=4, epochs=2, shuffle=False, verbose=0)
     )
     assert "the mean loss is nan" in message and "learning rate" in message
+
+
+def test_a_warning_points_at_the_users_own_line() -> None:
+    class Own(nn.Linear):
+        """It is looked at in a fork; a layer of PyTorch's on a copy."""
+
+    broken = TensorDataset(torch.where(torch.arange(20)[:, None] == 0, torch.nan, X), Y)
+    for network in (Own(8, 3), nn.Linear(8, 3)):
+        with pytest.warns(UserWarning, match="not a finite number") as seen:
+            prepared(network).unroll("evaluate", broken)
+        assert {warning.filename for warning in seen} == {__file__}

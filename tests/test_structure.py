@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import tutorial as tl
 from tutorial import InputSpec
-from tutorial.inputs.dry_run import movable
 from tutorial.inputs.matching import Part, Signature, matched, signature_of_network
+from tutorial.inputs.refusals import movable
 from tutorial.metrics import Accuracy
 
 CHANCE = torch.Generator().manual_seed(0)

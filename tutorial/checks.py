@@ -5,6 +5,7 @@ Each message names the argument, the value seen, what was expected, and the fix.
 
 import inspect
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -28,6 +29,17 @@ write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) save
         return step_losses
 
     model.fit(train_data, loop=train)"""
+
+
+LIBRARY = str(Path(__file__).parent)
+
+
+def warn(message: str) -> None:
+    """Warn, at the line of the user's own that made the call."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARY):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 ONE_STEP = (

@@ -236,18 +236,6 @@ def ssdlite() -> None:
     model = tl.Model(network)
     model.prepare(torch.optim.SGD(network.parameters(), lr=1e-3))
     box = {"boxes": torch.tensor([[2.0, 2.0, 20.0, 20.0]]), "labels": torch.tensor([1])}
-    data = DataLoader([(torch.rand(3, 64, 64), box)] * 2, 2, collate_fn=as_lists)
-
-    def loop(network, optimizer, train_data):
-        network.train()
-        step_losses = []
-        for images, targets in train_data:
-            loss = sum(network(images, targets).values())
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            step_losses.append(loss.item())
-        return step_losses
-
-    history = model.fit(data, loop=loop, verbose=0)
+    data = [(torch.rand(3, 64, 64), box)] * 2
+    history = model.fit(data, loop=detection_loop, verbose=0)
     assert len(history.step_losses) == 1

@@ -9,5 +9,7 @@ reduction.py    how a loss reduces a batch to one number
 labels.py       whether labels fit the loss and the predictions
 objective.py    losses and metrics, by their names in the loop
 dry_run.py      the first batch through network, loss and metrics, before a call runs
+trying.py       these called, so that an error says what to do
+refusals.py     what is refused then, and what to write instead
 isolation.py    a look without a trace: in a copy of this process, or on copies
 """

@@ -4,10 +4,8 @@ So wrong data is refused before anything is trained, changed or lost, and the st
 is inferred, and that of what the network returns.
 """
 
-import copy
 import errno
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,36 +15,43 @@ import torch
 from torch import nn
 
 from tutorial import checks
-from tutorial.checks import kind_of, kinds_of
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
 from tutorial.inputs.matching import (
     Arguments,
-    signature_of_loss,
-    signature_of_network,
     the_one_that_runs,
 )
 from tutorial.inputs.readings import readings
 from tutorial.inputs.reduction import Compared, Reduction, reduction_of, samples_code, together
+from tutorial.inputs.refusals import (
+    labelled,
+    last_batch_fits,
+    modes_differ,
+    movable,
+    numbers_fit,
+    parts_fit,
+    specs_fit,
+    stackable,
+    step_fits,
+    unclear,
+    undecided,
+)
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
     Path,
     bind,
-    call_code,
     code,
     first_two,
-    is_array,
-    is_nested,
     leaves,
     numbered,
     tree_map,
     value_at,
     values_of,
-    variables,
 )
+from tutorial.inputs.trying import call_loss, call_metric, call_network, compared_values, values
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def look_at(
             error.add_note(f"(in a dry run with {first}{source.name}; nothing changed)")
             raise
         if not found and more.reduction.warning:
-            warnings.warn(f"{source.name}: {more.reduction.warning}", stacklevel=2)
+            checks.warn(f"{source.name}: {more.reduction.warning}")
         found.append(more)
 
 
@@ -155,7 +160,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     fitting = specs_fit(name, structure, x, model.inputs)
     inputs = described(structure, names, x, fitting)
     yield (found := DryRun(structure, inputs=inputs))
-    y_hat = _network(name, structure, names, model)
+    y_hat = call_network(name, structure, names, model)
     outputs = OutputStructure.of(y_hat)
     labels = () if predicting else structure.labels
     at = partial(value_at, names=names | bind(outputs.pattern, y_hat))
@@ -166,7 +171,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
         if stacking:
             again = next(batches, batch)
             names = tree_map(partial(moved, device=model.device), structure.unpack(again))
-            stackable(name, [y_hat, _network(name, structure, names, model)])
+            stackable(name, [y_hat, call_network(name, structure, names, model)])
         return
     known = partial(stored_at, source, list(names))
     found, losses = measured(name, structure, y_hat, names, known, model, learning, source.stacks)
@@ -182,38 +187,9 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
         last_batch_fits(source, structure, names, model)
 
 
-def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> None:
-    """Refuse an optimizer of the user's that is not served by one step for each loss."""
-    if hasattr(optimizer, "train"):
-        optimizer.train()
-    torch.autograd.backward(losses, retain_graph=True)
-    try:
-        optimizer.step()
-    except Exception as error:
-        reason = f"whose step() fails, {type(error).__name__}: {error}" if str(error) else ""
-        raise ValueError(
-            f"optimizer is {type(optimizer).__name__}, {reason or 'whose step() fails'}; "
-            f"{checks.ONE_STEP}"
-        ) from error
-
-
 def stored_at(source: DataSource, roots: list[str], label: Path) -> torch.Tensor | None:
     """All labels of one path, if they lie together; the roots are the variables of a batch."""
     return source.labels(roots.index(label[0])) if len(label) == 1 else None
-
-
-def labelled(name: str, batch: Any, model: Any, predicting: bool) -> None:
-    """Refuse data without labels, where the loss asks for them."""
-    losses = list(model.measures.loss_fns.values())
-    alone = is_array(batch) or (is_nested(batch) and len(batch) == 1)
-    unsaid = model.inputs is None and model.labels is None
-    if alone and unsaid and not predicting and any(signature_of_loss(f).labels() for f in losses):
-        raise ValueError(
-            f"{name} gives {kind_of(batch)} for a batch, but a pair (x, y) of inputs and labels is "
-            "expected. Two tensors become pairs with TensorDataset(x, y); an autoencoder's label "
-            "is its input, TensorDataset(x, x); for a loss without labels, say that there are "
-            "none: Model(network, labels=[])."
-        )
 
 
 def reading(name: str, batch: Any, model: Any, predicting: bool, learning: bool) -> BatchStructure:
@@ -229,7 +205,7 @@ def reading(name: str, batch: Any, model: Any, predicting: bool, learning: bool)
     def run(place: tuple[int, int], with_loss: bool = True) -> None:
         structure = in_full[place[0]][place[1]]
         names = tree_map(partial(moved, device=model.device), structure.unpack(batch))
-        y_hat = _network(name, structure, names, model)
+        y_hat = call_network(name, structure, names, model)
         if with_loss:
             measured(name, structure, y_hat, names, lambda _: None, model, learning)
 
@@ -255,33 +231,6 @@ def runs(attempt: Callable[[], Any]) -> bool:
     except Exception:
         return False
     return True
-
-
-def undecided(name: str, structures: list[BatchStructure], model: Any) -> str:
-    """What to say where a batch can be read in several ways, and no name tells which is meant."""
-    codes = [reading_code(structure, model.measures.loss_fns) for structure in structures]
-    takes = signature_of_network(model.network).names[: len(structures[0].inputs)]
-    names = dict(zip([path[0] for path in structures[-1].inputs], takes, strict=False))
-    flat = [names.get(name, name) for name in variables(structures[-1].pattern)]
-    listed = ", ".join(f"InputSpec(shape, name={each!r})" for each in flat)
-    return (
-        f"{name}: a batch can be read in {len(codes)} ways, and its parts have no names to tell "
-        f"which is meant: {' or '.join(codes)}. Put the inputs into one tuple, "
-        f"(({', '.join(takes)}), y); or give a dict with the keys {', '.join(map(repr, takes))}; "
-        f"or name all parts in their order, such as Model(network, inputs=[{listed}]): what "
-        "forward does not take by its name is a label."
-    )
-
-
-def reading_code(structure: BatchStructure, loss_fns: Mapping[str, Any]) -> str:
-    """A reading as code, with the parts of the batch by their places."""
-    if structure.pattern == "batch":
-        return structure.call_code()
-    places = {name: f"batch[{i}]" for i, name in enumerate(variables(structure.pattern))}
-    x = [places.get(path[0], str(path[0])) for path in structure.inputs]
-    y = [places.get(path[0], str(path[0])) for path in structure.labels]
-    compared = f"; {next(iter(loss_fns))}({', '.join(['y_hat', *y])})" if loss_fns else ""
-    return f"network({', '.join(x)}){compared}"
 
 
 def declared(name: str, model: Any) -> DryRun:
@@ -332,7 +281,7 @@ def measured(
         if len(guess) == len(truth) == 1:
             labels_fit(name, guess[0], truth[0], known(label_of(way)), loss_fn)
         with model.precision.autocast():
-            return _loss(name, loss_fn, way, names, guess, truth)
+            return call_loss(name, loss_fn, way, names, guess, truth)
 
     for variable, loss_fn in measures.loss_fns.items():
         ways = measures.ways(variable, structure, outputs)
@@ -366,7 +315,7 @@ def measured(
         parts = [part for _, of, part in measures.values if of == variable]
         ways = measures.ways(variable, structure, outputs, calls)
         asked = partial(unclear, name, f"{variable}.update", outputs)
-        measure = partial(_metric, name, metric, parts, names, outputs)
+        measure = partial(call_metric, name, metric, parts, names, outputs)
         calls[variable], _ = the_one_that_runs(ways, measure, asked)
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
@@ -385,40 +334,6 @@ def measured(
     return found, listed
 
 
-def modes_differ(network: nn.Module) -> str:
-    """What to do about a network that returns more while it trains."""
-    return (
-        f"{type(network).__name__} returns other things in training mode than in evaluation mode, "
-        "but one loss compares both with the labels. Leave eval_data out and evaluate with another "
-        "loss after the fit; or let forward return the same in both."
-    )
-
-
-def stackable(name: str, y_hats: list[Any]) -> None:
-    """Refuse to join what cannot be joined: the outputs of two batches tell."""
-    first = OutputStructure.of_prediction(y_hats[0])
-    parts = [values(first.paths, bind(first.pattern, y_hat)) for y_hat in y_hats]
-    for path, *pair in zip(first.paths, *parts, strict=True):
-        try:
-            torch.cat(pair)
-        except (TypeError, RuntimeError) as error:
-            reason = str(error).partition(". ")[0].rstrip(".")
-            raise ValueError(
-                f"{name}: stack_outputs=True joins the batches of each output to one tensor, but "
-                f"{code(path)} is {kinds_of(pair)}: {reason}. Leave "
-                "stack_outputs out: each batch then stands alone in a tuple."
-            ) from error
-
-
-def compared_values(
-    way: Arguments, names: dict[str, Any], outputs: OutputStructure
-) -> tuple[list[Any], list[Any]]:
-    """What a call compares: outputs and labels."""
-    paths = [path for _, path in way]
-    guess = [path for path in paths if path in outputs.paths or path == outputs.whole()]
-    return values(guess, names), values([path for path in paths if path not in guess], names)
-
-
 def label_of(way: Arguments) -> Path:
     """The path of the label in a call with an output and a label: what is no output."""
     paths = [path for _, path in way]
@@ -435,72 +350,9 @@ def paths_of(way: Arguments) -> list[Path]:
     return found
 
 
-def unclear(name: str, function: str, outputs: OutputStructure, ways: list[Arguments]) -> str:
-    """What to say where several calls can run, and no name tells which one is meant."""
-    codes = " or ".join(call_code(function, way) for way in ways)
-    firsts = {way[0][1] for way in ways}
-    what, fix = (
-        "labels",
-        (
-            "Give the label the name of the output or of the loss's parameter, or say which it is: "
-            "Model(network, inputs=[...], labels=[InputSpec(shape, name=...)])."
-        ),
-    )
-    if len(firsts) > 1 and firsts <= set(outputs.paths):
-        key = repr(outputs.keys[0]) if outputs.keys else "0"
-        what, fix = "outputs", f"Say which output each metric is for: metrics={{{key}: ...}}."
-    return f"{name}: it is not clear which {what} are meant: {codes}. {fix}"
-
-
-def last_batch_fits(
-    source: DataSource, structure: BatchStructure, names: dict[str, Any], model: Any
-) -> None:
-    """Refuse a last batch of one sample where batch norm needs two for a variance."""
-    norms = [m for m in model.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms or source.last_batch() != 1 or model.world_size > 1:  # then a batch is split
-        return
-    try:
-        by_place, by_name = structure.call_arguments(tree_map(first_one, names))
-        with model.precision.autocast():
-            model.network(*by_place, **by_name)
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            return
-        raise ValueError(
-            f"{source.name}: its last batch has one sample, of which {type(norms[0]).__name__} "
-            "cannot take a variance. Leave it out, drop_last=True, or choose another batch_size."
-        ) from error
-
-
-def first_one(leaf: Any) -> Any:
-    """The first sample of a tensor; anything else as it is."""
-    return leaf[:1] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
-
-
 def moved(leaf: Any, device: str) -> Any:
     """A tensor on the device; anything else as it is."""
     return leaf.to(device) if isinstance(leaf, torch.Tensor) else leaf
-
-
-def movable(name: str, parts: Iterable[tuple[str, Any]], device: str) -> None:
-    """Refuse what the loop could not move to a GPU: lists and strings stay where they are."""
-    for written, part in parts:
-        if device != "cpu" and not hasattr(part, "to"):
-            raise ValueError(
-                f"{name}: {written} is {kind_of(part)}, which the loop cannot move to {device}: it "
-                "has no method to(device). Make one tensor of it in collate_fn, or an object of a "
-                "class with that method."
-            )
-
-
-def detached(leaf: Any) -> Any:
-    """A tensor without its gradient; anything else as it is."""
-    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
-
-
-def values(paths: Iterable[Path], names: dict[str, Any]) -> list[Any]:
-    """What stands there."""
-    return [value_at(path, names) for path in paths]
 
 
 def loss_names(returned: Any) -> tuple[str, ...]:
@@ -528,39 +380,6 @@ def some_unused(losses: list[torch.Tensor], network: nn.Module) -> bool:
     return any(gradient is None for gradient in gradients)
 
 
-def parts_fit(losses: Mapping[Any, Any]) -> None:
-    """Refuse parts of a loss that are no numbers; beside a total they need not be tensors."""
-    for key, part in losses.items():
-        one = isinstance(part, torch.Tensor) and part.dim() == 0
-        if not one and not (isinstance(part, int | float) and key != "loss" in losses):
-            raise ValueError(
-                f"the loss function returns {kind_of(part)} as {key!r}, but one number is "
-                "expected, a tensor of shape (). Let it average over the batch, .mean(); or leave "
-                "it out."
-            )
-
-
-def numbers_fit(name: str, listed: list[Any], learning: bool) -> None:
-    """Refuse losses that are no numbers, or from which nothing can be learned."""
-    for loss in listed:
-        if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
-            raise ValueError(
-                f"the loss function returns {kind_of(loss)}, but one number is expected, a tensor "
-                'of shape (). Let it average over the batch: reduction="mean", or loss.mean().'
-            )
-    if listed and learning and not any(loss.requires_grad for loss in listed):
-        raise ValueError(
-            "the loss does not depend on the network's weights, so nothing can be learned. "
-            "Somewhere between them is a detach(), an item(), an argmax() or a torch.no_grad()."
-        )
-    if not all(torch.isfinite(loss).all() for loss in listed):
-        warnings.warn(
-            f"{name}: the loss of the first batch is {[loss.item() for loss in listed]}, not a "
-            "finite number. Look for nan, inf or a division by zero in the inputs and the loss.",
-            stacklevel=2,
-        )
-
-
 def described(
     structure: BatchStructure, names: dict[str, Any], x: list[Any], fitting: list[Any]
 ) -> Any:
@@ -575,116 +394,3 @@ def described(
     if any(id(part) not in known for part in given):  # labels, too
         return None
     return tree_map(lambda part: known[id(part)], by_name or by_place)
-
-
-def specs_fit(name: str, structure: BatchStructure, x: list[Any], specs: Any) -> list[Any]:
-    """The inputs' InputSpecs in order; refuse inputs that are not what Model(inputs=...) says."""
-    named = {(root, spec.name): spec for spec in specs or () for root in ("inputs", "batch")}
-    pairs = zip(structure.inputs, specs or (), strict=False)
-    fitting = [named.get(path, spec) for path, spec in pairs]
-    for path, value, spec in zip(structure.inputs, x, fitting, strict=False):
-        sizes = zip(value.shape[1:], spec.shape[1:], strict=False)
-        fit = value.dim() == len(spec.shape) and all(b is None or a == b for a, b in sizes)
-        if not fit or value.dtype != spec.dtype:
-            raise ValueError(
-                f"{name}: the input {code(path)} is {kind_of(value)}, but Model(inputs=...) says "
-                f"shape {spec.shape} and {spec.dtype}. Change the data, or the InputSpec."
-            )
-    return fitting
-
-
-def _network(name: str, structure: BatchStructure, names: dict[str, Any], model: Any) -> Any:
-    """What the network returns."""
-    network = model.network
-    x = values(structure.inputs, names)
-    by_place, by_name = structure.call_arguments(names)
-    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
-    try:
-        with model.precision.autocast():
-            return network(*by_place, **by_name)
-    except Exception as error:
-        fix = "Compare them with what the first layer expects."
-        if not all(isinstance(part, torch.Tensor) for part in x):
-            fix = "Make tensors of them: torch.as_tensor(x)."
-        elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
-            fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
-        elif "does not require grad" in str(error) and not torch.is_grad_enabled():
-            fix = (
-                "evaluate and predict run under torch.no_grad(): where forward takes a gradient, "
-                "write `with torch.enable_grad():` around it."
-            )
-        elif isinstance(error, TypeError) and "argument" in str(error):
-            takes = ", ".join(signature_of_network(network).names) or "nothing"
-            fix = (
-                f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
-                "the inputs are: Model(network, inputs=[InputSpec(shape, name=...), ...])."
-            )
-        if network.training and not all(map(is_array, names.values())):  # such as boxes
-            fix += (
-                " If forward computes the loss itself, write the loop yourself: "
-                "def train(network, optimizer, train_data), and model.fit(train_data, loop=train)."
-            )
-        text = f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
-        raise ValueError(f"{name}: {structure.doubt}" if structure.doubt else text) from error
-
-
-def _loss(
-    name: str,
-    loss_fn: Any,
-    way: Arguments,
-    names: dict[str, Any],
-    guess: list[Any],
-    truth: list[Any],
-) -> Any:
-    by_place, by_name = values_of(way, names)
-    try:
-        return loss_fn(*by_place, **by_name)
-    except Exception as error:
-        whole = any(isinstance(y, torch.Tensor) and not y.is_floating_point() for y in truth)
-        fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
-        if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
-            fix = (
-                f" It is called as {call_code('loss', way)}; for one loss an output, give a list "
-                "of them. If a batch is unpacked in a wrong way, say what it holds: "
-                "Model(network, inputs=[InputSpec(shape), ...], labels=[...]); what is beyond "
-                "these is left out, and labels=[] says that there are none."
-            )
-        raise ValueError(
-            f"{name}: the loss cannot compare the predictions, {kinds_of(guess)}, with the labels, "
-            f"{kinds_of(truth)}: {error}.{fix}"
-        ) from error
-
-
-def _metric(
-    name: str,
-    metric: Any,
-    parts: list[Any],
-    names: dict[str, Any],
-    outputs: OutputStructure,
-    way: Arguments,
-) -> None:
-    metric = copy.deepcopy(metric)
-    metric.sync_on_compute = False  # torchmetrics' ask the other processes, which do not answer
-    guess, truth = compared_values(way, names, outputs)
-    by_place, by_name = values_of(way, tree_map(detached, names))
-    try:
-        metric.reset()
-        metric.update(*by_place, **by_name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # two samples may be few
-            value = metric.compute()
-    except Exception as error:
-        raise ValueError(
-            f"{name}: {type(metric).__name__} cannot measure the predictions, {kinds_of(guess)}, "
-            f"by the labels, {kinds_of(truth)}: {error}"
-        ) from error
-    for part in parts:
-        one = value if part is None else value[part]
-        try:
-            float(one)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"metrics holds {type(metric).__name__}, whose value is {kind_of(one)}, but one "
-                "number is expected for a report. Measure it after the training: update and "
-                "compute it with what model.predict gives, or with tutorial.confusion."
-            ) from error

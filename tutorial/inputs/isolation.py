@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NoReturn
 
@@ -32,11 +31,11 @@ from torch import distributed as dist
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler, Subset, TensorDataset
 
+from tutorial import checks
 from tutorial.data.batches import Batches
 from tutorial.inputs.data_source import DataSource
 from tutorial.running import modes_put_back, own_copy, own_loader, randomness_kept, runs_beside
 
-LIBRARY = str(Path(__file__).parents[1])
 PATIENCE = 10.0  # seconds for a look
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 # What would leave a trace outside of the process, by the names of Python's audit events.
@@ -228,7 +227,7 @@ def in_fork(look: Callable[[], Iterator[Any]]) -> Any:
     found = [value for kind, value in messages if kind == "found"]
     for kind, value in messages:
         if kind == "warning":
-            warnings.warn(value, stacklevel=4)
+            checks.warn(value)
         if kind == "error":
             raise value
     if not found:
@@ -275,11 +274,7 @@ def _look_and_exit(look: Callable[[], Iterator[Any]], writing: int) -> NoReturn:
             message = pickle.dumps((kind, value))
             os.write(writing, len(message).to_bytes(8) + message)
 
-        def warn(message: Any, category: Any, filename: str, *_: Any, **__: Any) -> None:
-            if filename.startswith(LIBRARY):  # the loop itself will tell the others
-                say("warning", str(message))
-
-        warnings.showwarning = warn
+        checks.warn = partial(say, "warning")  # what else is warned of, the loop warns of again
         try:
             for found in look():
                 if wrote:
@@ -344,6 +339,6 @@ def own_line(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(LIBRARY) and "site-packages" not in frame.filename
+        if not frame.filename.startswith(checks.LIBRARY) and "site-packages" not in frame.filename
     ]
     return "".join(traceback.format_list(frames[-1:])).rstrip()

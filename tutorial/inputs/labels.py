@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tutorial import checks
 from tutorial.checks import shape_of
 from tutorial.inputs.matching import signature_of_loss
 
@@ -43,12 +44,11 @@ def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> N
         return
     sums = guess[0].detach().float().sum(1)
     if (guess[0] >= 0).all() and torch.allclose(sums, torch.ones_like(sums), atol=1e-4):
-        warnings.warn(
+        checks.warn(
             f"{name}: the predictions are probabilities (none below 0, and each sample's sum to "
             "1), but CrossEntropyLoss expects scores: it applies log-softmax itself, and would "
             "learn slowly and badly from these. Remove nn.Softmax from the network; or let it end "
-            "in nn.LogSoftmax(dim=1), and take nn.NLLLoss().",
-            stacklevel=2,
+            "in nn.LogSoftmax(dim=1), and take nn.NLLLoss()."
         )
 
 
@@ -77,10 +77,9 @@ def pairs_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> bo
     adds_up = any(torch.isclose(meant, whole, rtol=1e-3) for whole in (each.mean(), each.sum()))
     if not adds_up or torch.isclose(as_it_comes, meant, rtol=1e-3):
         return True
-    warnings.warn(
+    checks.warn(
         f"{name}: the labels of {len(y)} samples have shape {shape_of(y)}, but the predictions "
-        f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}",
-        stacklevel=2,
+        f"{shape_of(y_hat)}, and the loss compares every label with every prediction. {AXES}"
     )
     return False
 
@@ -98,12 +97,11 @@ def views_fit(name: str, x: Any, guess: list[Any], truth: list[Any], loss_fn: An
         return
     if (x.shape, x.dtype) == (y.shape, y.dtype) and not torch.equal(x, y):
         first, second = signature.by_place[:2]
-        warnings.warn(
+        checks.warn(
             f"{name}: the loss compares {first} and {second}, two of a kind, but gets a prediction "
             "and a part of the batch as it is, which the network has not seen. Are these two views "
             "of one thing? Then let forward take both, and return both embeddings; and say that "
-            "there are no labels: Model(network, labels=[]).",
-            stacklevel=2,
+            "there are no labels: Model(network, labels=[])."
         )
 
 
