@@ -336,6 +336,8 @@ def parts_of(value: Any) -> dict[Any, Any] | None:
             return {"": value.func}
         case partial():
             parts = {".func": value.func, ".args": value.args, ".keywords": value.keywords}
+        case types.GenericAlias() | types.UnionType():
+            return {ITEMS: [getattr(value, "__origin__", None), *value.__args__]}
         case types.BuiltinMethodType():
             return {".__name__": value.__name__, ".__self__": value.__self__}
         case dict() | types.MappingProxyType():
@@ -387,9 +389,7 @@ def hides(cls: type) -> bool:
 
 def overrides_equality(cls: type) -> bool:
     """Whether it is a class written in C that says what equal objects are."""
-    return (
-        vars(cls).get("__eq__") is not None and is_installed(cls) and not hasattr(cls, "__dict__")
-    )
+    return vars(cls).get("__eq__") is not None and is_installed(cls) and not cls.__dictoffset__
 
 
 def inside(value: Any) -> tuple[Any, ...]:
