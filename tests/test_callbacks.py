@@ -29,6 +29,7 @@ PARAMS = {
     "batch_size": 8,
     "verbose": 0,
     "metrics": ["loss", "acc"],
+    "larger_is_better": {"loss": False, "acc": True},
     "evaluates": True,
     "save_dir": None,
 }
@@ -324,16 +325,28 @@ def test_early_stopping_as_one_expects(capsys) -> None:
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["acc", "eval_acc", "acc_top5", "auc", "recall", "f1_macro"])
-def test_auto_takes_more_as_better_for_such_names(name) -> None:
-    metric = name.removeprefix("eval_")
+@pytest.mark.parametrize("name", ["acc", "eval_acc"])
+def test_auto_goes_by_what_fit_says_of_the_metric(name) -> None:
     callback = cb.EarlyStopping(monitor=name, verbose=0)
-    model = begin(callback, metrics=["loss", metric])
-    evaluated(callback, 0, **{metric: 0.5})
-    evaluated(callback, 1, **{metric: 0.6})
+    model = begin(callback)
+    evaluated(callback, 0, acc=0.5)
+    evaluated(callback, 1, acc=0.6)
     assert callback.best == 0.6 and not model.stop_training
-    evaluated(callback, 2, **{metric: 0.6})
+    evaluated(callback, 2, acc=0.6)
     assert model.stop_training
+
+
+@pytest.mark.parametrize("name", ["f1_of_mine", "eval_f1_of_mine"])
+@pytest.mark.parametrize("make", [cb.EarlyStopping, cb.ReduceLROnPlateau, cb.ModelCheckpoint])
+def test_auto_asks_where_nobody_knows_what_is_better(make, name, tmp_path) -> None:
+    best_only = {"best_only": True, "save_dir": tmp_path} if make is cb.ModelCheckpoint else {}
+    reported = {"metrics": ["loss", "f1_of_mine"], "larger_is_better": {"f1_of_mine": None}}
+    with pytest.raises(ValueError, match=rf"better or worse.*{make.__name__}\(..., mode=\"max\""):
+        begin(make(monitor=name, **best_only), **reported)
+    for mode in ("min", "max"):
+        callback = make(monitor=name, mode=mode, **best_only)
+        begin(callback, **reported)
+        assert callback.larger == (mode == "max")
 
 
 def test_early_stopping_brings_back_what_was_best_and_says_so(tmp_path, capsys) -> None:

@@ -240,6 +240,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
         "batch_size": size,
         "verbose": call.arguments["verbose"],
         "metrics": model.measures.names(),
+        "larger_is_better": model.measures.larger_is_better(),
         "evaluates": sources[-1].name == "eval_data",
         "began": time.time(),
         "save_dir": None if save_dir is None else str(save_dir),

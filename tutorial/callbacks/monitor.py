@@ -3,9 +3,6 @@
 import math
 from typing import Any
 
-# With mode="auto", larger is better where the name contains one of these.
-LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1")
-
 
 def reported_name(monitor: str, names: list[str]) -> str:
     """The name under which an evaluation reports what is monitored: 'loss' for 'eval_loss'."""
@@ -28,18 +25,26 @@ def evaluated_name(callback: Any) -> str:
     return reported_name(callback.monitor, callback.params["metrics"])
 
 
-def more_is_better(monitor: str, mode: str) -> bool:
-    """Whether a larger value is the better one."""
-    return mode == "max" or (mode == "auto" and any(name in monitor for name in LARGER_IS_BETTER))
+def larger_is_better(callback: Any) -> bool:
+    """Whether a larger value of what the callback monitors is better: its mode says it, or fit."""
+    if callback.mode != "auto":
+        return bool(callback.mode == "max")
+    name = reported_name(callback.monitor, callback.params["metrics"])
+    larger = callback.params["larger_is_better"].get(name)
+    if larger is None:
+        raise ValueError(
+            f"mode is 'auto', but it is not known whether a larger {name!r} is better or worse. "
+            f'Say it, {type(callback).__name__}(..., mode="max") or mode="min"; or in the '
+            "metric's class, higher_is_better = True or False."
+        )
+    return bool(larger)
 
 
-def worst(monitor: str, mode: str) -> float:
+def worst(larger: bool) -> float:
     """A value that any other improves on."""
-    return -math.inf if more_is_better(monitor, mode) else math.inf
+    return -math.inf if larger else math.inf
 
 
-def improves(value: float, best: float, monitor: str, mode: str, min_delta: float = 0) -> bool:
+def improves(value: float, best: float, larger: bool, min_delta: float = 0) -> bool:
     """Whether the value is better than the best so far, by more than min_delta."""
-    if more_is_better(monitor, mode):
-        return value - min_delta > best
-    return value + min_delta < best
+    return value - min_delta > best if larger else value + min_delta < best

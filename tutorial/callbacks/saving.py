@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tutorial.callbacks.base import Callback, expect, whole
-from tutorial.callbacks.monitor import improves, reported_name, worst
+from tutorial.callbacks.monitor import improves, larger_is_better, reported_name, worst
 from tutorial.saving import checkpoint
 
 
@@ -26,7 +26,8 @@ class ModelCheckpoint(Callback):
             monitored value is better than ever; where there is data to evaluate on, that is the
             evaluation's value, and an epoch that is not evaluated does not count.
         monitor: 'loss' or the name of a metric, as reported.
-        mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
+        mode: 'min' if less is better, 'max' if more is; 'auto': as the metric says by its
+            higher_is_better, or as is known of such a name ('loss', 'f1'); else an error asks.
 
     Raises:
         ValueError: an argument is not that; when training begins: there is no directory, nothing
@@ -67,7 +68,8 @@ class ModelCheckpoint(Callback):
         if self.best_only:
             self.name = reported_name(self.monitor, self.params["metrics"])
             self.name = f"eval_{self.name}" if self.params["evaluates"] else self.name
-        self.best = worst(self.monitor, self.mode)
+        self.larger = self.best_only and larger_is_better(self)
+        self.best = worst(self.larger)
         self.began = self.params.get("began", time.time())  # the same for all of a training
         self.epochs = 0
         self.step_losses: list[float] = []
@@ -91,7 +93,7 @@ class ModelCheckpoint(Callback):
         self.epochs = epoch + 1
         if self.best_only:
             value = rows[-1].get(self.name, math.nan)
-            if improves(value, self.best, self.monitor, self.mode):
+            if improves(value, self.best, self.larger):
                 self.best = value
                 self.write("best_model.pt", ended=False)
         elif epoch % self.save_freq == 0:

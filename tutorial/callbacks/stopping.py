@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tutorial.callbacks.base import Callback, expect, from_0, whole
-from tutorial.callbacks.monitor import evaluated_name, improves, worst
+from tutorial.callbacks.monitor import evaluated_name, improves, larger_is_better, worst
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
 
@@ -21,7 +21,8 @@ class EarlyStopping(Callback):
 
     Args:
         monitor: 'loss' or the name of a metric, as the evaluations report it.
-        mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
+        mode: 'min' if less is better, 'max' if more is; 'auto': as the metric says by its
+            higher_is_better, or as is known of such a name ('loss', 'f1'); else an error asks.
         patience: evaluations in a row that may be no better, from 0; with 0 as with 1, the first
             of them ends the training.
         verbose: 1: print a line when it ends the training; 0: do not.
@@ -32,7 +33,7 @@ class EarlyStopping(Callback):
 
     Raises:
         ValueError: an argument is not that; when training begins: there is no data to evaluate on,
-            or nothing of that name is reported.
+            nothing of that name is reported, or mode is 'auto' and it is not known.
 
     Example:
         >>> stop = EarlyStopping(monitor="acc", patience=3)
@@ -68,7 +69,8 @@ class EarlyStopping(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self.name = evaluated_name(self)
         self.in_fit = True
-        self.best = worst(self.monitor, self.mode) if self.baseline is None else self.baseline
+        self.larger = larger_is_better(self)
+        self.best = worst(self.larger) if self.baseline is None else self.baseline
         self.best_epoch: int | None = None
         self.best_weights: Any = None
         self.saved: str | None = None
@@ -83,7 +85,7 @@ class EarlyStopping(Callback):
         if not self.in_fit:
             return
         value = logs[self.name]
-        if improves(value, self.best, self.monitor, self.mode, self.min_delta):
+        if improves(value, self.best, self.larger, self.min_delta):
             self.best, self.best_epoch, self.wait = value, self.epoch, 0
             if self.restore_best:
                 self.best_weights = copy.deepcopy(self.model.network.state_dict())
@@ -123,7 +125,8 @@ class ReduceLROnPlateau(Callback):
         patience: evaluations in a row, none of them better, after which that is done; from 0, which
             is as 1.
         verbose: 1: print a line when it is done; 0: do not.
-        mode: 'min' if less is better, 'max' if more is; 'auto' goes by the name.
+        mode: 'min' if less is better, 'max' if more is; 'auto': as the metric says by its
+            higher_is_better, or as is known of such a name ('loss', 'f1'); else an error asks.
         min_delta: by how much a value must be better to count, from 0, in the value's unit.
         cooldown: from 0: after it, the counting starts with this evaluation (0 is as 1), as in
             Keras.
@@ -131,7 +134,7 @@ class ReduceLROnPlateau(Callback):
 
     Raises:
         ValueError: an argument is not that; when training begins: there is no data to evaluate on,
-            or nothing of that name is reported.
+            nothing of that name is reported, or mode is 'auto' and it is not known.
 
     Example:
         >>> slower = ReduceLROnPlateau(factor=0.5, patience=2)
@@ -169,7 +172,8 @@ class ReduceLROnPlateau(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self.name = evaluated_name(self)
         self.in_fit = True
-        self.best = worst(self.monitor, self.mode)
+        self.larger = larger_is_better(self)
+        self.best = worst(self.larger)
         self.wait = 0  # evaluations that were no better
         self.cooldown_counter = 0
         self.news = ""
@@ -183,7 +187,7 @@ class ReduceLROnPlateau(Callback):
         if self.cooldown_counter > 0:
             self.cooldown_counter -= 1
         value = logs[self.name]
-        if improves(value, self.best, self.monitor, self.mode, self.min_delta):
+        if improves(value, self.best, self.larger, self.min_delta):
             self.best = value
             self.wait = 0
         elif self.cooldown_counter == 0:

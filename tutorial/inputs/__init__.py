@@ -8,6 +8,7 @@ data_source.py  how batches come from a data argument
 reduction.py    how a loss reduces a batch to one number
 labels.py       whether labels fit the loss and the predictions
 objective.py    losses and metrics, by their names in the loop
+direction.py    whether more of what is reported is better
 dry_run.py      the first batch through network, loss and metrics, before a call runs
 trying.py       these called, so that an error says what to do
 refusals.py     what is refused then, and what to write instead

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tutorial import checks
+from tutorial.inputs.direction import larger_is_better
 from tutorial.inputs.matching import (
     Arguments,
     Part,
@@ -47,6 +48,7 @@ class Measures:
         outputs: what output each of these, and each metric, is for; None: it gets all.
         metrics: the metrics by variable: 'accuracy'.
         values: what is reported of them: (name, variable, the part of its value or None).
+        larger: of each of these names, whether a larger value is better; None if that is unknown.
     """
 
     def __init__(self, loss: Any, metrics: Any, device: str) -> None:
@@ -54,6 +56,7 @@ class Measures:
         self.outputs: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
         self.values: list[tuple[str, Code, Any]] = []
+        self.larger: dict[str, bool | None] = {}
         for key, loss_fn in by_output(loss):
             name = "loss_fn" if key is None else identifier(f"loss_fn_{key}")
             checks.loss_fits(loss_fn)
@@ -78,6 +81,7 @@ class Measures:
         for reported, part in reported_by(metric, str(variable(metric, ()))):
             shown = reported if key is None else f"{reported}_{key}"
             self.values.append((shown, name, part))
+            self.larger[shown] = larger_is_better(metric, part, reported)
 
     def loss_names(self) -> list[str]:
         """The names under which the losses of several outputs are reported."""
@@ -88,6 +92,10 @@ class Measures:
         """All names in a report, but those of the parts that one loss_fn gives."""
         loss = ["loss"] if self.loss_fns else []
         return [*loss, *self.loss_names(), *(name for name, _, _ in self.values)]
+
+    def larger_is_better(self) -> dict[str, bool | None]:
+        """Of each name in a report, whether a larger value is better; None if it is unknown."""
+        return dict.fromkeys(["loss", *self.loss_names()], False) | self.larger
 
     # ---- for one call, with the structure of its batches
 
