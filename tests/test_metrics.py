@@ -3,6 +3,7 @@
 import doctest
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_accuracy_agrees_with_torchmetrics_in_every_layout(
     layouts = [(second, y), (last, y), (last, y[..., None])]
     if d == ():
         one_hot = torch.nn.functional.one_hot(y, classes)
-        layouts += [(last, one_hot), (last, one_hot.bool()), (last, 0.1 + 0.8 * one_hot)]
+        layouts += [(last, one_hot), (last, one_hot.bool()), (last, 0.2 / classes + 0.8 * one_hot)]
 
     by_k = range(1, classes + 1)
     expected = [
@@ -201,11 +202,101 @@ def test_auc_agrees_with_sklearn_wherever_scores_crowd(
     metric = Auc(curve)
     for part in torch.arange(n).split(9):
         metric.update(p[part], y[part])
-    expected = 0.0  # with one class there is no curve
+    expected = float("nan")  # with one class there is no curve
     if 0 < y.sum() < n:
         oracle = roc_auc_score if curve == "ROC" else average_precision_score
         expected = oracle(y, p)
-    assert metric.accumulate() == pytest.approx(expected, abs=1e-9)
+    assert metric.accumulate() == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+# Scores that are hard on a curve; each is made of numbers from 0 to 1, of labels and their weights.
+HARD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "spread": lambda u, y: u,
+    "learned": lambda u, y: (u + y * 0.3) / 1.3,
+    "perfect": lambda u, y: (u + y) / 2,
+    "inverted": lambda u, y: (u + 1 - y) / 2,
+    "two values": lambda u, y: (u + 0.2 * y > 0.6).double(),
+    "one value": lambda u, y: u * 0 + 0.5,
+    "many zeros": lambda u, y: torch.where(u < 0.9, 0.0, u),
+    "near 0": lambda u, y: (u + y * 0.1) * 1e-7,
+    "near 1": lambda u, y: 1 - (u + (1 - y) * 0.1) * 1e-9,
+    "both ends": lambda u, y: torch.sigmoid(60 * (u - 0.5) + y),
+    "neighbours": lambda u, y: 0.5 + (u * 4).round() * 2**-52 + y * 2**-51,
+    "logits": lambda u, y: torch.logit(u, eps=1e-9) + y,
+    "large logits": lambda u, y: 200 * (u - 0.5) + 5 * y,
+    "infinite": lambda u, y: torch.where(u > 0.7, torch.inf, u) * (2 * (u > 0.1) - 1),
+}
+LABELS: dict[str, Callable[[int], Tensor]] = {
+    "half": lambda n: torch.arange(n) % 2,
+    "one positive": lambda n: torch.arange(n) == n // 3,
+    "one negative": lambda n: torch.arange(n) != n // 3,
+    "sorted": lambda n: torch.arange(n) > 0.9 * n,
+}
+
+
+@pytest.mark.parametrize("curve", ["ROC", "PR"])
+@pytest.mark.parametrize("labels", LABELS)
+@pytest.mark.parametrize("hard", HARD)
+def test_auc_of_112_hard_cases_is_that_of_sklearn(hard: str, labels: str, curve: str) -> None:
+    n, chance = 400, torch.Generator().manual_seed(len(hard) + len(labels))
+    y = LABELS[labels](n).long()
+    u, weight = torch.rand(2, n, dtype=torch.float64, generator=chance)
+    scores = HARD[hard](u, y)
+    for weights in (None, weight):
+        whole, batched = Auc(curve), Auc(curve)
+        given = () if weights is None else (weights,)
+        whole.update(scores, y, *given)
+        for part in torch.arange(n).split(67):
+            batched.update(scores[part], y[part], *(w[part] for w in given))
+        expected = area_by_hand(scores, y, torch.ones(n) if weights is None else weights, curve)
+        assert whole.accumulate() == pytest.approx(expected, abs=1e-9)
+        assert batched.accumulate() == whole.accumulate()
+        if scores.isfinite().all():
+            oracle = roc_auc_score if curve == "ROC" else average_precision_score
+            assert whole.accumulate() == pytest.approx(
+                oracle(y, scores, sample_weight=weights), abs=1e-9
+            )
+
+
+def area_by_hand(scores: Tensor, y: Tensor, weight: Tensor, curve: str) -> float:
+    """Every pair of a positive and a negative, or every threshold, one by one."""
+    weight = weight.double()
+    positive, negative = weight * y, weight * (1 - y)
+    if curve == "ROC":
+        above = (scores[:, None] > scores).double() + 0.5 * (scores[:, None] == scores)
+        pairs = positive[:, None] * negative
+        return ((above * pairs).sum() / pairs.sum()).item()
+    area, recall = 0.0, 0.0
+    for threshold in scores.unique().flip(0):
+        called = scores >= threshold
+        true = positive[called].sum().item()
+        area += (true / positive.sum().item() - recall) * true / weight[called].sum().item()
+        recall = true / positive.sum().item()
+    return area
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("columns", [0, 1, 2])
+def test_auc_of_logits_is_that_of_the_probabilities(dtype: torch.dtype, columns: int) -> None:
+    torch.manual_seed(columns)
+    y = torch.arange(400) % 2
+    logits = (torch.randn(400, max(columns, 1)) * 3 + y[:, None]).to(dtype)
+    exact = logits.double()
+    margin = exact[:, -1] - exact[:, 0] if columns == 2 else exact[:, 0]
+    metric = Auc(from_logits=columns == 2)
+    metric.update(logits if columns else logits[:, 0], y)
+    assert metric.accumulate() == pytest.approx(roc_auc_score(y, margin), abs=1e-12)
+
+
+def test_auc_of_one_positive_in_10_000() -> None:
+    scores, y = torch.linspace(0, 1e-4, 10_000), torch.zeros(10_000)
+    for place in (0, 1, 4321, 9998, 9999):
+        y.zero_()[place] = 1
+        roc, pr = Auc(), Auc("PR")
+        roc.update(scores, y)
+        pr.update(scores, y)
+        assert roc.accumulate() == pytest.approx(place / 9999, abs=1e-12)
+        assert pr.accumulate() == pytest.approx(1 / (10_000 - place), abs=1e-12)
 
 
 def test_auc_of_rare_events_is_exact() -> None:
@@ -237,15 +328,16 @@ def test_batches_do_not_change_the_value(make: Make, seed: int, sizes: list[int]
     whole.update(y_hat, y)
     for part, labels in zip(torch.split(y_hat, sizes), torch.split(y, sizes), strict=True):
         batched.update(part, labels)
-    assert batched.accumulate() == whole.accumulate()
+    assert batched.accumulate() == pytest.approx(whole.accumulate(), rel=0, abs=0, nan_ok=True)
 
 
 @every_metric
-def test_before_any_update_the_value_is_zero(make: Make) -> None:
+def test_before_any_update_the_value_is_zero_and_there_is_no_curve(make: Make) -> None:
     metric = make()
-    assert metric.accumulate() in (0.0, [0.0, 0.0])
-    metric.update(torch.zeros(0, 2), torch.zeros(0))  # nor does an empty batch change it
-    assert metric.accumulate() in (0.0, [0.0, 0.0])
+    for _ in range(2):
+        value = metric.accumulate()
+        assert np.isnan(value) if isinstance(metric, Auc) else value in (0.0, [0.0, 0.0])
+        metric.update(torch.zeros(0, 2), torch.zeros(0))  # nor does an empty batch change it
     assert metric.compute().dtype == torch.float64
 
 
@@ -264,7 +356,12 @@ def test_update_neither_leaves_the_device_nor_waits_for_it(make: Make) -> None:
         if isinstance(metric, Auc):  # of how many thresholds there are, the numbers decide
             return
         # Ranges are the one thing that compute looks at.
-        for name in ("lowest", "highest", "outside", "many_hot"):
+        for name in (
+            "lowest",
+            "highest",
+            *(n for n in vars(metric) if n.startswith("no_")),
+            "outside",
+        ):
             vars(metric).update({name: float(name == "highest")} if hasattr(metric, name) else {})
         assert metric.compute().device.type == "cuda"
 
@@ -306,7 +403,8 @@ def test_a_pass_in_inference_mode_can_be_continued_outside(make: Make) -> None:
 
 def test_the_source_stands_alone_in_a_script() -> None:
     imports = "from abc import ABC, abstractmethod\nimport torch\nfrom torch import Tensor\n"
-    needed = (Metric, metrics.exact, metrics.many_hot, metrics.fraction, metrics.align)
+    names = ("exact", "no_shares", "no_weights", "weight_of_each", "check_weights", "fraction")
+    needed = [Metric, *(getattr(metrics, name) for name in names), metrics.align]
     parts = [inspect.getsource(part) for part in needed]
     script: dict[str, type[Accuracy]] = {}
     exec("\n".join([imports, *parts, inspect.getsource(Accuracy)]), script)
@@ -413,22 +511,146 @@ def test_binary_metrics_refuse_shapes(
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize("make", [Precision, Recall, Auc])
-@pytest.mark.parametrize(
-    ("bad", "seen"), [(-3.25, "-3.25 to 1"), (7.5, "0 to 7.5"), (float("nan"), "nan to nan")]
-)
+@pytest.mark.parametrize("make", [Precision, Recall])
+@pytest.mark.parametrize(("bad", "seen"), [(-3.25, "-3.25 to 1"), (7.5, "0 to 7.5")])
 def test_binary_metrics_refuse_logits_when_asked_for_the_value(
     make: Make, bad: float, seen: str
 ) -> None:
     metric = make()
     for p in (0.5, bad, 0.5):  # one bad value in the middle is enough
         metric.update(torch.tensor([p]), torch.tensor([1]))
-    expected = rf"'{metric.name()}' went from {seen}\. Expected probabilities.*nn\.Sigmoid\(\)"
+    expected = rf"'{metric.name()}' went from {seen}\. Expected .*from_logits=True.*nn\.Sigmoid\(\)"
     with pytest.raises(ValueError, match=expected):
         metric.compute()
     metric.reset()
     metric.update(torch.tensor([0.0, 1.0]), torch.tensor([0, 1]))  # the ends belong to it
     assert metric.accumulate() == 1.0
+
+
+NAN = float("nan")
+
+
+def measure(metric: Metric, *parts: Any) -> Any:
+    metric.update(*parts)
+    return metric.accumulate()
+
+
+@pytest.mark.parametrize(
+    ("make", "y_hat", "y", "weight", "words"),
+    [
+        (Accuracy, torch.eye(3), [0, 1, 3], None, "labels that are no class"),
+        (Accuracy, torch.eye(3), [0, -1, 2], None, "labels that are no class"),
+        (Accuracy, torch.eye(3), [0.0, 0.5, 2.0], None, "labels that are no class"),
+        (Accuracy, torch.eye(3), [0.0, NAN, 2.0], None, "labels that are no class"),
+        (Accuracy, torch.eye(3), [[1, 0, 0], [0, 0, 0], [0, 0, 1]], None, "several ones or none"),
+        (Accuracy, torch.eye(3), [[0.9, 0.9, 0.1]] * 3, None, "shares that do not sum to 1"),
+        (Accuracy, torch.eye(3), [[2.0, -1.0, 0.0]] * 3, None, "shares that do not sum to 1"),
+        (Accuracy, torch.eye(3), [[NAN, 0.0, 1.0]] * 3, None, "shares that do not sum to 1"),
+        (Accuracy, torch.eye(3), [[0, 2, 1]] * 3, None, "shares that do not sum to 1"),
+        (Accuracy, torch.eye(3), [0, 1, 2], [1.0, -1.0, 1.0], "weight .* was negative, nan"),
+        (Accuracy, torch.eye(3), [0, 1, 2], [1.0, NAN, 1.0], "weight .* was negative, nan"),
+        (Accuracy, torch.eye(3), [0, 1, 2], [1.0, torch.inf, 1.0], "weight .* was negative, nan"),
+        (Accuracy, torch.eye(3), [0, 1, 2], [1.0, 1.0], r"weight has shape \(2,\)"),
+        (Accuracy, torch.eye(3), [0, 1, 2], 1.0, r"weight has shape \(\)"),
+        (Precision, [0.1, 0.9], [0, 2], None, "labels other than 0 and 1"),
+        (Precision, [0.1, 0.9], [-1, 1], None, "labels other than 0 and 1"),
+        (Precision, [0.1, 0.9], [0.1, 0.9], None, "labels other than 0 and 1"),
+        (Precision, [0.1, 0.9], [NAN, 1.0], None, "labels other than 0 and 1"),
+        (Precision, [0.1, NAN], [0, 1], None, "was nan"),
+        (Precision, [0.1, -0.9], [0, 1], None, "from_logits=True"),
+        (Precision, [0.1, torch.inf], [0, 1], None, "from_logits=True"),
+        (Precision, [[0.1, 0.2], [0.5, 0.9]], [0, 1], None, "rows that do not sum to 1"),
+        (Precision, [0.1, 0.9], [0, 1], [1.0, -1.0], "weight .* was negative, nan"),
+        (Precision, [0.1, 0.9], [0, 1], [1.0, NAN], "weight .* was negative, nan"),
+        (Precision, [0.1, 0.9], [0, 1], [[1.0, 1.0]], r"weight has shape \(1, 2\)"),
+        (Precision, [0.1, 0.9], [[0, 1], [1, 0]], None, r"y has shape \(2, 2\)"),
+        (Precision, [[[0.1]], [[0.9]]], [0, 1], None, r"y_hat has shape \(2, 1, 1\)"),
+        (Auc, [0.1, NAN], [0, 1], None, "was nan"),
+        (Auc, [[0.1, 0.2], [0.5, 0.9]], [0, 1], None, "rows that do not sum to 1"),
+        (Auc, [[-1.0, 2.0], [0.5, 0.9]], [0, 1], None, r"Auc\(from_logits=True\)"),
+        (Auc, [0.1, 0.9], [0, -100], None, "labels other than 0 and 1"),
+        (Auc, [0.1, 0.9], [0, 1], [1.0, NAN], "weight .* was negative, nan"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])
+def test_what_cannot_be_measured_is_refused_in_words(
+    make: Make, y_hat: Any, y: Any, weight: Any, words: str, kind: Callable[[Any], Any]
+) -> None:
+    parts = [kind(part) for part in (y_hat, y, weight) if part is not None]
+    with pytest.raises(ValueError, match=words):
+        measure(make(), *parts)
+
+
+@pytest.mark.parametrize(
+    ("make", "y_hat", "y", "weight", "value"),
+    [
+        # nan scores predict nothing, and so miss
+        (Accuracy, [[NAN, NAN, NAN], [0.1, NAN, 0.3], [0.0, 0.0, 1.0]], [0, 1, 2], None, 1 / 3),
+        (lambda: Accuracy(2), [[NAN, NAN, NAN], [0.1, NAN, 0.3], [0.0, 0.5, 1.0]], [0, 1, 1], None,
+         1 / 3),
+        (Accuracy, [[False, True], [True, False]], [True, True], None, 0.5),
+        (Accuracy, [[3, 9, 1], [2, 0, 0]], [[1], [1]], None, 0.5),
+        (Accuracy, [[1.0, 2.0], [3.0, 1.0]], [1.0, 1.0], None, 0.5),
+        (Accuracy, [[1.0, 2.0], [3.0, 1.0]], [[0.2, 0.8], [0.9, 0.1]], None, 1.0),
+        (Accuracy, [[1.0, 2.0], [3.0, 1.0]], [1, 1], [3.0, 1.0], 0.75),
+        (Accuracy, [[1.0, 2.0], [3.0, 1.0]], [1, 1], [[3.0], [1.0]], 0.75),
+        (Accuracy, [[1.0, 2.0], [3.0, 1.0]], [1, 1], [0.0, 0.0], 0.0),
+        (Accuracy, [[[1.0, 2.0], [2.0, 1.0]], [[1.0, 2.0], [1.0, 2.0]]], [[1, 0], [1, 0]],
+         [3.0, 1.0], 7 / 8),  # a sample's weight is that of each of its labels
+        (lambda: Accuracy(ignore_index=-100), [[1.0, 2.0], [3.0, 1.0]], [-100, -100], None, 0.0),
+        (lambda: Accuracy(ignore_index=-100), [[1.0, 2.0]] * 2, [1, -100], [2.0, 9.0], 1.0),
+        (lambda: Accuracy(ignore_index=-100), np.ones((157, 157)), np.arange(157, dtype="uint8"),
+         None, 1 / 157),  # label 156 is no -100
+        (lambda: Accuracy(ignore_index=255), np.ones((2, 3)), np.array([0, 255], dtype="uint8"),
+         None, 1.0),
+        (Precision, [True, True, False], [1, 0, 1], None, 0.5),
+        (Recall, [1, 1, 0], [1, 0, 1], None, 0.5),
+        (Precision, [[0.3, 0.7], [0.2, 0.8]], [[1], [0]], None, 0.5),
+        (Precision, [[0.9], [0.6]], [1, 0], [[3.0], [1.0]], 0.75),
+        (Precision, [0.1, 0.2], [1, 0], None, 0.0),
+        (Recall, [0.1, 0.2], [0, 0], None, 0.0),
+        (lambda: Precision(from_logits=True), [0.0, 0.4, -0.1], [1, 0, 1], None, 0.5),
+        (lambda: Recall(from_logits=True), [0.0, 0.4, -torch.inf], [1, 0, 1], None, 0.5),
+        (lambda: Recall(from_logits=True), [[0.6, 0.7], [0.9, 0.8]], [1, 1], None, 0.5),
+        (lambda: Precision(ignore_index=-100), np.array([0.9, 0.9]),
+         np.array([1, 156], dtype="uint8"), None, None),
+        (Auc, [1, 0, 1, 0], [True, False, False, False], None, 5 / 6),
+        (Auc, [3.0, -7.0, 2.5], [1, 0, 1], None, 1.0),
+        (Auc, [torch.inf, -torch.inf, torch.inf], [1, 0, 0], None, 0.75),
+        (Auc, [0.1, 0.9], [1, 1], None, NAN),
+        (Auc, [0.1, 0.9], [0, 0], None, NAN),
+        (lambda: Auc("PR"), [0.1, 0.9], [0, 0], None, NAN),
+        (Auc, [0.1, 0.9], [1, 0], [0.0, 1.0], NAN),
+        (lambda: Auc(ignore_index=-1), [0.1, 0.9, 0.5], [0, 1, -1], None, 1.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [torch.as_tensor, np.asarray])
+def test_what_is_unusual_is_measured_right(
+    make: Make, y_hat: Any, y: Any, weight: Any, value: float | None, kind: Callable[[Any], Any]
+) -> None:
+    whole, batched = make(), make()
+    parts = [kind(part) for part in (y_hat, y, weight) if part is not None]
+    whole.update(*parts)
+    for i in range(len(y)):
+        batched.update(*(part[i : i + 1] for part in parts))
+    if value is None:  # label 156 is neither 0 nor 1, nor -100
+        with pytest.raises(ValueError, match="labels other than 0 and 1"):
+            whole.compute()
+        return
+    assert whole.accumulate() == pytest.approx(value, nan_ok=True)
+    assert batched.accumulate() == pytest.approx(value, nan_ok=True)
+
+
+def test_precision_and_recall_of_logits_are_those_of_the_probabilities() -> None:
+    torch.manual_seed(0)
+    y, logits = torch.arange(500) % 2, torch.randn(500, 2) * 2
+    called, margin = torch.sigmoid(logits[:, 0]) >= 0.5, logits[:, 1] > logits[:, 0]
+    for make, oracle in ((Precision, precision_score), (Recall, recall_score)):
+        for y_hat, predicted in ((logits[:, 0], called), (logits[:, :1], called), (logits, margin)):
+            metric = make(from_logits=True)
+            for part in torch.arange(500).split(77):
+                metric.update(y_hat[part], y[part])
+            assert metric.accumulate() == pytest.approx(oracle(y, predicted), abs=1e-12)
 
 
 def test_a_metric_of_ones_own_must_be_complete() -> None:

@@ -64,10 +64,42 @@ def exact(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
-def many_hot(rows: Tensor) -> Tensor:
-    """Whether a row holds zeros and ones, and not one 1: several labels, or none."""
-    ones = rows == 1
-    return (((rows == 0) | ones).all(dim=1) & (ones.sum(dim=1) != 1)).any()
+def no_shares(rows: Tensor) -> Tensor:
+    """Whether a row is neither one-hot nor holds shares that sum to 1."""
+    rows = rows.float()
+    return ~((rows >= 0).all(dim=1) & ((rows.sum(dim=1) - 1).abs() < 0.02)).all()
+
+
+def weight_of_each(weight: Tensor, y: Tensor) -> Tensor:
+    """What each label counts, in the shape of the labels: a sample's weight goes for all of its.
+
+    >>> weight_of_each(torch.tensor([1.0, 2.0]), torch.zeros(2, 3)).tolist()
+    [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]]
+    """
+    weight = torch.as_tensor(weight).detach()
+    weight = weight.to(exact(weight.device))
+    if weight.shape[:1] == y.shape[:1] and weight.numel() == y.numel():
+        return weight.reshape(y.shape)
+    if weight.shape[:1] == y.shape[:1] and weight.numel() == len(y):
+        return weight.reshape(-1, *[1] * (y.ndim - 1)).expand(y.shape)
+    raise ValueError(
+        f"weight has shape {tuple(weight.shape)}, which does not fit y of shape {tuple(y.shape)}. "
+        "Expected one weight a label, in the shape of y, or one a sample, (N,)."
+    )
+
+
+def no_weights(weight: Tensor) -> Tensor:
+    """Whether one of them is negative, nan or infinite."""
+    return ~((weight >= 0) & (weight < torch.inf)).all()
+
+
+def check_weights(wrong: Tensor | bool, name: str) -> None:
+    """Refuse weights that are none."""
+    if wrong:
+        raise ValueError(
+            f"weight of the metric {name!r} was negative, nan or infinite. Expected what each "
+            "label counts: finite numbers from 0 on; then reset() the metric."
+        )
 
 
 def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
@@ -134,6 +166,10 @@ def align(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     (torch.Size([64, 10, 28, 28]), torch.Size([64, 28, 28]))
     """
     y_hat, y = scores, labels = torch.as_tensor(y_hat), torch.as_tensor(y)
+    if y_hat.dtype == torch.bool:
+        scores = y_hat = y_hat.byte()  # there is no largest bool
+    if not y.is_floating_point():
+        labels = y = y.long()  # in 8 bits, 200 and -100 are none
     if y_hat.ndim == 2 and y.shape == y_hat.shape:
         labels = y.float().argmax(dim=1)  # one-hot rows to class numbers
     elif y_hat.ndim > 1 and y.shape != y_hat.shape[:1] + y_hat.shape[2:]:
@@ -214,12 +250,13 @@ class Accuracy(Metric):
         self.correct: list[Tensor | int] = [0 for _ in self.topk]
         self.total: Tensor | int = 0
         self.outside: Tensor | bool = False  # whether a label was no class
-        self.many_hot: Tensor | bool = False  # whether a row was not one-hot
+        self.no_shares: Tensor | bool = False  # whether a row was neither one-hot nor shares
+        self.no_weights: Tensor | bool = False  # whether a weight was none
 
     def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
         scores, labels = align(y_hat, y)
         if labels.ndim == 1 and torch.as_tensor(y).shape == scores.shape:  # one-hot, or shares
-            self.many_hot = self.many_hot | many_hot(torch.as_tensor(y))
+            self.no_shares = self.no_shares | no_shares(torch.as_tensor(y))
         most, classes = max(self.topk), scores.shape[1]
         if most > classes:
             raise ValueError(
@@ -227,17 +264,19 @@ class Accuracy(Metric):
                 f"{classes} classes. Expected 1 to {classes}: choose a smaller k."
             )
         if most == 1:
-            hits = (scores.argmax(dim=1) == labels).unsqueeze(1)
+            best, found = scores.max(dim=1, keepdim=True)
         else:
-            hits = scores.topk(most, dim=1).indices == labels.unsqueeze(1)  # best first
-        no_class = (labels < 0) | (labels >= classes)
+            best, found = scores.topk(most, dim=1)  # best first
+        hits = (found == labels.unsqueeze(1)) & (best[:, :1] == best[:, :1])  # nan is no prediction
+        no_class = (labels < 0) | (labels >= classes) | (labels != labels.trunc())
         counts: Tensor | None = None  # what each label counts, if not all count 1
         if self.ignore_index is not None:
             counts = labels != self.ignore_index
             no_class = no_class & counts
             hits = hits & counts.unsqueeze(1)
         if weight is not None:
-            weight = torch.as_tensor(weight).detach().to(exact(labels.device)).reshape(labels.shape)
+            weight = weight_of_each(weight, labels)
+            self.no_weights = self.no_weights | no_weights(weight)
             counts = weight if counts is None else weight * counts
             hits = hits * weight.unsqueeze(1)
         correct = [hits[:, :k].sum() for k in self.topk]
@@ -245,7 +284,7 @@ class Accuracy(Metric):
         self.total = self.total + (labels.numel() if counts is None else counts.sum())
         self.outside = self.outside | no_class.any()
 
-    def check_labels(self) -> None:
+    def check(self) -> None:
         """Refuse labels that are none. Only `compute` asks: looking makes the program wait."""
         if self.outside:
             raise ValueError(
@@ -253,15 +292,17 @@ class Accuracy(Metric):
                 "C - 1. If they mark what is not to count, such as padding, say so: "
                 f"{type(self).__name__}(ignore_index=-100); then reset() the metric."
             )
-        if self.many_hot:
+        if self.no_shares:
             raise ValueError(
                 f"y of the metric {self.base_name!r} had the shape of y_hat, (N, C), but rows with "
-                "several ones or none. Expected one class a sample: (N,), or one-hot. For several "
-                "labels a sample take torchmetrics' MultilabelAccuracy."
+                "several ones or none, or shares that do not sum to 1. Expected one class a "
+                "sample: (N,), or one-hot. For several labels a sample take torchmetrics' "
+                "MultilabelAccuracy."
             )
+        check_weights(self.no_weights, self.base_name)
 
     def compute(self) -> Tensor:
-        self.check_labels()
+        self.check()
         fractions = [fraction(correct, self.total) for correct in self.correct]
         return torch.stack(fractions) if len(fractions) > 1 else fractions[0]
 
@@ -298,17 +339,25 @@ class BinaryMetric(Metric):
     Args:
         name: Key in reports; by default the class's name in small letters.
         ignore_index: A label that does not count, such as -100, which torch's losses ignore.
+        from_logits: Whether `y_hat` are logits, as `nn.BCEWithLogitsLoss` and, for two columns,
+            `nn.CrossEntropyLoss` take them, and not probabilities.
 
     Raises:
-        ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was outside 0 to 1,
-            or a label neither 0 nor 1.
+        ValueError: In `update`, the shapes do not fit; in `compute`, a `y_hat` was no probability,
+            a label neither 0 nor 1, or a weight no finite number from 0 on.
     """
 
     higher_is_better = True
 
-    def __init__(self, name: str | None = None, ignore_index: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        ignore_index: int | None = None,
+        from_logits: bool = False,
+    ) -> None:
         self.base_name = name or type(self).__name__.lower()
         self.ignore_index = ignore_index
+        self.from_logits = from_logits
         self.reset()
 
     def name(self) -> str:
@@ -318,16 +367,29 @@ class BinaryMetric(Metric):
         self.lowest: Tensor | float = 0.0
         self.highest: Tensor | float = 1.0
         self.outside: Tensor | bool = False  # whether a label was neither 0 nor 1
+        self.no_pair: Tensor | bool = False  # whether two columns did not sum to 1
+        self.no_number: Tensor | bool = False  # whether a score was nan
+        self.no_weights: Tensor | bool = False  # whether a weight was none
+
+    def at_threshold(self, y_hat: Tensor) -> bool:
+        """Whether it makes a difference what `y_hat` are: logits or probabilities."""
+        return True
 
     def read(
         self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return a batch as probabilities `(N,)`, truth values `(N,)`, and what each counts."""
+        """Return a batch as scores `(N,)`, truth values `(N,)`, and what each counts."""
         p, y = torch.as_tensor(y_hat).detach(), torch.as_tensor(y)  # numbers without their graph
+        bounded = not self.from_logits and self.at_threshold(p)
         p = p.to(torch.promote_types(p.dtype, torch.float32))  # float16 would make ties
-        if p.ndim == 2 and p.shape[1] in (1, 2):
-            p = p[:, -1]
+        if p.ndim == 2 and p.shape[1] == 2:
+            if bounded:
+                self.no_pair = self.no_pair | ((p.sum(dim=1) - 1).abs() > 0.02).any()
+            both = p.to(exact(p.device))  # of which the difference is exact
+            p = both[:, 1] - both[:, 0] if self.from_logits else p[:, 1]
+        p = p[:, 0] if p.ndim == 2 and p.shape[1] == 1 else p
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+        y = y if y.is_floating_point() else y.long()  # in 8 bits, -100 is none
         if p.ndim != 1 or y.shape != p.shape:
             raise ValueError(
                 f"y_hat has shape {tuple(y_hat.shape)} and y has shape {tuple(y.shape)}. Expected "
@@ -336,25 +398,36 @@ class BinaryMetric(Metric):
             )
         outside, counts = (y != 0) & (y != 1), None
         if weight is not None:
-            counts = torch.as_tensor(weight).detach().to(exact(p.device)).reshape(p.shape)
+            counts = weight_of_each(weight, y)
+            self.no_weights = self.no_weights | no_weights(counts)
         if self.ignore_index is not None:
             counted = y != self.ignore_index
             outside = outside & counted
             counts = counted if counts is None else counts * counted
         self.outside = self.outside | outside.any()
-        if len(p) > 0:
+        self.no_number = self.no_number | p.isnan().any()
+        if bounded and len(p) > 0:
             self.lowest = p.amin().clamp(max=self.lowest)
             self.highest = p.amax().clamp(min=self.highest)
         return p, y == 1, counts
 
-    def check_range(self) -> None:
+    def check(self) -> None:
         """Refuse logits, and labels that are none. Only `compute` asks: looking makes one wait."""
-        lowest, highest = float(self.lowest), float(self.highest)
-        if not (lowest >= 0 and highest <= 1):  # so, and not lowest < 0 or ..., to catch nan
+        if self.no_number:
             raise ValueError(
-                f"y_hat of the metric {self.base_name!r} went from {lowest:.4g} to {highest:.4g}. "
-                "Expected probabilities, 0 to 1. If these are logits, end the network in "
-                "nn.Sigmoid() (two columns: nn.Softmax(dim=1)), then reset() the metric."
+                f"y_hat of the metric {self.base_name!r} was nan. Expected numbers: look for nan "
+                "in the data, or try a smaller learning rate; then reset() the metric."
+            )
+        lowest, highest = float(self.lowest), float(self.highest)
+        outside = lowest < 0 or highest > 1
+        if outside or self.no_pair:
+            seen = f"went from {lowest:.4g} to {highest:.4g}"
+            seen = seen if outside else "had two columns, but rows that do not sum to 1"
+            raise ValueError(
+                f"y_hat of the metric {self.base_name!r} {seen}. Expected probabilities, 0 to 1. "
+                f"If these are logits, say so, {type(self).__name__}(from_logits=True); or end the "
+                "network in nn.Sigmoid() (two columns: nn.Softmax(dim=1)), with a loss that "
+                "expects it. Then reset() the metric."
             )
         if self.outside:
             raise ValueError(
@@ -362,6 +435,7 @@ class BinaryMetric(Metric):
                 "two: 1 is positive. Number the classes so; if others mark what is not to count, "
                 f"say so, {type(self).__name__}(ignore_index=-100); then reset() the metric."
             )
+        check_weights(self.no_weights, self.base_name)
 
 
 class BinaryCounts(BinaryMetric):
@@ -376,8 +450,9 @@ class BinaryCounts(BinaryMetric):
         self.actual_positive: Tensor | int = 0
 
     def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
-        p, actual, counts = self.read(y_hat, y, weight)
-        predicted, both = p >= 0.5, (p >= 0.5) & actual
+        scores, actual, counts = self.read(y_hat, y, weight)
+        predicted = scores >= (0.0 if self.from_logits else 0.5)
+        both = predicted & actual
         if counts is not None:
             predicted, actual, both = predicted * counts, actual * counts, both * counts
         self.true_positives = self.true_positives + both.sum()
@@ -395,7 +470,7 @@ class Precision(BinaryCounts):
     """
 
     def compute(self) -> Tensor:
-        self.check_range()
+        self.check()
         return fraction(self.true_positives, self.predicted_positive)
 
 
@@ -409,22 +484,24 @@ class Recall(BinaryCounts):
     """
 
     def compute(self) -> Tensor:
-        self.check_range()
+        self.check()
         return fraction(self.true_positives, self.actual_positive)
 
 
 class Auc(BinaryMetric):
-    """Area under a curve over all thresholds, exact; 0 until both classes were seen.
+    """Area under a curve over all thresholds, exact; nan until both classes were seen.
 
     'ROC': the probability that a positive scores above a negative, a tie counting half (Fawcett
     2006, doi:10.1016/j.patrec.2005.10.010). 'PR': average precision as in scikit-learn, the sum of
-    (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold. Each probability is
-    kept until `reset`, as each may be a threshold.
+    (R_n - R_n-1) P_n, where R is recall and P precision at the n-th threshold. Each score is kept
+    until `reset`, as each may be a threshold. Only their order counts: one score a sample, `(N,)`
+    or `(N, 1)`, may be a logit, or any number that is larger for likelier positives.
 
     Args:
         curve: 'ROC' or 'PR'.
         name: Key in reports.
         ignore_index: A label that does not count.
+        from_logits: Whether two columns are logits, as `nn.CrossEntropyLoss` takes them.
 
     Raises:
         ValueError: `curve` is not that.
@@ -438,12 +515,16 @@ class Auc(BinaryMetric):
     joined = ("scores", "positives", "negatives")
 
     def __init__(
-        self, curve: str = "ROC", name: str = "auc", ignore_index: int | None = None
+        self,
+        curve: str = "ROC",
+        name: str = "auc",
+        ignore_index: int | None = None,
+        from_logits: bool = False,
     ) -> None:
         if curve not in ("ROC", "PR"):
             raise ValueError(f"curve is {curve!r}. Expected 'ROC' or 'PR': write one of them.")
         self.curve = curve
-        super().__init__(name, ignore_index)
+        super().__init__(name, ignore_index, from_logits)
 
     def reset(self) -> None:
         super().reset()
@@ -451,17 +532,20 @@ class Auc(BinaryMetric):
         self.positives: list[Tensor] = []
         self.negatives: list[Tensor] = []
 
+    def at_threshold(self, y_hat: Tensor) -> bool:
+        return y_hat.ndim == 2 and y_hat.shape[1] == 2
+
     def update(self, y_hat: Tensor, y: Tensor, weight: Tensor | None = None) -> None:
-        p, actual, counts = self.read(y_hat, y, weight)
+        scores, actual, counts = self.read(y_hat, y, weight)
         whole = torch.ones_like(actual) if counts is None else counts
-        self.scores.append(p)
+        self.scores.append(scores)
         self.positives.append(actual * whole)
         self.negatives.append(~actual * whole)
 
     def compute(self) -> Tensor:
-        self.check_range()
+        self.check()
         if not self.scores:
-            return fraction(0, 0)
+            return torch.tensor(torch.nan, dtype=torch.float64)
         # Lower the threshold from the highest score to the lowest: what lies above is predicted
         # positive.
         scores, order = torch.cat(self.scores).sort(descending=True)
@@ -484,4 +568,4 @@ class Auc(BinaryMetric):
         else:
             precision = fraction(true_positives, true_positives + false_positives)
             area = fraction((positives * precision).sum(), all_positives)
-        return torch.where((all_positives > 0) & (all_negatives > 0), area, 0.0)
+        return torch.where((all_positives > 0) & (all_negatives > 0), area, torch.nan)

@@ -7,6 +7,7 @@ structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
 reduction.py    how a loss reduces a batch to one number
 labels.py       whether labels fit the loss and the predictions
+logits.py       logits or probabilities: what the loss takes an output as
 objective.py    losses and metrics, by their names in the loop
 direction.py    whether more of what is reported is better
 dry_run.py      the first batch through network, loss and metrics, before a call runs

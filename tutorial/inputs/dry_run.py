@@ -18,6 +18,7 @@ from tutorial import checks
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
+from tutorial.inputs.logits import taken_as
 from tutorial.inputs.matching import (
     Arguments,
     the_one_that_runs,
@@ -311,11 +312,12 @@ def measured(
             if not pairs_fit(name, first_two(guess), first_two(truth), loss_fn):
                 reductions[-1] = replace(reductions[-1], warning="")  # of which that is the cause
             views_fit(name, value_at(structure.inputs[0], names), guess, truth, loss_fn)
+    taken = taken_by_losses(measures, calls, names, outputs)
     for variable, metric in measures.metrics.items():
         parts = [part for _, of, part in measures.values if of == variable]
         ways = measures.ways(variable, structure, outputs, calls)
         asked = partial(unclear, name, f"{variable}.update", outputs)
-        measure = partial(call_metric, name, metric, parts, names, outputs)
+        measure = partial(call_metric, name, metric, parts, names, outputs, taken)
         calls[variable], _ = the_one_that_runs(ways, measure, asked)
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
@@ -332,6 +334,20 @@ def measured(
         calls=calls,
     )
     return found, listed
+
+
+def taken_by_losses(
+    measures: Any, calls: Mapping[str, Arguments], names: dict[str, Any], outputs: OutputStructure
+) -> dict[Path, tuple[str, str]]:
+    """What the losses take outputs as, logits or probabilities, if a metric wants to know."""
+    if not any(hasattr(metric, "from_logits") for metric in measures.metrics.values()):
+        return {}
+    found: dict[Path, tuple[str, str]] = {}
+    for variable, loss_fn in measures.loss_fns.items():
+        by_place, by_name = values_of(calls[variable], names)
+        taken = taken_as(partial(loss_fn, *by_place, **by_name), values(outputs.paths, names))
+        found |= {outputs.paths[place]: what for place, what in taken.items()}
+    return found
 
 
 def label_of(way: Arguments) -> Path:

@@ -2,12 +2,13 @@
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 from tutorial.checks import kind_of, kinds_of
+from tutorial.inputs.logits import probabilities_fit
 from tutorial.inputs.matching import Arguments, signature_of_network
 from tutorial.inputs.structure import (
     BatchStructure,
@@ -109,9 +110,13 @@ def call_metric(
     parts: list[Any],
     names: dict[str, Any],
     outputs: OutputStructure,
+    taken: Mapping[Path, tuple[str, str]],
     way: Arguments,
 ) -> None:
     """See that a metric can measure, in a copy, and gives numbers."""
+    for _, path in way:
+        if path in taken:
+            probabilities_fit(name, metric, value_at(path, names), taken[path])
     metric = copy.deepcopy(metric)
     metric.sync_on_compute = False  # torchmetrics' ask the other processes, which do not answer
     guess, truth = compared_values(way, names, outputs)
