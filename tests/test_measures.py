@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import tutorial as tl
-from tutorial.inputs.objective import Measures, identifier, variable_of
+from tutorial.inputs.objective import Measures
 from tutorial.metrics import Accuracy, Mean
 
 CHANCE = torch.Generator().manual_seed(0)
@@ -122,8 +122,8 @@ def test_two_outputs_may_share_one_label_and_one_may_have_no_loss() -> None:
         ([CE(), CE(), CE()], None, "for the output 2, but the network's outputs are 0, 1"),
         ({"a": CE(), "c": CE()}, None, "for the output 'c', but .* outputs are 'a', 'b'"),
         ({"a": CE()}, {"z": Accuracy()}, "for the output 'z', but the network's outputs"),
-        ({"a": CE()}, {"a": [Accuracy(), Accuracy()]}, "two values as 'acc_a'"),
-        ({"loss": CE()}, None, "two values as 'loss'"),
+        ({"a": CE()}, {"a": [Accuracy(), Accuracy()]}, "two values would be reported as 'acc_a'"),
+        ({"loss": CE()}, None, "two values would be reported as 'loss'"),
     ],
 )
 def test_what_is_for_no_output_is_refused(loss: Any, metrics: Any, words: str) -> None:
@@ -143,7 +143,6 @@ def test_the_names_of_variables_and_reports() -> None:
     measures = Measures({"left-hand": CE(), "b": CE()}, {"b": [Accuracy((1, 2))]}, "cpu")
     assert list(measures.loss_fns) == ["loss_fn_left_hand", "loss_fn_b"]
     assert measures.names() == ["loss", "left-hand", "b", "acc_top1_b", "acc_top2_b"]
-    assert (identifier("a b"), variable_of("digit")) == ("a_b", "loss_digit")
     assert Measures(None, None, "cpu").names() == []
     model = model_of(Heads("left-hand", "b"), {"left-hand": CE(), "b": CE()})
     assert "loss = loss_left_hand + loss_b" in model.unroll("eval_batch", X, [Y, V]).source

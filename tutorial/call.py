@@ -124,8 +124,9 @@ def decide_pass(model: Any, call: Call) -> Program:
         warnings.warn(DIFFER, stacklevel=2)
     hooks = register(
         call.arguments["callbacks"],
-        params_of(model, call, sources),
+        params_of(model, call, sources, seen[0]),
         call.arguments.get("save_freq", 1),
+        taken={*model.measures.loss_fns, *model.metrics, *seen[0].structure.roots()},
     )
     checks.directories_fit(hooks.params["save_dir"], hooks.callbacks.values())
     train_size, eval_size = call.batch_sizes()
@@ -231,7 +232,7 @@ def split_of(source: DataSource, model: Any) -> str:
     return "none" if model.sharded or source.mode == "as_is" else "contiguous"
 
 
-def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, Any]:
+def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -> dict[str, Any]:
     """What callbacks are told of the call."""
     size, save_dir = call.batch_sizes()[0], call.arguments.get("save_dir")
     return {
@@ -239,7 +240,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource]) -> dict[str, An
         "steps": sources[0].steps(),
         "batch_size": size,
         "verbose": call.arguments["verbose"],
-        "metrics": model.measures.names(),
+        "metrics": model.measures.names(seen.losses),
         "larger_is_better": model.measures.larger_is_better(),
         "evaluates": sources[-1].name == "eval_data",
         "began": time.time(),
@@ -378,12 +379,17 @@ def program_of(
     if together:
         checks.metrics_add_up(model.metrics)
     # A function of the user's own measures by itself.
-    measured, means = ({}, {}) if call.own_function else model.measures.options(seen, together)
+    others = {*hooks.callbacks, *hooks.schedulers, *data}
+    measured, means = (
+        ({}, {})
+        if call.own_function or "predict" in call.method
+        else model.measures.options(seen, together, others)
+    )
     options = {
         **options,
         **seen.structure.options(),
         **(seen.outputs or OutputStructure()).options(),
-        **(measured if "predict" not in call.method else {}),
+        **measured,
         **({"SAMPLES": Code(seen.samples)} if seen.samples else {}),
         **hooks.options(),
         "DEVICE": model.device,

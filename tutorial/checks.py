@@ -78,14 +78,21 @@ def metric_fits(metric: Any) -> None:
         )
 
 
-def names_differ(names: list[str]) -> None:
-    """Refuse two values of one name: one would hide the other."""
-    doubled = {name for name in names if [*names, "loss", "epoch"].count(name) > 1}
-    if doubled:
-        raise ValueError(
-            f"metrics would report two values as {sorted(doubled)[0]!r}, but each name can stand "
-            'once. Give one of them a name of its own, such as Accuracy(name="top1").'
-        )
+def names_differ(names: Sequence[str]) -> None:
+    """Refuse two values of one name: one would hide the other.
+
+    Args:
+        names: under which losses of several outputs, or parts of a loss, and metrics report.
+    """
+    for name in names:
+        evaluated = name.removeprefix("eval_") if name.startswith("eval_") else None
+        if [*names, "loss", "epoch", "batch_size"].count(name) > 1 or evaluated in (*names, "loss"):
+            raise ValueError(
+                f"two values would be reported as {name!r}, but each name can stand once, beside "
+                "'loss', 'epoch' and 'batch_size', and the same with 'eval_' before it for "
+                'evaluations. Give one of them a name of its own: Accuracy(name="top1"), or '
+                "another key in a dict of losses."
+            )
 
 
 def specs_differ(inputs: Sequence[Any], labels: Sequence[Any], reserved: set[str]) -> None:

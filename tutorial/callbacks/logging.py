@@ -39,6 +39,12 @@ class TensorBoard(Callback):
                 "callbacks.TensorBoard needs tensorboard, which is not installed: "
                 'pip install "torch-tutorial[tensorboard]".'
             ) from None
+        rates = [f"lr_{i}" if i else "lr" for i in range(len(self.model.optimizer.param_groups))]
+        if named := sorted({*rates} & {*self.params["metrics"]}):
+            raise ValueError(
+                f"TensorBoard: a loss or metric is called {named[0]!r}, but train/{named[0]} is "
+                "the curve of a learning rate. Give it another name."
+            )
         self.on_train_end()  # of a training that broke off
         self.in_fit = True
         self.step = 0

@@ -1,9 +1,8 @@
 """What the loop measures: losses and metrics, by the names of their variables in the loop."""
 
 import copy
-import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,9 @@ from tutorial.inputs.structure import (
     call_code,
     code,
     codes,
+    variables,
 )
-from tutorial.loop.names import reserved_names, variable
+from tutorial.loop.names import unlike, unlike_each, variable, words_of
 from tutorial.loop.options import Code
 from tutorial.metrics import Mean, Metric
 
@@ -58,7 +58,7 @@ class Measures:
         self.values: list[tuple[str, Code, Any]] = []
         self.larger: dict[str, bool | None] = {}
         for key, loss_fn in by_output(loss):
-            name = "loss_fn" if key is None else identifier(f"loss_fn_{key}")
+            name = "loss_fn" if key is None else unlike(f"loss_fn_{key}", self.loss_fns)
             checks.loss_fits(loss_fn)
             self.loss_fns[name] = placed(loss_fn, device)
             self.outputs[name] = key
@@ -75,10 +75,11 @@ class Measures:
 
     def _add_metric(self, metric: Any, key: Any, device: str) -> None:
         checks.metric_fits(metric)
-        name = variable(metric, self.metrics, "" if key is None else f"_{key}")
+        others = {*self.loss_fns, *self.metrics}
+        name = variable(metric, others, "" if key is None else f"_{key}")
         self.metrics[name] = placed(metric, device)
         self.outputs[name] = key
-        for reported, part in reported_by(metric, str(variable(metric, ()))):
+        for reported, part in reported_by(metric, words_of(type(metric))):
             shown = reported if key is None else f"{reported}_{key}"
             self.values.append((shown, name, part))
             self.larger[shown] = larger_is_better(metric, part, reported)
@@ -86,18 +87,36 @@ class Measures:
     def loss_names(self) -> list[str]:
         """The names under which the losses of several outputs are reported."""
         keys = [self.outputs[loss_fn] for loss_fn in self.loss_fns]
-        return [key if isinstance(key, str) else f"loss_{key}" for key in keys if key is not None]
+        return [reported_name(key) for key in keys if key is not None]
 
-    def names(self) -> list[str]:
-        """All names in a report, but those of the parts that one loss_fn gives."""
+    def names(self, parts: Iterable[Any] = ()) -> list[str]:
+        """All names in a report; `parts`: what one loss_fn returns, by their keys."""
         loss = ["loss"] if self.loss_fns else []
-        return [*loss, *self.loss_names(), *(name for name, _, _ in self.values)]
+        losses = [name for name in map(reported_name, parts) if name != "loss"]
+        metrics = [name for name, _, _ in self.values]
+        return [*loss, *(losses or self.loss_names()), *metrics]
 
     def larger_is_better(self) -> dict[str, bool | None]:
         """Of each name in a report, whether a larger value is better; None if it is unknown."""
         return dict.fromkeys(["loss", *self.loss_names()], False) | self.larger
 
     # ---- for one call, with the structure of its batches
+
+    def variables_beside(self, seen: "DryRun") -> set[str]:
+        """The variables of losses, metrics, a batch's parts and outputs.
+
+        Raises:
+            ValueError: a part of a batch has the name of one that is no part of it.
+        """
+        outputs = seen.outputs or OutputStructure()
+        others = {*self.loss_fns, *self.metrics, *variables(outputs.pattern)}
+        parts = seen.structure.roots()
+        if twice := sorted(others & parts):
+            raise ValueError(
+                f"a part of a batch is called {twice[0]!r}, which has another meaning in the loop. "
+                "Give that input, label or field another name."
+            )
+        return others | parts
 
     def ways(
         self,
@@ -200,13 +219,14 @@ class Measures:
         return None
 
     def options(
-        self, seen: "DryRun", together: bool = False
+        self, seen: "DryRun", together: bool = False, others: Iterable[str] = ()
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The options of `unroll` for a call, and the means that it needs by their variables.
 
         Args:
             seen: what the dry run found.
             together: do several processes count?
+            others: variables that have another meaning in this loop, such as callbacks.
         """
         options = seen.reduction.options()
         samples = seen.samples or seen.structure.samples()
@@ -217,10 +237,13 @@ class Measures:
         if not self.loss_fns:
             options["LOSSES"] = "none"
         of_outputs = self.loss_names()
+        checks.names_differ(self.names(seen.losses)[bool(self.loss_fns) :])
+        taken = {*others, *self.variables_beside(seen)}
         if seen.losses_have_keys:
-            losses = by_key(seen.losses, [name for name, _, _ in self.values])
+            losses = {reported_name(key): code(("losses", key)) for key in seen.losses}
         else:
-            losses = {name: Code(variable_of(name)) for name in seen.losses or of_outputs}
+            names = list(seen.losses or of_outputs)
+            losses = dict(zip(names, unlike_each(map(of_loss, names), taken), strict=True))
             options |= {"losses": tuple(losses.values())} if seen.losses else {}
         if losses:
             total = losses.pop("loss", None) or " + ".join(losses.values())
@@ -239,8 +262,11 @@ class Measures:
                 (loss, Code(variable), *compared(calls[variable]))
                 for loss, variable in zip(losses.values(), self.loss_fns, strict=True)
             )
-        means = dict(zip(means_of(losses), losses.items(), strict=True))
-        counted_as = weights_of_losses(seen.reduction, list(losses.values()), size)
+        taken |= set(losses.values())
+        weights = unlike_each([f"{of_loss(name)}_weight" for name in losses], taken)
+        of_means = unlike_each([f"{of_loss(name)}_mean" for name in losses], taken | {*weights})
+        means = dict(zip(of_means, losses.items(), strict=True))
+        counted_as = weights_of_losses(seen.reduction, list(losses.values()), weights, size)
         options["METRICS"] = (
             *((mean, *counted) for mean, counted in zip(means, counted_as, strict=True)),
             *((name, *compared(calls[name])) for name in self.metrics),
@@ -256,9 +282,9 @@ class Measures:
         if seen.reduction.each:
             options["TOTAL_MEAN"] = Code(" + ".join(f"{mean}.compute()" for mean in totals))
             options["LOSS_WEIGHTS"] = tuple(
-                (Code(f"{loss}_weight"), Code(its.weight), loss, output, its.may_be_zero)
-                for its, (loss, _, output, _) in zip(
-                    seen.reduction.each, options["LOSS_FNS"], strict=True
+                (weight, Code(its.weight), loss, output, its.may_be_zero)
+                for its, weight, (loss, _, output, _) in zip(
+                    seen.reduction.each, weights, options["LOSS_FNS"], strict=True
                 )
                 if its.weight
             )
@@ -267,14 +293,14 @@ class Measures:
 
 
 def weights_of_losses(
-    reduction: "Reduction", losses: list[Code], size: str
+    reduction: "Reduction", losses: list[Code], weights: list[Code], size: str
 ) -> list[tuple[Code, Code]]:
     """How each of several losses counts in its mean: its value, and the weight of that."""
     counted = []
-    for i, loss in enumerate(losses):
+    for i, (loss, own_weight) in enumerate(zip(losses, weights, strict=True)):
         own = reduction.each[i] if reduction.each else None
         kind = own.kind if own else (*reduction.parts, *[reduction.kind] * len(losses))[i]
-        weight = f"{loss}_weight" if own and own.weight else size
+        weight = own_weight if own and own.weight else size
         counted.append((Code(f"{loss} / {weight}") if kind == "sum" else loss, Code(weight)))
     return counted
 
@@ -332,26 +358,9 @@ def compared(arguments: Arguments) -> tuple[Any, Any]:
     return (code(paths[0]), code(paths[1])) if len(paths) == 2 else (several(paths), ())
 
 
-def by_key(keys: tuple[Any, ...], metrics: list[str]) -> dict[str, Code]:
-    """The losses in a dict, by the names under which they are reported; "loss" is their total."""
-    losses = {key if isinstance(key, str) else f"loss_{key}": code(("losses", key)) for key in keys}
-    for name in losses:
-        if name == "epoch" or name in metrics or len(losses) < len(keys):
-            raise ValueError(
-                f"the loss function returns {', '.join(map(repr, keys))}, but {name!r} is reported "
-                "already, and each name can stand once. Return that part under another key."
-            )
-    return losses
-
-
-def means_of(losses: Mapping[str, Any]) -> list[Code]:
-    """The variables of the means of these losses: loss_digit_mean."""
-    stems: list[str] = []
-    for name in losses:
-        stem = variable_of(name)
-        alike = [other for other in stems if re.fullmatch(rf"{stem}(_\d+)?", other)]
-        stems.append(f"{stem}_{len(alike) + 1}" if alike else stem)
-    return [Code(f"{stem}_mean") for stem in stems]
+def reported_name(key: Any) -> str:
+    """The name under which a loss is reported that has this key, or this number."""
+    return key if isinstance(key, str) else f"loss_{key}"
 
 
 def in_all(metric: Code, metrics: Mapping[str, Any]) -> Code:
@@ -364,15 +373,9 @@ def several(paths: tuple[Path, ...]) -> Any:
     return code(paths[0]) if len(paths) == 1 else codes(paths)
 
 
-def identifier(name: str) -> str:
-    """The name as a variable's."""
-    return re.sub(r"\W", "_", name)
-
-
-def variable_of(loss: str) -> str:
-    """The variable of a loss that is reported under this name: loss_digit for 'digit'."""
-    name = identifier(loss if loss.startswith("loss_") else f"loss_{loss}")
-    return f"{name}_" if name in reserved_names() else name
+def of_loss(name: str) -> str:
+    """What the variable of a loss is called that is reported under this name: loss_digit."""
+    return name if name.startswith("loss_") else f"loss_{name}"
 
 
 def placed(part: Any, device: str) -> Any:
@@ -384,7 +387,9 @@ def reported_by(metric: Any, kind: str) -> list[tuple[str, Any]]:
     """The names under which a metric reports, each with the part of its value that it means."""
     if isinstance(metric, Metric):
         names = metric.name()
-        return [(names, None)] if isinstance(names, str) else [(n, i) for i, n in enumerate(names)]
+        if isinstance(names, list | tuple):
+            return [(name, i) for i, name in enumerate(names)]
+        return [(str(names), None)]
     unused = copy.deepcopy(metric)  # torchmetrics: the form of its value tells
     unused.reset()
     with warnings.catch_warnings():

@@ -7,7 +7,6 @@ A part is known by its path: the variable that the loop binds, then keys, fields
 ("x",) is written x, and ("batch", "image") is written batch["image"].
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -21,6 +20,7 @@ from tutorial.inputs.matching import (
     Arguments,
     Part,
 )
+from tutorial.loop.names import key_code
 from tutorial.loop.options import Code
 
 Path = tuple[Any, ...]
@@ -77,6 +77,10 @@ class BatchStructure:
         if self.arguments is not None:
             options["NETWORK_CALL"] = Code(self.call_code())
         return options | ({"LABELS_UNKNOWN": True} if self.labels_unknown else {})
+
+    def roots(self) -> set[str]:
+        """The variables that hold the batch: x, y."""
+        return {path[0] for path in (*self.inputs, *self.labels)} | set(variables(self.pattern))
 
     def unpack(self, batch: Any) -> dict[str, Any]:
         """The batch's parts by the names of their variables, as the loop's `for` binds them."""
@@ -150,14 +154,14 @@ class OutputStructure:
 
     pattern: Pattern = "y_hat"
     paths: tuple[Path, ...] = (("y_hat",),)
-    keys: tuple[str, ...] | None = None
+    keys: tuple[Any, ...] | None = None
 
     @classmethod
     def of(cls, y_hat: Any) -> "OutputStructure":
         """The structure of such an output."""
         if isinstance(y_hat, Mapping):
             paths = tuple(path for path, _ in leaves(("y_hat",), y_hat))
-            return cls("y_hat", paths, tuple(map(str, y_hat)))
+            return cls("y_hat", paths, tuple(y_hat))
         if is_named_tuple(y_hat):
             return cls("y_hat", tuple(path for path, _ in leaves(("y_hat",), y_hat)))
         if is_nested(y_hat):
@@ -314,7 +318,7 @@ def item_code(key: Any) -> str:
     """An item of a dict or a list as code, ["image"]; or a field, .mean."""
     if isinstance(key, Field):
         return f".{key}"
-    return f"[{json.dumps(key) if isinstance(key, str) else repr(key)}]"
+    return f"[{key_code(key)}]"
 
 
 def codes(paths: Sequence[Path]) -> tuple[Code, ...]:

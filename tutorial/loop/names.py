@@ -2,9 +2,12 @@
 
 import ast
 import re
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Iterable
 from functools import cache
 from importlib.resources import files
+from itertools import count
+from keyword import iskeyword
 from typing import Any
 
 import torch
@@ -16,6 +19,7 @@ from tutorial.data.batches import Batches
 from tutorial.distributed.process_group import broadcast_object
 from tutorial.distributed.shard import shard_state_dict
 from tutorial.distributed.split import RankSlice, all_reduced
+from tutorial.loop import options
 from tutorial.loop.options import Code
 
 # What a program may name besides the objects of its call.
@@ -36,17 +40,73 @@ TOOLS: dict[str, Any] = {
 }
 
 
+LONGEST = 60  # characters of a variable, before its number
+OF_BATCHES = ("x", "y", "inputs", "labels", "batch", "text")  # what the loop may call its parts
+
+
 def variable(thing: Any, taken: Collection[str], suffix: str = "") -> Code:
     """A name for the thing in the loop, by its class: early_stopping, then early_stopping_2.
 
     >>> variable(ValueError(), ["value_error"])
     'value_error_2'
     """
-    words = type(thing).__name__.replace("NaN", "Nan")
-    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", words).lower()
-    stem = re.sub(r"\W", "_", kind + suffix)
-    alike = [name for name in taken if re.fullmatch(rf"{stem}(_\d+)?", name)]
-    return Code(f"{stem}_{len(alike) + 1}" if alike else stem)
+    return unlike(f"{words_of(type(thing))}{suffix}", taken)
+
+
+def words_of(kind: type) -> str:
+    """The name of a class as a variable has it: early_stopping for EarlyStopping."""
+    words = kind.__name__.replace("NaN", "Nan")
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", words).lower()
+
+
+def unlike(words: str, taken: Collection[str]) -> Code:
+    """A variable for these words that is none of the taken ones, nor what the loop uses itself.
+
+    >>> unlike("head-a", []), unlike("head_a", ["head_a"]), unlike("loss", []), unlike("lambda", [])
+    ('head_a', 'head_a_2', 'loss_2', 'lambda_2')
+    """
+    stem = identifier(words)
+    names = (Code(f"{stem}_{number}" if number > 1 else stem) for number in count(1))
+    others = {*taken, *reserved_names(), *OF_BATCHES}
+    return next(name for name in names if name not in others and not iskeyword(name))
+
+
+def unlike_each(words: Iterable[str], taken: Collection[str]) -> list[Code]:
+    """Such a variable for each of these words, and none twice."""
+    found: list[Code] = []
+    for each in words:
+        found.append(unlike(each, {*taken, *found}))
+    return found
+
+
+def identifier(words: str) -> str:
+    """The words as a Python name: head_a for head-a; a letter that is none becomes _."""
+    letters = unicodedata.normalize("NFKC", words)  # as Python takes a name
+    name = "".join(c if f"_{c}".isidentifier() else "_" for c in letters)[:LONGEST].rstrip("_")
+    return name if name.isidentifier() else f"_{name}"
+
+
+def key_code(key: Any) -> str:
+    r"""A dict's key as code, in double quotes: what Python reads back from it is the same key.
+
+    >>> print(key_code('say "hi"\n'), key_code(0), key_code("\u2028"))
+    "say \"hi\"\n" 0 "\u2028"
+    """
+    if isinstance(key, str):
+        inner = repr(f'"{"".join(key)}')[2:-1]  # as it holds a ", it stands in single quotes
+        return '"' + inner.replace("\\'", "'").replace('"', '\\"') + '"'
+    if type(key) in (int, float, bool, type(None)):
+        return repr(key)
+    if type(key) is tuple:
+        inner = ", ".join(map(key_code, key))
+        return f"({inner},)" if len(key) == 1 else f"({inner})"
+    raise ValueError(
+        f"a dict has the key {key!r}, a {type(key).__name__}, which the loop cannot write down. "
+        "Use text or a number."
+    )
+
+
+NO_LOOPS = ("__init__.py", "names.py", "options.py")
 
 
 @cache
@@ -54,7 +114,8 @@ def reserved_names() -> set[str]:
     """All names that a program may use; an input's name must be another one."""
     folder = files("tutorial.loop")
     paths = [*folder.iterdir(), *folder.joinpath("layers").iterdir()]
-    sources = [path.read_text(encoding="utf-8") for path in paths if path.name.endswith(".py")]
+    files_of_loops = [p for p in paths if p.name.endswith(".py") and p.name not in NO_LOOPS]
+    sources = [path.read_text(encoding="utf-8") for path in files_of_loops]
     functions = [
         node
         for source in sources
@@ -63,4 +124,5 @@ def reserved_names() -> set[str]:
     ]
     names = {n.id for f in functions for n in ast.walk(f) if isinstance(n, ast.Name)}
     arguments = {n.arg for f in functions for n in ast.walk(f) if isinstance(n, ast.arg)}
-    return (names | arguments | TOOLS.keys()) - {"x", "y"}
+    known = {name for name in vars(options) if name.isupper()}
+    return (names | arguments | known | TOOLS.keys()) - {"x", "y"}

@@ -9,7 +9,6 @@ import copy
 import functools
 import io
 import itertools
-import json
 import keyword
 import random
 import re
@@ -25,6 +24,8 @@ import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
+from tutorial.loop.names import key_code
 
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 OF_ALL = (torch.default_generator, np.random.mtrand._rand, random._inst)
@@ -242,15 +243,16 @@ def inside(code: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, nn.Module):
         of_items = isinstance(value, nn.Sequential | nn.ModuleList)
         for name, child in value._modules.items():
+            odd = f"{code}._modules[{key_code(name)}]"  # it may have any name
             if isinstance(value, nn.ModuleDict):
-                yield f'{code}["{name}"]', child
+                yield f"{code}[{key_code(name)}]", child
             elif of_items and name.isdigit():
                 yield f"{code}[{name}]", child
             else:
-                yield f"{code}.{name}", child
+                yield f"{code}.{name}" if name.isidentifier() else odd, child
     elif isinstance(value, dict) and len(value) <= LONGEST:
         yield from (
-            (f"{code}[{json.dumps(key)}]", item)
+            (f"{code}[{key_code(key)}]", item)
             for key, item in value.items()
             if type(key) in (str, int)
         )
@@ -510,7 +512,7 @@ def loading_code(code: str, state: Any) -> tuple[str, bool]:
 
 
 # A code from a file becomes a line of a program: no more than attributes and items may be in it.
-SAFE = re.compile(r'[A-Za-z]\w*(\.(?!__)[A-Za-z_]\w*|\[\d+\]|\["[\w .-]*"\])*')
+SAFE = re.compile(r'[A-Za-z]\w*(\.(?!__)[A-Za-z_]\w*|\[\d+\]|\["([^"\\\r\n]|\\.)*"\])*')
 
 
 def is_safe(code: str) -> bool:

@@ -1,6 +1,6 @@
 """The hooks of a loop: which callbacks it calls, and at which places."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from tutorial.callbacks import (
     TerminateOnNaN,
     overridden,
 )
-from tutorial.loop.names import variable
+from tutorial.loop.names import unlike, variable
 from tutorial.loop.options import Code
 from tutorial.saving import checkpoint
 from tutorial.saving.parts import Parts, start_new_workers
@@ -95,6 +95,7 @@ def register(
     callbacks: Any,
     params: dict[str, Any],
     save_freq: int = 1,
+    taken: Collection[str] = (),
 ) -> Hooks:
     """Register the callbacks of a call: a name for each, in the order in which they are called.
 
@@ -103,6 +104,7 @@ def register(
         params: what they are told of the call. If it has a 'save_dir', and no ModelCheckpoint is
             among the callbacks, one is added.
         save_freq: epochs between two checkpoints.
+        taken: variables that have another meaning in the loop, such as metrics.
 
     Raises:
         TypeError: one of them is no Callback.
@@ -124,14 +126,14 @@ def register(
     # What saves comes last, so that it saves what the others did; and what saves all epochs after
     # what saves the best.
     for callback in sorted(listed, key=saves):
+        others = {*taken, *hooks.callbacks, *hooks.schedulers}
         if isinstance(callback, ProgressBar):
             hooks.bar = callback
         elif isinstance(callback, LRScheduler):
-            count = len(hooks.schedulers)
-            name = f"scheduler_{count + 1}" if count else "scheduler"
+            name = unlike("scheduler", others) if hooks.schedulers else "scheduler"
             hooks.schedulers[name], hooks.by[name] = callback.scheduler, callback.by
         else:
-            hooks.callbacks[variable(callback, hooks.callbacks)] = callback
+            hooks.callbacks[variable(callback, others)] = callback
     return hooks
 
 

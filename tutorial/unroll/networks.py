@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from tutorial.loop.names import key_code
 from tutorial.unroll.alike import OF_EVERY_MODULE
 from tutorial.unroll.objects import object_code
 from tutorial.unroll.reparametrized import norm_of, reparametrized_code
@@ -27,7 +28,7 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
     """
     own = dict(network.named_parameters())
     script.weights |= {
-        id(weight): f'network.get_parameter("{name}")' for name, weight in own.items()
+        id(weight): f"network.get_parameter({key_code(name)})" for name, weight in own.items()
     }
     script.loads_state = script.hooks_later = True  # of the whole network, afterwards
     try:
@@ -149,7 +150,7 @@ def hook_lines(script: "Script", network: nn.Module) -> list[str]:
     """The lines that register the hooks of its layers, where these are functions with a name."""
     lines = []
     for name, module in network.named_modules():
-        place = f'network.get_submodule("{name}")' if name else "network"
+        place = f"network.get_submodule({key_code(name)})" if name else "network"
         for kind, register in HOOKS.items():
             for key, hook in vars(module)[kind].items():
                 if norm_of(hook):  # its layer is written as a call that adds it
@@ -242,12 +243,12 @@ def tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def member(name: str) -> str:
     """An expression for a tensor of the network: network.get_submodule("0").weight."""
     layer, _, last = name.rpartition(".")
-    return f'network.get_submodule("{layer}").{last}' if layer else f"network.{last}"
+    return f"network.get_submodule({key_code(layer)}).{last}" if layer else f"network.{last}"
 
 
 def weights_named(names: list[str]) -> str:
     """A list of these weights of the network."""
-    return bracketed("[", [f'network.get_parameter("{name}")' for name in names], "]")
+    return bracketed("[", [f"network.get_parameter({key_code(name)})" for name in names], "]")
 
 
 def for_each(names: list[str], line: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from tutorial.loop.names import key_code
 from tutorial.unroll.alike import MISSING, OF_EVERY_MODULE, Comparison, hides, slot, slots
 from tutorial.unroll.source import CannotWriteError, bracketed, home, is_installed
 from tutorial.unroll.standard import named
@@ -53,7 +54,9 @@ def object_code(script: "Script", value: Any, path: str) -> str:
         own = vars(value) if hasattr(value, "__dict__") else {}
         filled = {key: slot(value, key) for key in slots(cls)}
         own = own | {key: part for key, part in filled.items() if part is not MISSING}
-        items = [f'"{key}": {script.code(part, f"{path}.{key}")}' for key, part in own.items()]
+        items = [
+            f"{key_code(key)}: {script.code(part, f'{path}.{key}')}" for key, part in own.items()
+        ]
         code = f"{script.reference(rebuilt)}({reference}, {bracketed('{', items, '}')})"
     if found := script.difference(code, value, path):
         raise CannotWriteError(f"{found}: neither its arguments nor its attributes make it again")
@@ -73,7 +76,7 @@ def members_code(script: "Script", module: nn.Module, cls: str, path: str) -> st
             saved = script.save(buffer.detach(), f"{path}.{key}")
             items[key] = f"nn.Buffer({saved}, persistent={key not in passing})"
     items |= {key: script.code(part, f"{path}.{key}") for key, part in module._modules.items()}
-    parts = bracketed("{", [f'"{key}": {code}' for key, code in items.items()], "}")
+    parts = bracketed("{", [f"{key_code(key)}: {code}" for key, code in items.items()], "}")
     none = [key for key, buffer in module._buffers.items() if buffer is None]
     rest = f", {script.code(none, path)}" if none else ""
     return f"{script.reference(rebuilt_module)}({cls}, {parts}{rest})"

@@ -14,6 +14,7 @@ from torch.utils.data import (
     default_convert,
 )
 
+from tutorial.loop.names import key_code
 from tutorial.unroll.alike import MISSING, of_optimizer
 from tutorial.unroll.objects import (
     constructor_arguments,
@@ -53,7 +54,9 @@ def optimizer_code(script: "Script", optimizer: torch.optim.Optimizer, path: str
     if len(groups) > 1:
         dicts = [
             bracketed(
-                "{", [f'"{k}": {v}' for k, v in {"params": listed(script, n), **o}.items()], "}"
+                "{",
+                [f"{key_code(k)}: {v}" for k, v in {"params": listed(script, n), **o}.items()],
+                "}",
             )
             for n, o in groups
         ]

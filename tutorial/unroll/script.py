@@ -15,6 +15,7 @@ written is also built here, and compared with the object that it stands for (ali
 nevertheless is named at the top, too.
 """
 
+import builtins
 import copy
 import enum
 import random
@@ -33,6 +34,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from tutorial.loop.names import key_code
 from tutorial.running import randomness_kept
 from tutorial.saving.parts import loading_code, root_of
 from tutorial.unroll.alike import MISSING, Comparison, replaced_members
@@ -166,7 +168,7 @@ class Script:
         self.lines.append(self.recipes[name])
         if isinstance(value, nn.Module):
             for key, weight in value.named_parameters():
-                self.weights.setdefault(id(weight), f'{name}.get_parameter("{key}")')
+                self.weights.setdefault(id(weight), f"{name}.get_parameter({key_code(key)})")
 
     def stateful(self, path: str, value: Any, code: str, more: str) -> str:
         """Make an object on a line of its own, and give it its state on the next one."""
@@ -186,7 +188,7 @@ class Script:
                 self.parts.setdefault(id(part), f"network.{name}")
             elif name:
                 kind = "parameter" if isinstance(part, nn.Parameter) else "submodule"
-                self.parts.setdefault(id(part), f'network.get_{kind}("{name}")')
+                self.parts.setdefault(id(part), f"network.get_{kind}({key_code(name)})")
 
     def name_of(self, value: Any) -> str | None:
         """The expression for an object that there is already."""
@@ -202,7 +204,8 @@ class Script:
 
     def render(self, title: str, program: str) -> str:
         """The whole file."""
-        for name in sorted(names_assigned(program) & self.needed):
+        read = {name for source in self.copies.values() for name in names_read(source)}
+        for name in sorted(names_assigned(program) & (self.needed | read & vars(builtins).keys())):
             self.supply[name] = "the loop uses this name for something else; rename yours"
         must = [f"#   {name}: {reason}" for name, reason in self.supply.items()]
         head = [

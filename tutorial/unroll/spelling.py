@@ -1,7 +1,6 @@
 """Values and names as code: how a program is written down."""
 
 import io
-import json
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 import libcst as cst
 
+from tutorial.loop.names import key_code
 from tutorial.loop.options import Code, WrittenAs
 
 WIDEST = 48  # columns: a longer line does not move its neighbours' comments to the right
@@ -32,7 +32,7 @@ def _spell(value: Any) -> str:
     if isinstance(value, Code):
         return str(value)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)  # as repr, with the quotes that we use
+        return key_code(value)  # as repr, with the quotes that we use
     if isinstance(value, tuple):
         items = [_spell(item) for item in value]
         return f"({', '.join(items)}{',' if len(items) == 1 else ''})"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from tutorial.loop.names import key_code
 from tutorial.unroll.source import CannotWriteError, bracketed, home
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def pattern_code(script: "Script", value: Any, path: str) -> str:
 def logger_code(script: "Script", value: Any, path: str) -> str:
     """logging.getLogger(name)."""
     script.tool("logging", logging)
-    return f'logging.getLogger("{value.name}")'
+    return f"logging.getLogger({key_code(value.name)})"
 
 
 # ---- what has a state inside: made on a line of its own, and given the state on the next

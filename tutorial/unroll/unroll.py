@@ -1,6 +1,7 @@
 """From a call's options to the text of its loop: choose layers, weave, specialize, write."""
 
 from functools import cache, lru_cache
+from itertools import count
 from typing import Any
 
 import libcst as cst
@@ -43,15 +44,14 @@ def unroll(
     layers = tuple(layer for layer in all_layers() if layer.is_on(plain))
     known = {name: literal(value) for name, value in values.items()}
     # While the rules work, each of several is a name, though it may be a piece: batch["image"].
-    pieces = {
-        f"_{name}_{i}_": piece
-        for name, several in decided
-        if name.islower()
-        for i, piece in enumerate(several)
-    }
+    said = repr(decided)
+    mark = next(mark for mark in map("_".__mul__, count(1)) if f"{mark}piece" not in said)
+    pieces: dict[str, str] = {}
     for name, several in decided:
         if name.islower():
-            known[name] = literal(tuple(Code(f"_{name}_{i}_") for i in range(len(several))))
+            marked = [f"{mark}piece_{len(pieces) + i}_" for i in range(len(several))]
+            known[name] = literal(tuple(map(Code, marked)))
+            pieces |= dict(zip(marked, several, strict=True))
     body = Evaluator(known, layers).body_of(function)
     if m.matches(body[-1], m.SimpleStatementLine([m.Return()])):
         body = body[:-1]  # a program has no caller to return to
