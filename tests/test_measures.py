@@ -122,8 +122,8 @@ def test_two_outputs_may_share_one_label_and_one_may_have_no_loss() -> None:
         ([CE(), CE(), CE()], None, "for the output 2, but the network's outputs are 0, 1"),
         ({"a": CE(), "c": CE()}, None, "for the output 'c', but .* outputs are 'a', 'b'"),
         ({"a": CE()}, {"z": Accuracy()}, "for the output 'z', but the network's outputs"),
-        ({"a": CE()}, {"a": [Accuracy(), Accuracy()]}, "two values would be reported as 'acc_a'"),
-        ({"loss": CE()}, None, "two values would be reported as 'loss'"),
+        ({"a": CE()}, {"a": [Accuracy(), Accuracy()]}, "two values as 'acc_a'"),
+        ({"loss": CE()}, None, "two values as 'loss'"),
     ],
 )
 def test_what_is_for_no_output_is_refused(loss: Any, metrics: Any, words: str) -> None:

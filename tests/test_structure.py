@@ -283,7 +283,7 @@ def test_parts_are_still_summed_where_none_is_the_total() -> None:
 @pytest.mark.parametrize("key", ["epoch", "acc"])
 def test_a_part_has_no_name_that_is_reported_already(key: str) -> None:
     model = model_of(Net(), lambda y_hat, y: {key: F.cross_entropy(y_hat, y)}, Accuracy())
-    with pytest.raises(ValueError, match=f"reported as '{key}'"):
+    with pytest.raises(ValueError, match=f"two values as '{key}'"):
         model.fit(TensorDataset(X, CLASS))
 
 

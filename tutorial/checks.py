@@ -88,7 +88,7 @@ def names_differ(names: Sequence[str]) -> None:
         evaluated = name.removeprefix("eval_") if name.startswith("eval_") else None
         if [*names, "loss", "epoch", "batch_size"].count(name) > 1 or evaluated in (*names, "loss"):
             raise ValueError(
-                f"two values would be reported as {name!r}, but each name can stand once, beside "
+                f"there would be two values as {name!r}, but each name can stand once, beside "
                 "'loss', 'epoch' and 'batch_size', and the same with 'eval_' before it for "
                 'evaluations. Give one of them a name of its own: Accuracy(name="top1"), or '
                 "another key in a dict of losses."
