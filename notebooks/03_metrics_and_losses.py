@@ -304,8 +304,8 @@ print(f"acc {result_of_never['acc']:.3f}")
 # for the one clearest image, and the precision is 1. So you always need both.
 #
 # `tl.metrics` has both, and `Auc`, which comes later. They take **probabilities**, and our network
-# gives logits. So we need a metric that hands softmax on to another metric. It derives from
-# `tl.metrics.Metric`, so that it can say its own name.
+# gives logits. `Recall(from_logits=True)` would do; to see what it does, we write a metric that hands
+# softmax on to another metric. It derives from `tl.metrics.Metric`, so that it can say its own name.
 
 
 # %%
@@ -633,8 +633,8 @@ refused(train(new_network(1), nn.MSELoss(), floats_8))
 refused(train(new_network(9), nn.CrossEntropyLoss(), train_data))
 
 # %% [markdown]
-# A loss that is no mean. And logits where a metric wants probabilities, which is why we wrote
-# `OfLogits`:
+# A loss that is no mean. And logits where a metric wants probabilities; that is what `OfLogits` is
+# for:
 
 # %%
 refused(train(new_network(10), nn.CrossEntropyLoss(reduction="none"), train_data))
