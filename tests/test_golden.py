@@ -70,6 +70,7 @@ WEIGHED = {
     "LOSSES": "weighed", "BATCH_WEIGHT": Code("batch_weight"), "WEIGHT_MAY_BE_ZERO": True,
 }  # fmt: skip
 NEITHER = {"LOSS_REDUCTION": "neither"}
+UNKNOWN = {"LOSS_REDUCTION": "unknown"}
 SUM = {"LOSS_REDUCTION": "sum"}
 EVAL = {"EVAL_DATA": True, "EVAL_LOADING": "in_memory"}
 EVAL_RANKS = {"DISTRIBUTED": True, "EVAL_LOADING": "in_memory", "EVAL_SPLIT": "contiguous"}
@@ -196,6 +197,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "fit means neither": {**NEITHER, **EVAL},
     "fit means neither, accumulate": {**NEITHER, "ACCUMULATE_GRAD_BATCHES": 4},
+    "fit means unknown": {**UNKNOWN, **EVAL},
     "fit means sum": {**SUM, **EVAL},
     "fit means sum, device": {**SUM, **EVAL, **GPU},
     "fit means sum, accumulate": {**SUM, "ACCUMULATE_GRAD_BATCHES": 4},

@@ -29,6 +29,7 @@ GENERATOR = torch.Generator().manual_seed(0)
 X = torch.randn(61, 8, generator=GENERATOR, dtype=torch.float64)
 Y = torch.arange(61) % 3
 SOME = torch.where(torch.arange(61) % 4 == 1, -100, Y)  # a quarter is to ignore
+LATE = torch.where((torch.arange(61) % 4 == 1) & (torch.arange(61) > 24), -100, Y)
 GONE = torch.where(torch.arange(61) < 24, -100, Y)  # whole batches and groups are
 SOFT = torch.softmax(torch.randn(61, 3, generator=GENERATOR, dtype=torch.float64), 1)
 TEXT = torch.where(torch.rand(61, 5, generator=GENERATOR) < 0.4, -100, torch.arange(5) % 3)
@@ -252,6 +253,27 @@ class Focal(nn.Module):
         return loss.mean() if self.reduction == "mean" else loss.sum()
 
 
+def late(y_hat: Any, y: Any) -> Any:
+    """A mean over a mask that it makes itself."""
+    real = y != -100
+    return (F.cross_entropy(y_hat, y, reduction="none") * real).sum() / real.sum().clamp(min=1)
+
+
+class Wrapped(nn.Module):
+    """A loss in a loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss = CE(ignore_index=1)
+
+    def forward(self, y_hat: Any, y: Any) -> Any:
+        return self.loss(y_hat, y)
+
+
+def hidden(y_hat: Any, y: Any) -> Any:
+    return F.cross_entropy(y_hat, y, ignore_index=2)
+
+
 class Flattened(CE):
     """A subclass with a forward of its own: class weights, and still a mean over them."""
 
@@ -266,6 +288,14 @@ OWN: dict[str, tuple[Any, torch.Tensor, Any]] = {
     "a pair, a count": (counted, TEXT, lambda y_hat: tokens(y_hat, TEXT)),
     "a pair, a tensor": (counted_by_a_tensor, GONE, lambda y_hat: tokens(y_hat, GONE)),
     "a pair, a module": (Flattened(WEIGHT), Y, lambda y_hat: class_weights(y_hat, Y)),
+    "labels to ignore, at once": (tokens, TEXT, lambda y_hat: tokens(y_hat, TEXT)),
+    "labels to ignore, later": (tokens, LATE, lambda y_hat: tokens(y_hat, LATE)),
+    "labels to ignore, first": (tokens, GONE, lambda y_hat: tokens(y_hat, GONE)),
+    "a mask of its own": (late, LATE, lambda y_hat: tokens(y_hat, LATE)),
+    "a loss in a loss": (Wrapped(), Y, lambda y_hat: Wrapped()(y_hat, Y)),
+    "a class to ignore": (hidden, Y, lambda y_hat: hidden(y_hat, Y)),
+    "a method": (CE(ignore_index=1).forward, Y, lambda y_hat: Wrapped()(y_hat, Y)),
+    "a partial of an object": (partial(CE(WEIGHT)), Y, lambda y_hat: class_weights(y_hat, Y)),
     "a module": (Focal(), Y, lambda y_hat: Focal()(y_hat, Y)),
     "a module that sums": (Focal("sum"), Y, lambda y_hat: Focal("sum")(y_hat, Y) / 61),
     "torchvision's": (
@@ -298,10 +328,72 @@ def test_a_loss_of_ones_own_counts_as_it_is(name: str) -> None:
     assert not torch.equal(results[0][0], next(network.parameters()))
 
 
+MASKS = {
+    "a mask": torch.arange(61) % 3 > 0,
+    "a mask with gaps later": (torch.arange(61) % 4 > 0) | (torch.arange(61) < 30),
+    "a mask with gaps first": torch.arange(61) > 30,
+    "numbers": (torch.arange(61) % 3).double(),
+}
+
+
+@pytest.mark.parametrize("kind", [TensorDataset, lambda *parts: OneByOne(TensorDataset(*parts))])
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mean_over_a_mask_is_one(name: str, kind: Any) -> None:
+    def real(y_hat: Any, y: Any, mask: Any) -> Any:
+        return ((y_hat - y).square().mean(1) * mask).sum() / mask.sum()
+
+    def padded(y_hat: Any, y: Any, padding: Any) -> Any:
+        return real(y_hat, y, ~padding)
+
+    mask = MASKS[name]
+    for loss_fn, part in ((real, mask), *([] if name == "numbers" else [(padded, ~mask)])):
+        data, results = kind(X, TARGET, part), []
+        network = network_for(TARGET)
+        expected = real(network(X), TARGET, mask).item()
+        for batch_size in (61, 17, 5, 1):
+            result = model_of(network, loss_fn).evaluate(data, batch_size=batch_size, verbose=0)
+            assert result["loss"] == pytest.approx(expected, abs=1e-12)
+        for batch_size, accumulate in ((24, 1), (8, 3), (1, 24)):
+            model = model_of(network_for(TARGET), loss_fn)
+            model.fit(
+                data, batch_size=batch_size, accumulate_grad_batches=accumulate, shuffle=False,
+                verbose=0,
+            )  # fmt: skip
+            results.append([*model.parameters()])
+        for other in results[1:]:
+            torch.testing.assert_close(other, results[0], **EXACT)
+
+
+@pytest.mark.parametrize("loss_fn", [nn.MSELoss(), lambda y_hat, y: (y_hat - y).square().mean()])
+def test_sequences_of_other_lengths_count_by_their_steps(loss_fn: Any) -> None:
+    """Batches of one length each: a mean over all steps of all samples."""
+    batches = [(x, x.roll(1, 0)) for x in (X[:8, None].expand(8, t, 8) for t in (2, 5, 3))]
+    network = nn.Linear(8, 8).double()
+    errors = torch.cat([(network(x) - y).square().flatten() for x, y in batches])
+    result = model_of(network, loss_fn).evaluate(batches, verbose=0)
+    assert result["loss"] == pytest.approx(errors.mean().item(), abs=1e-12)
+    errors.mean().backward()
+    expected = network.weight - 0.01 * network.weight.grad
+    model_of(network, loss_fn).fit(batches, accumulate_grad_batches=3, verbose=0, shuffle=False)
+    torch.testing.assert_close(network.weight, expected, **EXACT)
+
+
+@pytest.mark.parametrize("of", ["random", "unchecked"])
+def test_where_it_cannot_be_known_the_loop_says_what_it_assumes(of: str) -> None:
+    def noisy(y_hat: Any, y: Any) -> Any:
+        return F.cross_entropy(y_hat + torch.randn_like(y_hat), y)
+
+    model = tl.Model(network_for(Y), check=of != "unchecked")
+    model.prepare(SGD(model.parameters()), noisy)
+    for call in ("fit", "evaluate"):
+        source = model.unroll(call, TensorDataset(X, Y)).source
+        assert "# assumes that the loss is a mean over samples" in source
+
+
 @pytest.mark.parametrize(
     ("loss_fn", "y"),
-    [(class_weights, Y), (tokens, TEXT), (dice, Y), (contrastive, Y)],
-    ids=["class weights", "tokens", "dice", "contrastive"],
+    [(class_weights, Y), (dice, Y), (contrastive, Y)],
+    ids=["class weights", "dice", "contrastive"],
 )
 def test_a_loss_that_is_no_mean_is_told_once(loss_fn: Any, y: torch.Tensor) -> None:
     model = model_of(network_for(y), loss_fn)

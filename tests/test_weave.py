@@ -202,7 +202,7 @@ VALUES: dict[str, list[Any]] = {
     "TEST_LOADING": ["in_memory"], "TRAIN_SPLIT": ["none"], "EVAL_SPLIT": ["none", "contiguous"],
     "TEST_SPLIT": ["none", "contiguous"], "LOSSES": ["one", "none", "several", "each", "weighed"],
     "OUTPUTS": ["one", "several", "named"], "NUM_WORKERS": [0],
-    "BATCH_WEIGHT": ["n.item()", None], "LOSS_REDUCTION": ["mean", "sum", "neither"],
+    "BATCH_WEIGHT": ["n.item()", None], "LOSS_REDUCTION": ["mean", "sum", "neither", "unknown"],
 }  # fmt: skip
 
 

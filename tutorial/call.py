@@ -20,7 +20,6 @@ from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, declared, dry_run
 from tutorial.inputs.readings import structure_of
-from tutorial.inputs.reduction import ignores_some
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -28,6 +27,7 @@ from tutorial.inputs.structure import (
     leaves,
     pattern_code,
 )
+from tutorial.inputs.torch_losses import ignores_some
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
 from tutorial.saving import checkpoint

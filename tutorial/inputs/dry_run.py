@@ -19,12 +19,9 @@ from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
 from tutorial.inputs.logits import taken_as
-from tutorial.inputs.matching import (
-    Arguments,
-    the_one_that_runs,
-)
+from tutorial.inputs.matching import Arguments, the_one_that_runs
 from tutorial.inputs.readings import readings
-from tutorial.inputs.reduction import Compared, Reduction, reduction_of, samples_code, together
+from tutorial.inputs.reduction import Compared, Reduction, samples_code, together
 from tutorial.inputs.refusals import (
     labelled,
     last_batch_fits,
@@ -52,6 +49,7 @@ from tutorial.inputs.structure import (
     value_at,
     values_of,
 )
+from tutorial.inputs.torch_losses import reduction_of
 from tutorial.inputs.trying import call_loss, call_metric, call_network, compared_values, values
 
 
@@ -302,6 +300,7 @@ def measured(
                     known(label) if label else None,
                     alike,
                     given,
+                    places_in(calls[variable], names),
                     model.device,
                 )
             )
@@ -356,6 +355,15 @@ def label_of(way: Arguments) -> Path:
     named = [path for path in paths if not str(path[0]).startswith("y_hat")]
     label: Path = named[-1] if named else paths[-1]
     return label
+
+
+def places_in(way: Arguments, names: dict[str, Any]) -> tuple[str | None, ...]:
+    """Code for each tensor that a call gets from the batch, by place, then by keyword."""
+    ordered = sorted(way, key=lambda argument: argument[0] is not None)
+    paths = [
+        leaf for path in paths_of(tuple(ordered)) for leaf, _ in leaves(path, value_at(path, names))
+    ]
+    return tuple(None if str(path[0]).startswith("y_hat") else code(path) for path in paths)
 
 
 def paths_of(way: Arguments) -> list[Path]:

@@ -70,7 +70,7 @@ VALUES = NONE  # (name, metric, its part or None): what is reported
 # once, or "each" output has its own.
 LOSSES = "one"
 TOTAL_LOSS = 0.0  # the sum of several losses
-LOSS_REDUCTION = "mean"  # over what a batch counts, a "sum" over its samples, or "neither"
+LOSS_REDUCTION = "mean"  # over what a batch counts, a "sum" over its samples, "neither", "unknown"
 BATCH_WEIGHT: str | None = None  # what a batch counts in the mean, if not its number of samples
 AN_OUTPUT = Code("y_hat")  # what the network returns, or a part of that
 WEIGHT_MAY_BE_ZERO = False  # may there be batches with nothing to learn from?
