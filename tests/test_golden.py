@@ -49,7 +49,7 @@ EACH_WEIGHS = {
     "TOTAL_MEAN": Code("loss_0_mean.compute() + loss_1_mean.compute()"),
     "LOSS_WEIGHTS": (
         (*codes("loss_0_weight", "loss_fn_0.weight[y].sum().item()", "loss_0", "y_hat_0"), False),
-        (*codes("loss_1_weight", "(y != -100).sum().item()", "loss_1", "y_hat_1"), True),
+        (*codes("loss_1_weight", "(y != -100).count_nonzero().item()", "loss_1", "y_hat_1"), True),
     ),
     "METRICS": (
         codes("loss_0_mean", "loss_0", "loss_0_weight"),
@@ -65,7 +65,7 @@ GPU = {"DEVICE": "cuda:0", "DEVICE_TYPE": "cuda"}
 HALF = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.bfloat16")}
 SCALED = {"AUTOCAST": True, "AUTOCAST_DTYPE": Code("torch.float16"), "GRAD_SCALER": True}
 RANKS = {"DISTRIBUTED": True, "TRAIN_LOADING": "in_memory", "TRAIN_SPLIT": "strided"}
-LABELLED = {"BATCH_WEIGHT": Code("(y != -100).sum().item()"), "WEIGHT_MAY_BE_ZERO": True}
+LABELLED = {"BATCH_WEIGHT": Code("(y != -100).count_nonzero().item()"), "WEIGHT_MAY_BE_ZERO": True}
 WEIGHED = {
     "LOSSES": "weighed", "BATCH_WEIGHT": Code("batch_weight"), "WEIGHT_MAY_BE_ZERO": True,
 }  # fmt: skip

@@ -28,7 +28,8 @@ CE = nn.CrossEntropyLoss
 
 
 def own_loss(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(y_hat, y)
+    """A mean over the samples, whatever the labels are."""
+    return -y_hat.log_softmax(1).gather(1, y[:, None]).mean()
 
 
 class Rows(Dataset):

@@ -544,7 +544,7 @@ def accumulated_functions() -> None:
     by_accumulation(lambda: nn.Linear(4, 3), weighted, points(8))
 
 
-@situation(176, "accumulate_grad_batches: a token loss in a function", **OF_A_BATCH)
+@situation(176, "accumulate_grad_batches: a token loss in a function")
 def accumulated_tokens() -> None:
     from .language import padded, token_loss
 

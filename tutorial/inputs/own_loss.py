@@ -340,7 +340,7 @@ def ignoring(place: int, code: str, label: int) -> Count:
     """The labels that are not this one."""
     return Count(
         place,
-        f"({code} != {label}).sum()",
+        f"({code} != {label}).count_nonzero()",
         lambda labels: (labels != label).sum(),
         lambda labels: torch.where(
             every_third(labels), label, labels.masked_fill(labels == label, 0)

@@ -54,7 +54,7 @@ def by_index(
     labels, count = str(code(label)), None
     some_ignored = this.every is None or ignored in this.every
     if some_ignored:
-        count = f"({labels} != {ignored}).sum()"
+        count = f"({labels} != {ignored}).count_nonzero()"
         labels = f"{labels}[{labels} != {ignored}]"
     elif not this.alike and this.y.dim() > 1:
         return Reduction(weight=f"{labels}.numel()")
