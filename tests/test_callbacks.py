@@ -852,8 +852,10 @@ def test_csv_logger_leaves_a_whole_file_when_it_cannot_write(tmp_path, monkeypat
     assert files(tmp_path) == ["log.csv"]
 
 
-def test_csv_logger_is_refused_before_training_where_there_is_a_folder(tmp_path) -> None:
-    with pytest.raises(
-        IsADirectoryError, match="which is a directory, but a file's name is expected"
-    ):
-        begin(cb.CSVLogger(tmp_path))
+def test_csv_logger_is_refused_before_training_where_there_is_a_folder(
+    tmp_path, make_model, data
+) -> None:
+    model = make_model()
+    with pytest.raises(IsADirectoryError, match="that is a directory, and a file is expected"):
+        model.fit(data, verbose=0, callbacks=cb.CSVLogger(tmp_path))
+    assert model.history is None

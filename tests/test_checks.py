@@ -257,7 +257,7 @@ def test_data_that_gives_nothing_is_told(data: Any) -> None:
     model = prepared()
     before = flat(model.network.state_dict())
     for call in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match="the data gave no batch; at least one is expected"):
+        with pytest.raises(ValueError, match="_data gave no batch; at least one is expected"):
             call(data, verbose=0)
     after = flat(model.network.state_dict())
     assert all(identical(before[key], after[key]) for key in before)

@@ -126,10 +126,10 @@ REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, 
         ("cannot take its inputs", "a list of 20", "Make tensors of them: torch.as_tensor(x)"),
     ),
     "load: no path": (
-        lambda m: m.load(None), TypeError, ("path is None", "a file's name", "'my_model'"),
+        lambda m: m.load(None), ValueError, ("path is None", "a file's name", "'my_model'"),
     ),
     "22: save to ''": (
-        lambda m: m.save(""), ValueError, ("path is ''", "a file's name is expected"),
+        lambda m: m.save(""), ValueError, ("path is ''", "a file's name", "is expected"),
     ),
     "23: batch_size=4.0": (
         lambda m: m.fit(GOOD, batch_size=4.0), ValueError,

@@ -1,5 +1,6 @@
 """One call of a Model: its arguments, and all that is decided before its loop begins."""
 
+import math
 import time
 import warnings
 import weakref
@@ -128,7 +129,8 @@ def decide_pass(model: Any, call: Call) -> Program:
         call.arguments.get("save_freq", 1),
         taken={*model.measures.loss_fns, *model.metrics, *seen[0].structure.roots()},
     )
-    checks.directories_fit(hooks.params["save_dir"], hooks.callbacks.values())
+    if call.method == "fit" and process_group.is_rank_zero():
+        hooks.check_places()
     train_size, eval_size = call.batch_sizes()
     options = call.options() | {
         "BATCH_SIZE": train_size,
@@ -147,6 +149,8 @@ def decide_pass(model: Any, call: Call) -> Program:
         resumed = resume_options(model, call, hooks, data)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
+    if hooks.schedulers and call.method == "fit":
+        hooks.check_schedulers(model, scheduled_steps(call, sources[0]), bool(options["RESUME"]))
     return program_of(model, call, options, data, replace(seen[0], reduction=reduction), hooks)
 
 
@@ -222,6 +226,18 @@ def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
         )
 
 
+def scheduled_steps(call: Call, source: DataSource) -> dict[str, int | None]:
+    """How often a scheduler steps in a fit: after each update, or after each epoch."""
+    batches, epochs = source.steps(), call.arguments["epochs"]
+    if batches is None or call.arguments["loop"] is not None or process_group.join() > 1:
+        return {"step": None, "epoch": None}
+    taken = min(epochs * batches, call.arguments["num_iters"] or math.inf)
+    whole, rest = divmod(int(taken), batches)
+    group = call.arguments["accumulate_grad_batches"]
+    updates = whole * math.ceil(batches / group) + math.ceil(rest / group)
+    return {"step": updates, "epoch": whole + (rest > 0)}
+
+
 def split_of(source: DataSource, model: Any) -> str:
     """How the ranks split the data: each batch "strided", or "contiguous" runs of whole batches."""
     if model.world_size == 1:
@@ -250,7 +266,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
 
 def resume_options(model: Any, call: Call, hooks: Hooks, data: Mapping[str, Any]) -> dict[str, Any]:
     """Where a killed training goes on: its newest checkpoint, if there is one yet."""
-    folder = hooks.folder() or call.arguments["save_dir"]
+    folder = hooks.folder() or hooks.params["save_dir"]
     first = process_group.is_rank_zero()
     parts = Parts(
         {

@@ -3,17 +3,26 @@
 Each message names the argument, the value seen, what was expected, and the fix.
 """
 
+import contextlib
 import inspect
+import linecache
+import math
 import os
 import sys
+import tempfile
+import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+
+from tutorial.parameters import short
 
 OWN_LOOP = """\
 but the loop of fit takes steps of one. For a GAN, an actor and a critic, or others that take turns,
@@ -42,6 +51,31 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
+HIDDEN = (LIBRARY, str(Path(torch.__file__).parent), contextlib.__file__)
+
+
+def shortened(error: Exception) -> Exception:
+    """The error; the traceback of a refusal, and of its cause, has the user's own lines alone.
+
+    What the library did not raise on purpose is a fault of its own, and is left as it is.
+    """
+    each: BaseException | None = error
+    while each is not None:
+        frames = list(traceback.walk_tb(each.__traceback__))
+        if frames and each is error:
+            file, line = frames[-1][0].f_code.co_filename, frames[-1][1]
+            on_purpose = linecache.getline(file, line).strip().startswith("raise")
+            if file.startswith(LIBRARY) and not on_purpose:
+                return error
+        shown = None
+        for frame, line in reversed(frames):
+            if not frame.f_code.co_filename.startswith(HIDDEN):
+                shown = TracebackType(shown, frame, frame.f_lasti, line)
+        each.__traceback__ = shown
+        each = each.__cause__
+    return error
+
+
 ONE_STEP = (
     "the loop of fit takes one step for each loss. Choose another one, such as torch.optim.Adam; "
     "or write the loop yourself, def train(network, optimizer, loss_fn, train_data), and call "
@@ -51,13 +85,14 @@ ONE_STEP = (
 
 def optimizer_fits(optimizer: Any) -> None:
     """Refuse what is no optimizer, or one that a plain loop cannot step."""
-    several = optimizer.values() if isinstance(optimizer, Mapping) else optimizer
-    if isinstance(several, Iterable) and all(isinstance(o, torch.optim.Optimizer) for o in several):
+    several = list(optimizer.values()) if isinstance(optimizer, Mapping) else optimizer
+    listed = isinstance(several, list | tuple) and len(several) > 0
+    if listed and all(isinstance(each, torch.optim.Optimizer) for each in several):
         kind = type(optimizer).__name__
         raise TypeError(f"optimizer is a {kind} of {len(optimizer)} optimizers, {OWN_LOOP}")
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(
-            f"optimizer is {optimizer!r}, but a torch.optim optimizer is expected, such as "
+            f"optimizer is {short(optimizer)}, but a torch.optim optimizer is expected, such as "
             "torch.optim.Adam(model.parameters(), lr=1e-3)."
         )
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
@@ -73,25 +108,29 @@ def metric_fits(metric: Any) -> None:
     missing = [verb for verb in ("reset", "update", "compute") if not hasattr(metric, verb)]
     if missing or isinstance(metric, type):
         raise TypeError(
-            f"metrics holds {metric!r}, but objects with reset(), update(y_hat, y) and compute() "
-            "are expected, such as tutorial.metrics.Accuracy()."
+            f"metrics holds {short(metric)}, but objects with reset(), update(y_hat, y) and "
+            "compute() are expected, such as tutorial.metrics.Accuracy()."
         )
 
 
-def names_differ(names: Sequence[str]) -> None:
+def names_differ(names: Sequence[str], metrics: Mapping[str, Any] = MappingProxyType({})) -> None:
     """Refuse two values of one name: one would hide the other.
 
     Args:
         names: under which losses of several outputs, or parts of a loss, and metrics report.
+        metrics: those behind the names.
     """
     for name in names:
         evaluated = name.removeprefix("eval_") if name.startswith("eval_") else None
         if [*names, "loss", "epoch", "batch_size"].count(name) > 1 or evaluated in (*names, "loss"):
+            fix = 'Accuracy(name="top1")'
+            if hasattr(metrics.get(name), "dist_sync_on_step"):  # torchmetrics' have no name
+                fix = 'torchmetrics.MetricCollection({"top1": ..., "top5": ...})'
             raise ValueError(
                 f"there would be two values as {name!r}, but each name can stand once, beside "
                 "'loss', 'epoch' and 'batch_size', and the same with 'eval_' before it for "
-                'evaluations. Give one of them a name of its own: Accuracy(name="top1"), or '
-                "another key in a dict of losses."
+                f"evaluations. Give one of them a name of its own: {fix}, or another key in a dict of "
+                "losses."
             )
 
 
@@ -131,7 +170,7 @@ def loss_fits(loss_fn: Any) -> None:
     """Refuse what cannot be called with predictions and labels."""
     if not callable(loss_fn):
         raise TypeError(
-            f"loss is {loss_fn!r}, but a callable loss(y_hat, y) is expected, such as "
+            f"loss is {short(loss_fn)}, but a callable loss(y_hat, y) is expected, such as "
             "nn.CrossEntropyLoss(); for several outputs a list or dict of them."
         )
     if isinstance(loss_fn, type):
@@ -150,9 +189,14 @@ def loop_given(loop: Any) -> None:
         and not hasattr(loop, "source")
     ):
         raise TypeError(
-            f"loop is {loop!r}, but a Program, its source as text, or a function is expected."
+            f"loop is {short(loop)}, but a Program, its source as text, or a function is expected."
         )
     if isinstance(loop, str):
+        if loop.endswith(".py"):
+            raise ValueError(
+                f"loop is {short(loop)}, but the source itself is expected, not the name of its "
+                f"file: loop=Path({loop!r}).read_text()."
+            )
         try:
             compile(loop, "<loop>", "exec")
         except SyntaxError as error:
@@ -171,20 +215,52 @@ def save_dir_given(save_dir: Any) -> None:
         )
 
 
-def directories_fit(save_dir: str | None, callbacks: Iterable[Any]) -> None:
-    """Refuse to write into a directory that cannot be made, since a file has its name."""
-    asked = [("save_dir", save_dir)]
-    for callback in callbacks:
-        asked += [(name, getattr(callback, name, None)) for name in ("save_dir", "log_dir")]
-    for name, folder in asked:
-        if not isinstance(folder, str | os.PathLike):
-            continue
-        for place in (Path(folder), *Path(folder).parents):
+def writable(name: str, path: Path, is_file: bool = False) -> None:
+    """Refuse a place where no file can be written: it is tried, and leaves no trace."""
+    folder = path.parent if is_file else path
+    what, example = ("file", "log.csv") if is_file else ("directory", "checkpoints")
+    seen, fix = f"{name} is {short(str(path))}, but", f"Give another one, such as {example!r}."
+    try:
+        for place in (folder, *folder.parents):
             if place.exists() and not place.is_dir():
                 raise NotADirectoryError(
-                    f"{name} is {str(folder)!r}, but {str(place)!r} is a file, and the name of a "
-                    "directory is expected. Give another one, such as 'checkpoints'."
+                    f"{seen} {str(place)!r} is a file, and the name of a directory is expected. "
+                    f"{fix}"
                 )
+        if is_file and path.is_dir():
+            raise IsADirectoryError(f"{seen} that is a directory, and a file is expected. {fix}")
+        with made_for_now(folder):
+            tempfile.TemporaryFile(dir=folder).close()
+            path.with_name(f".{path.name}.{os.getpid()}").exists()  # too long, perhaps
+    except OSError as error:
+        if error.strerror is None:  # it is one of the above
+            raise
+        raise type(error)(
+            f"{seen} this {what} cannot be written: {error.strerror}. {fix}"
+        ) from error
+
+
+@contextmanager
+def made_for_now(folder: Path) -> Iterator[None]:
+    """Inside, there is such a directory; those that were missing are gone again afterwards."""
+    missing = [place for place in (folder, *folder.parents) if not os.path.exists(place)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for place in missing:
+            with suppress(OSError):  # it was not made, or somebody else uses it by now
+                place.rmdir()
+
+
+def on_a_device(network: nn.Module) -> None:
+    """Refuse weights of which there is only the shape."""
+    for name, part in (*network.named_parameters(), *network.named_buffers()):
+        if part.is_meta:
+            raise ValueError(
+                f"network: {name} is on the device 'meta', where tensors have a shape and no "
+                "values. Make the network without device='meta'."
+            )
 
 
 def made(network: nn.Module) -> None:
@@ -223,6 +299,60 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
             "never learn. Make it with this network's model.parameters(), or freeze what is not "
             "to learn: weight.requires_grad_(False)."
         )
+    for group in optimizer.param_groups:
+        if isinstance(lr := group.get("lr"), float) and not math.isfinite(lr):
+            raise ValueError(
+                f"the optimizer has the learning rate {lr}, but a finite number is "
+                "expected, such as lr=1e-3."
+            )
+
+
+def scheduler_fits(scheduler: Any, optimizer: Any) -> None:
+    """Refuse a scheduler that would change the learning rate of another optimizer."""
+    groups = [id(group) for group in optimizer.param_groups]
+    if not any(id(group) in groups for group in scheduler.optimizer.param_groups):
+        kind = type(scheduler).__name__
+        raise ValueError(
+            f"callbacks: the {kind} of LRScheduler was made for another optimizer than the model "
+            "has now, so the learning rate would stay as it is. Make it after prepare, and for "
+            f"this one: {kind}(model.optimizer, ...)."
+        )
+
+
+def schedule_lasts(scheduler: Any, taken: int | None, steps: int | None) -> None:
+    """Refuse a OneCycleLR that ends before the training does.
+
+    Args:
+        scheduler: it, or one that is made of several.
+        taken: the steps that it has taken; None if each of its parts knows for itself.
+        steps: those that it is to take; None if that is not known.
+    """
+    if steps is None:
+        return
+    for part, last in parts_of_schedule(scheduler, taken, steps):
+        total = getattr(part, "total_steps", last)
+        if isinstance(part, torch.optim.lr_scheduler.OneCycleLR) and last > total:
+            before = f", after {taken} that it has taken already" if taken else ""
+            raise ValueError(
+                f"callbacks: OneCycleLR has total_steps={total}, but this training steps the "
+                f"scheduler {steps} times{before}. Make it with total_steps={last}, "
+                "or train for fewer epochs."
+            )
+
+
+def parts_of_schedule(scheduler: Any, taken: int | None, steps: int) -> Iterator[tuple[Any, int]]:
+    """A scheduler, or those that it is made of, each with the number of its last step."""
+    parts = getattr(scheduler, "_schedulers", None)
+    if parts is None:
+        yield scheduler, (taken or 0) + steps
+    elif not hasattr(scheduler, "_milestones"):  # chained: all step each time
+        for part in parts:
+            yield from parts_of_schedule(part, part.last_epoch, steps)
+    else:  # one after the other
+        last = (taken or 0) + steps
+        ends = [*scheduler._milestones, last + 1]
+        for part, begin, end in zip(parts, [0, *scheduler._milestones], ends, strict=True):
+            yield part, min(last, end - 1) - begin
 
 
 def losses_average(losses: Sequence[str], sharded: bool) -> None:

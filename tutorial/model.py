@@ -18,13 +18,16 @@ from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
 from tutorial.parameters import (
+    BatchSize,
     BatchSizes,
     Count,
     Directory,
-    Natural,
+    File,
     Positive,
     Verbosity,
+    Workers,
     checked,
+    short,
 )
 from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
@@ -85,12 +88,13 @@ class Model:
     ) -> None:
         if not isinstance(network, nn.Module):
             raise TypeError(
-                f"network is {network!r}, but an nn.Module is expected, such as "
+                f"network is {short(network)}, but an nn.Module is expected, such as "
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
         checked(Model.__init__, locals())
         self.world_size = process_group.join()
         self.device = get_device()
+        checks.on_a_device(network)
         self.network = network.to(self.device)
         self.inputs, self.labels = specs_of("inputs", inputs), specs_of("labels", labels)
         checks.specs_differ(self.inputs or (), self.labels or (), reserved_names())
@@ -240,7 +244,7 @@ class Model:
         verbose: Verbosity = 1,
         drop_last: bool = False,
         shuffle: bool = True,
-        num_workers: Natural = 0,
+        num_workers: Workers = 0,
         callbacks: Any = None,
         accumulate_grad_batches: Count = 1,
         num_iters: Count | None = None,
@@ -297,10 +301,10 @@ class Model:
     def evaluate(
         self,
         eval_data: Any,
-        batch_size: Count = 64,
+        batch_size: BatchSize = 64,
         log_freq: Count = 10,
         verbose: Verbosity = 1,
-        num_workers: Natural = 0,
+        num_workers: Workers = 0,
         callbacks: Any = None,
         num_iters: Count | None = None,
     ) -> dict[str, float]:
@@ -330,8 +334,8 @@ class Model:
     def predict(
         self,
         test_data: Any,
-        batch_size: Count = 64,
-        num_workers: Natural = 0,
+        batch_size: BatchSize = 64,
+        num_workers: Workers = 0,
         stack_outputs: bool = False,
         verbose: Verbosity = 1,
         callbacks: Any = None,
@@ -407,8 +411,11 @@ class Model:
 
     def _run(self, method: str, arguments: Mapping[str, Any]) -> Any:
         """Check the arguments, decide what can be decided, run the loop."""
-        call = Call.of(METHODS[method], arguments)
-        program = decide(self, call)
+        try:
+            call = Call.of(METHODS[method], arguments)
+            program = decide(self, call)
+        except Exception as error:
+            raise checks.shortened(error) from error.__cause__
         if not call.over_one_batch:
             return program.run(report_of(call, program.hooks))
         try:
@@ -419,7 +426,7 @@ class Model:
 
     # ---- save and load
 
-    def save(self, path: str | Path, training: bool = True) -> Any:
+    def save(self, path: File, training: bool = True) -> Any:
         """Write to a file what was learned: all that a training needs to go on from here.
 
         The file is never half-written: an earlier one is replaced in one piece, or left as it was.
@@ -445,16 +452,15 @@ class Model:
             ValueError: the network cannot be exported; or a state_dict holds an object that
                 `torch.load(weights_only=True)` does not read back.
         """
-        checked(Model.save, locals())
+        path = Path(checked(Model.save, locals())["path"])
         if training:
+            checks.writable("path", checkpoint.with_ending(path), is_file=True)
             return checkpoint.write(path, checkpoint.state_of(self))
         from tutorial.saving.export import export
 
         return export(self.network, self._inputs_to("save(training=False)"), path)
 
-    def load(
-        self, path: str | Path, skip_mismatch: bool = False, reset_optimizer: bool = False
-    ) -> None:
+    def load(self, path: File, skip_mismatch: bool = False, reset_optimizer: bool = False) -> None:
         """Go on from a file that `save` wrote.
 
         Args:
@@ -471,7 +477,7 @@ class Model:
             FileNotFoundError: there is no such file.
             ValueError: the file is damaged or does not fit; nothing was changed.
         """
-        checked(Model.load, locals())
+        path = Path(checked(Model.load, locals())["path"])
         checkpoint.load_into(self, checkpoint.read(path), skip_mismatch, reset_optimizer)
 
     def summary(self, input_size: Any = None, dtype: Any = None) -> dict[str, int]:
@@ -533,11 +539,16 @@ class Model:
             outputs = [y_hat]
             <BLANKLINE>
         """
-        if method not in METHODS:
-            raise ValueError(f"method is {method!r}, but one of {', '.join(METHODS)} is expected.")
+        if not isinstance(method, str) or method not in METHODS:
+            raise ValueError(
+                f"method is {short(method)}, but one of {', '.join(METHODS)} is expected."
+            )
         bound = inspect.signature(METHODS[method]).bind(self, *args, **kwargs)
         bound.apply_defaults()
-        program = decide(self, Call.of(METHODS[method], bound.arguments))
+        try:
+            program = decide(self, Call.of(METHODS[method], bound.arguments))
+        except Exception as error:
+            raise checks.shortened(error) from error.__cause__
         program.remember()
         return program
 

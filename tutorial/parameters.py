@@ -39,6 +39,9 @@ class AtMost:
     def holds(self, value: Any) -> bool:
         return bool(value <= self.most)
 
+    def __str__(self) -> str:
+        return f"at most {self.most}"
+
 
 @dataclass(frozen=True)
 class Above:
@@ -54,11 +57,12 @@ class Above:
 
 
 @dataclass(frozen=True)
-class NotEmpty:
-    """The empty string does not fit."""
+class Named:
+    """What no file can be called does not fit."""
 
     def holds(self, value: Any) -> bool:
-        return bool(value)
+        name = os.fspath(value)
+        return bool(name) and "\0" not in name
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,19 @@ class Says:
 
 Natural = Annotated[int, AtLeast(0)]
 Count = Annotated[int, AtLeast(1)]
+Workers = Annotated[int, AtLeast(0), AtMost(1024)]
 Verbosity = Annotated[int, AtLeast(0), AtMost(2), Says("0, 1 or 2")]
 Positive = Annotated[float, Above(0)]
 Directory = Annotated[
-    str | os.PathLike[str], NotEmpty(), Says("the name of a directory, such as 'checkpoints',")
+    str | os.PathLike[str], Named(), Says("the name of a directory, such as 'checkpoints',")
 ]
+File = Annotated[str | os.PathLike[str], Named(), Says("a file's name, such as 'my_model',")]
+BatchSize = Annotated[int, AtLeast(1), AtMost(2**63 - 1)]  # as torch counts
 BatchSizes = (
-    Count | Annotated[tuple[Count, Count], Says("a pair of them: for training and for evaluation")]
+    BatchSize
+    | Annotated[
+        tuple[BatchSize, BatchSize], Says("a pair of them: for training and for evaluation")
+    ]
 )
 
 
@@ -98,7 +108,7 @@ def checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[
     """The function's arguments, each refused unless it fits its annotation.
 
     A parameter of another type than number, bool, string, path or None is taken as it is: it is
-    checked where it is used. NumPy's numbers become Python's.
+    checked where it is used. NumPy's numbers become Python's; in a path, ~ becomes the user's home.
 
     Args:
         function: whose parameters they are; `self` is left out.
@@ -124,11 +134,13 @@ def checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[
         if not fits(value, kind):
             first, *others = expected(kind)
             raise ValueError(
-                f"{name} is {value!r}, but {first} is expected"
+                f"{name} is {short(value)}, but {first} is expected"
                 f"{''.join(f', or {other}' for other in others)}."
             )
         several = kind is BatchSizes and isinstance(value, list | tuple)
         taken[name] = tuple(map(plain, value)) if several else plain(value)
+        if is_path(kind):
+            taken[name] = os.path.expanduser(value)
     return taken
 
 
@@ -159,6 +171,12 @@ def fits(value: Any, kind: Any) -> bool:
     return True
 
 
+@cache
+def is_path(kind: Any) -> bool:
+    """Whether it names a file or a directory."""
+    return kind == os.PathLike[str] or any(map(is_path, get_args(kind)))
+
+
 def expected(kind: Any) -> list[str]:
     """What a message says of the kind, one item for each alternative."""
     parts = get_args(kind)
@@ -178,3 +196,13 @@ def plain(value: Any) -> Any:
     if type(value) in (bool, int, float) or not isinstance(value, Real):
         return value
     return index(value) if isinstance(value, Integral) else float(value)
+
+
+def short(value: Any, most: int = 100) -> str:
+    """A value on one line, as a message shows it; the end of a long one is left out.
+
+    >>> short(list(range(100)), most=20)
+    '[0, 1, 2, 3, 4, 5, 6...'
+    """
+    line = " ".join(repr(value).split())
+    return line if len(line) <= most else f"{line[:most]}..."

@@ -84,7 +84,7 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
     try:
         if run.trains:
             wait_for(rivals)
-        with modes_put_back(names["network"]), torch.enable_grad(), inside(around, run):
+        with modes_put_back(names["network"]), gradients_on(), inside(around, run):
             if method == "fit":
                 forget_gradients(names)  # no gradient of an earlier call counts
             yield names
@@ -92,6 +92,13 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with CHANGED:
             RUNNING.remove(run)
             CHANGED.notify_all()
+
+
+@contextmanager
+def gradients_on() -> Iterator[None]:
+    """Inside, gradients are computed, also where an earlier cell has switched them off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def refuse_two_trainings(method: str, rivals: list[Run]) -> None:

@@ -8,6 +8,7 @@ again; and is named in `state_attributes`, so that a resumed training finds it.
 
 import copy
 import math
+import os
 from typing import Any
 
 # Every hook, in the order in which the loop calls them.
@@ -202,3 +203,11 @@ def from_0(value: Any) -> bool:
     """Whether it is a finite number from 0 on."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and 0 <= value < math.inf
+
+
+def path_to(name: str, value: Any, expected: str) -> str:
+    """A path as it was given, but ~ is the user's home; refuse what is no path."""
+    named = isinstance(value, str | os.PathLike) and str(value) != "" and "\0" not in str(value)
+    expect(named, name, value, expected)
+    path: str = os.path.expanduser(value)
+    return path

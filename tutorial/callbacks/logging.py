@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from tutorial.callbacks.base import Callback
+from tutorial.callbacks.base import Callback, path_to
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
 
@@ -19,6 +19,7 @@ class TensorBoard(Callback):
         log_dir: the directory; give every training one of its own.
 
     Raises:
+        ValueError: log_dir is no path.
         ImportError: when training begins: tensorboard is not installed.
 
     Example:
@@ -29,7 +30,7 @@ class TensorBoard(Callback):
     writer: Any = None
 
     def __init__(self, log_dir: str | Path) -> None:
-        self.log_dir = log_dir
+        self.log_dir = path_to("log_dir", log_dir, "the name of a directory, such as 'runs/first',")
 
     def on_train_begin(self, logs: Any = None) -> None:
         try:
@@ -55,7 +56,7 @@ class TensorBoard(Callback):
             from torch.utils.tensorboard import SummaryWriter
 
             purge = self.step + 1 if self.step else None  # from there on, points are obsolete
-            self.writer = SummaryWriter(str(self.log_dir), purge_step=purge)
+            self.writer = SummaryWriter(self.log_dir, purge_step=purge)
 
     def on_train_batch_end(self, step: int, logs: Any = None) -> None:
         self.step += 1
@@ -94,8 +95,9 @@ class CSVLogger(Callback):
             file is replaced.
 
     Raises:
-        OSError: when training begins: the directory cannot be made, or path is one; later: the
-            file cannot be written.
+        ValueError: path is no path.
+        OSError: before training: the directory cannot be made, or path is one; later: the file
+            cannot be written.
 
     Example:
         >>> log = CSVLogger("log.csv")
@@ -104,16 +106,9 @@ class CSVLogger(Callback):
     state_attributes = ("rows",)
 
     def __init__(self, path: str | Path) -> None:
-        self.path = path
+        self.path = path_to("path", path, "a file's name, such as 'log.csv',")
 
     def on_train_begin(self, logs: Any = None) -> None:
-        path = Path(self.path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(
-                f"path is {str(path)!r}, which is a directory, but a file's name is expected, such "
-                f"as {str(path / 'log.csv')!r}."
-            )
         self.in_fit = True
         self.rows: list[dict[str, float]] = []
 

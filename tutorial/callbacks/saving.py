@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from tutorial.callbacks.base import Callback, expect, whole
+from tutorial.callbacks.base import Callback, expect, path_to, whole
 from tutorial.callbacks.monitor import improves, larger_is_better, reported_name, worst
 from tutorial.saving import checkpoint
 
@@ -51,6 +51,8 @@ class ModelCheckpoint(Callback):
         expect(isinstance(best_only, bool), "best_only", best_only, "True or False")
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         self.save_freq = save_freq
+        if save_dir is not None:
+            save_dir = path_to("save_dir", save_dir, "the name of a directory, or None,")
         self.save_dir = save_dir
         self.best_only = best_only
         self.monitor = monitor

@@ -15,6 +15,7 @@ widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it
 
 import os
 import sys
+from contextlib import suppress
 
 from tutorial.display.report import Lines, Report
 
@@ -36,11 +37,18 @@ def choose(verbose: int, log_freq: int) -> Report:
         from tutorial.display.notebook import NotebookDisplay
 
         return NotebookDisplay()
-    if not getattr(sys.stderr, "isatty", bool)():  # a program without a console has no stderr
+    if not at_a_terminal():
         return Lines()
     from tutorial.display.terminal import TerminalBar
 
     return TerminalBar()
+
+
+def at_a_terminal() -> bool:
+    """Whether stderr is a terminal. A program without a console has none, or a closed one."""
+    with suppress(AttributeError, ValueError):
+        return sys.stderr.isatty()
+    return False
 
 
 def in_notebook() -> bool:

@@ -7,9 +7,11 @@ called. It is also where a user's interrupt takes effect: between two steps.
 """
 
 import math
+import sys
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 Logs = Mapping[str, float]
@@ -24,6 +26,8 @@ class Report:
     part = ""  # what of it, if not the main part: 'evaluate ' after the training of an epoch
     steps: int | None = None  # batches in this pass, where the loader knows
     done = 0  # batches of this pass that are behind us
+    data = ""  # what this pass reads: 'train_data', ...
+    may_be_empty = True  # of several ranks, one may have no batch; and an own loop may not say so
 
     def watch(
         self, step_losses: list[Any], rows: list[dict[str, float]], num_iters: int | None
@@ -32,7 +36,10 @@ class Report:
 
     def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
         """A pass begins: phase is 'train', 'evaluate' or 'predict'; epoch counts from 0."""
+        if self.title:
+            self.check_pass()  # the training before an evaluation
         self.part = f"{phase} " if self.title else ""
+        self.data = {"train": "train_data", "evaluate": "eval_data"}.get(phase, "test_data")
         self.title = self.title or (f"epoch {epoch + 1}/{epochs}" if phase == "train" else phase)
         self.steps = length(loader)
         self.done = 0
@@ -55,7 +62,11 @@ class Report:
         """An epoch, an evaluation or a prediction is done, with these means.
 
         Warns, once in a call, if the loss has become nan or infinite.
+
+        Raises:
+            ValueError: it had no batch.
         """
+        self.check_pass()
         if not self.warned and not math.isfinite(logs.get("loss", 0.0)):
             self.warned = True
             warnings.warn(
@@ -66,6 +77,15 @@ class Report:
                 stacklevel=2,
             )
         self.title = ""
+
+    def check_pass(self) -> None:
+        """Refuse a pass that had no batch: its means would be those of nothing."""
+        if self.done == 0 and not self.may_be_empty:
+            raise ValueError(
+                f"{self.title}: {self.data} gave no batch; at least one is expected. What can be "
+                "read only once, such as a generator, is used up after one pass: give a list of "
+                "batches, or a Dataset."
+            )
 
     def close(self, how: str = "done") -> None:
         """The call is over: it is 'done', or was 'stopped' by an interrupt, or 'failed'."""
@@ -113,6 +133,13 @@ class Live(Report):
 
     def update(self, step: int, logs: Logs) -> None:
         self.next_update = time.monotonic() + self.SECONDS
+
+
+@contextmanager
+def no_closed_output() -> Iterator[None]:
+    """Inside, nothing is printed where the output was closed: no training ends because of it."""
+    with redirect_stdout(None) if getattr(sys.stdout, "closed", False) else nullcontext():
+        yield
 
 
 def length(loader: Any) -> int | None:

@@ -34,7 +34,14 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Sampler, Subset
 from tutorial import checks
 from tutorial.data.batches import Batches
 from tutorial.inputs.data_source import DataSource
-from tutorial.running import modes_put_back, own_copy, own_loader, randomness_kept, runs_beside
+from tutorial.running import (
+    gradients_on,
+    modes_put_back,
+    own_copy,
+    own_loader,
+    randomness_kept,
+    runs_beside,
+)
 
 PATIENCE = 10.0  # seconds for a look
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -65,10 +72,11 @@ def without_trace(
         Exception: what the look raised; and it warns of what the look warned of.
     """
     model = eager(model)
-    if not has_own_code(sources, model) or not can_fork(model):
-        with randomness_kept(), torch.enable_grad(), buffers_kept(model):
+    with gradients_on():
+        if has_own_code(sources, model) and can_fork(model):
+            return in_fork(partial(look, sources, model))
+        with randomness_kept(), buffers_kept(model):
             return last(look(*copies(sources, model)))
-    return in_fork(partial(look, sources, model))
 
 
 def eager(model: Any) -> Any:

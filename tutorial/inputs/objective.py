@@ -71,7 +71,9 @@ class Measures:
             for metric in some if isinstance(some, list | tuple) else [some]:
                 if metric is not None:
                     self._add_metric(metric, key, device)
-        checks.names_differ([*self.loss_names(), *(name for name, _, _ in self.values)])
+        reported = {name: self.metrics[variable] for name, variable, _ in self.values}
+        names = [*self.loss_names(), *(name for name, _, _ in self.values)]
+        checks.names_differ(names, reported)
 
     def _add_metric(self, metric: Any, key: Any, device: str) -> None:
         checks.metric_fits(metric)

@@ -126,8 +126,8 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
         ValueError: the file is damaged, or something else than a checkpoint.
     """
     path = with_ending(path)
-    if not path.is_file():
-        there = sorted(other.name for other in path.parent.glob("*.pt"))
+    if not os.path.isfile(path):  # nor is one where the name is too long
+        there = sorted(other.name for other in path.parent.glob("*.pt") if other.is_file())
         raise FileNotFoundError(
             f"path is {str(path)!r}, but there is no such file. In this directory there "
             f"{'are ' + ', '.join(there) if there else 'is no file that ends in .pt'}."

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
+from tutorial import checks
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, tree_map
 from tutorial.running import randomness_kept
@@ -62,6 +63,7 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     """
     names = names_of(inputs)
     path = without_ending(path)
+    checks.writable("path", path.with_name(f"{path.name}.pt2"), is_file=True)
     with randomness_kept(), quiet():
         program = captured(network, inputs, names)
         in_memory = io.BytesIO()

@@ -1,14 +1,18 @@
 """The hooks of a loop: which callbacks it calls, and at which places."""
 
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from tutorial import checks
 from tutorial.callbacks import (
     HOOKS,
     Callback,
+    CSVLogger,
     LRScheduler,
     ModelCheckpoint,
     ProgressBar,
@@ -17,6 +21,7 @@ from tutorial.callbacks import (
 )
 from tutorial.loop.names import unlike, variable
 from tutorial.loop.options import Code
+from tutorial.parameters import short
 from tutorial.saving import checkpoint
 from tutorial.saving.parts import Parts, start_new_workers
 
@@ -67,6 +72,33 @@ class Hooks:
         savers = [c for c in self.callbacks.values() if isinstance(c, ModelCheckpoint)]
         return None if not savers or savers[-1].save_dir is None else str(savers[-1].save_dir)
 
+    def check_places(self) -> None:
+        """Refuse files that cannot be written: now, not after an epoch."""
+        asked = [("save_dir", self.params["save_dir"], False)]
+        for callback in self.callbacks.values():
+            for name in ("save_dir", "log_dir"):
+                asked.append((name, getattr(callback, name, None), False))
+            if isinstance(callback, CSVLogger):
+                asked.append(("path", callback.path, True))
+        for name, place, is_file in asked:
+            if isinstance(place, str | os.PathLike):
+                checks.writable(name, Path(place), is_file)
+
+    def check_schedulers(self, model: Any, steps: Mapping[str, int | None], resumed: bool) -> None:
+        """Refuse schedulers of another optimizer, and those that end before the training does.
+
+        Args:
+            model: whose optimizer it is.
+            steps: how often a scheduler steps that goes by 'step', and one by 'epoch'; None if that
+                is not known.
+            resumed: whether they begin from a checkpoint, at which they were new.
+        """
+        states, _ = checkpoint.waiting(model, len(self.schedulers))
+        for i, (name, scheduler) in enumerate(self.schedulers.items()):
+            checks.scheduler_fits(scheduler, model.optimizer)
+            taken = 0 if resumed else (states[i] if states else vars(scheduler)).get("last_epoch")
+            checks.schedule_lasts(scheduler, taken, steps[self.by[name]])
+
     def terminate_on_nan(self) -> bool:
         """Whether TerminateOnNaN is among the callbacks."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
@@ -111,14 +143,19 @@ def register(
     """
     several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
     listed = list(callbacks) if several else [] if callbacks is None else [callbacks]
-    for callback in listed:
+    for i, callback in enumerate(listed):
         if not isinstance(callback, Callback):
             hint = "give an object, with brackets: " if isinstance(callback, type) else ""
             if isinstance(callback, torch.optim.lr_scheduler.LRScheduler):
                 hint = "wrap it, LRScheduler(scheduler): "
             raise TypeError(
-                f"callbacks holds {callback!r}, but tutorial.callbacks.Callback objects are "
+                f"callbacks holds {short(callback)}, but tutorial.callbacks.Callback objects are "
                 f"expected; {hint}such as EarlyStopping(patience=2)."
+            )
+        if any(same(callback, other) for other in listed[:i]):
+            raise ValueError(
+                f"callbacks holds the same {type(callback).__name__} twice, so it would be called "
+                "twice at each hook. Leave one out, or make two objects."
             )
     if params.get("save_dir") and not any(isinstance(c, ModelCheckpoint) for c in listed):
         listed.append(ModelCheckpoint(save_freq))
@@ -135,6 +172,13 @@ def register(
         else:
             hooks.callbacks[variable(callback, others)] = callback
     return hooks
+
+
+def same(one: Callback, other: Callback) -> bool:
+    """Whether these are one callback, or step one scheduler."""
+    if isinstance(one, LRScheduler) and isinstance(other, LRScheduler):
+        return one.scheduler is other.scheduler
+    return one is other
 
 
 def saves(callback: Callback) -> int:

@@ -7,7 +7,7 @@ import inspect
 import linecache
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -15,15 +15,17 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from tutorial import checks
 from tutorial.callbacks.saving import floats
 from tutorial.device import rng_state, unchanged_denormals
-from tutorial.display.report import Report
+from tutorial.display.report import Report, no_closed_output
 from tutorial.distributed import process_group
 from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
+from tutorial.parameters import File, checked, short
 from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
@@ -118,16 +120,25 @@ class Program:
                 f"run: {', '.join(sorted(unknown))} is no name of this program; "
                 f"its names are {', '.join(self.names)}."
             )
+        if not isinstance(names.get("network", self.names["network"]), nn.Module):
+            raise TypeError(
+                f"run: network is {short(names['network'])}, but an nn.Module is expected."
+            )
+        if not isinstance(report, Report | None):
+            raise TypeError(f"run: report is {short(report)}, but a Report is expected, or None.")
         fits, alone = self.function == "fit", not self.option("DISTRIBUTED")
         # A student's own loop may have no report.due(), for which an interrupt could wait.
         # And of several processes, each could stop at another step: there it ends them all.
         patient = report if self.loop is None and alone else None
+        if patient is not None:
+            patient.may_be_empty = False
         watcher = WATCHER.get()
         watcher.begins(self.function)
         how = "failed"
         names = {**TOOLS, **self.names, **names, "report": report}
         code = self._code(names)
         with (
+            no_closed_output(),
             begun(self.function, names) as namespace,
             interrupts_between_steps(patient),
             as_it_was_unless_trained(namespace, code) if fits else nullcontext(),
@@ -153,6 +164,8 @@ class Program:
             except ZeroDivisionError:
                 if namespace.get("samples") != 0:
                     raise
+                if patient is not None:
+                    patient.check_pass()
                 raise ValueError(
                     f"{self.title}: the data gave no batch; at least one is expected."
                 ) from None
@@ -187,7 +200,7 @@ class Program:
         """
         return self._script()[0]
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: File) -> Path:
         """Write the script to path, and its starting state beside it, with the ending .pt.
 
         Where several processes train, the first one writes; `torchrun` runs the script.
@@ -197,8 +210,18 @@ class Program:
 
         Returns:
             The path.
+
+        Raises:
+            ValueError: path is no path, or ends in .pt.
+            OSError: the file cannot be written.
         """
-        path = Path(path)
+        path = Path(checked(Program.save, {"path": path})["path"])
+        if path.suffix == ".pt":
+            raise ValueError(
+                f"path is {str(path)!r}, but .pt is the ending of the state beside the script. "
+                f"Save the script as {str(path.with_suffix('.py'))!r}."
+            )
+        checks.writable("path", path, is_file=True)
         text, data = self._script()
         if process_group.is_rank_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,6 +248,11 @@ class Program:
         """
         from tutorial.unroll.proof import prove
 
+        if not isinstance(history, History | None):
+            raise TypeError(
+                f"verify: history is {short(history)}, but what model.fit returned is expected, or "
+                "None."
+            )
         checks.one_process("verify", process_group.join())
         return prove(self, history)
 
@@ -349,16 +377,35 @@ def says_where(namespace: Mapping[str, Any]) -> Iterator[None]:
         yield
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame for frame in frames if frame.filename.startswith("<unrolled")]
-        if lines:
-            counts = [
-                f"{name} {namespace[name] + 1}, "
-                for name in ("epoch", "step")
-                if isinstance(namespace.get(name), int)
-            ]
-            line = (lines[-1].line or "").partition("  #")[0].strip()
-            error.add_note(f"(in {''.join(counts)}line {lines[-1].lineno} of the loop: {line})")
+        places = [i for i, f in enumerate(frames) if f.filename.startswith("<unrolled")]
+        if places:
+            frame = frames[places[-1]]
+            line = (frame.line or "").partition("  #")[0].strip()
+            counts = "".join(counted(frame, namespace, fetching=frame is not frames[-1]))
+            error.add_note(f"(in {counts}line {frame.lineno} of the loop: {line})")
         raise
+
+
+def counted(
+    frame: traceback.FrameSummary, namespace: Mapping[str, Any], fetching: bool
+) -> Iterator[str]:
+    """The epoch and the step of a line: of those loops that it stands in.
+
+    Where the line is the head of a loop, and something is called there, that fetches the next
+    batch, which has no number yet: a report knows how many there were.
+    """
+    source = "".join(linecache.getlines(frame.filename))
+    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    for loop in loops:
+        if frame.lineno is None or not loop.lineno <= frame.lineno <= (loop.end_lineno or 0):
+            continue
+        targets = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
+        for name in ("epoch", "step"):
+            number, report = namespace.get(name), namespace["report"]
+            if name == "step" and fetching and loop.lineno == frame.lineno:
+                number = None if report is None else report.done
+            if name in targets and isinstance(number, int):
+                yield f"{name} {number + 1}, "
 
 
 @contextmanager
@@ -398,7 +445,15 @@ def detached(callback: Any) -> Any:
 
 def history_of(namespace: Mapping[str, Any], interrupted: bool) -> History:
     """What a loop has noted until now."""
+    noted, rows = namespace.get("step_losses") or [], namespace.get("rows", [])
     losses: list[float] = []
-    with suppress(RuntimeError):  # a device that failed gives nothing back
-        losses = floats(namespace.get("step_losses") or [])
-    return History(losses, namespace.get("rows", []), interrupted)
+    try:
+        losses = floats(noted)
+    except RuntimeError:  # a device that failed gives nothing back
+        pass
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"loop: step_losses is {short(noted)}, but a list with the loss of each step is "
+            "expected: numbers, or tensors of shape ()."
+        ) from None
+    return History(losses, rows, interrupted)
