@@ -129,8 +129,8 @@ def names_differ(names: Sequence[str], metrics: Mapping[str, Any] = MappingProxy
             raise ValueError(
                 f"there would be two values as {name!r}, but each name can stand once, beside "
                 "'loss', 'epoch' and 'batch_size', and the same with 'eval_' before it for "
-                f"evaluations. Give one of them a name of its own: {fix}, or another key in a dict of "
-                "losses."
+                f"evaluations. Give one of them a name of its own: {fix}, or another key in a "
+                "dict of losses."
             )
 
 
