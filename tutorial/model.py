@@ -10,6 +10,7 @@ from torch import nn
 
 from tutorial import checks
 from tutorial.call import Call, decide, look_at_batch, report_of
+from tutorial.depth.depths import at_depth
 from tutorial.device import choose_fused, get_device
 from tutorial.distributed import process_group
 from tutorial.distributed.shard import shard_weights
@@ -515,12 +516,13 @@ class Model:
 
     # ---- the loop itself
 
-    def unroll(self, method: str, *args: Any, **kwargs: Any) -> Program:
+    def unroll(self, method: str, *args: Any, depth: str = "loop", **kwargs: Any) -> Program:
         """Write out, without running it, the plain PyTorch loop that a call would run.
 
         Args:
             method: 'fit', 'evaluate', 'predict', 'train_batch', 'eval_batch' or 'predict_batch'.
             *args: the same arguments as that method's.
+            depth: how far: "loop", or "optimizer", with optimizer.step() as arithmetic on tensors.
             **kwargs: the same arguments as that method's.
 
         Returns:
@@ -550,7 +552,7 @@ class Model:
         except Exception as error:
             raise checks.shortened(error) from error.__cause__
         program.remember()
-        return program
+        return at_depth(program, depth)
 
 
 class Seen(dict[Any, Any]):

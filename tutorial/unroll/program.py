@@ -77,6 +77,10 @@ class Program:
         )
         # Where the call began, once `remember` was called: its state, and its callbacks.
         self.state: dict[str, Any] | None = None
+        # At another depth than the loop's: what writes its lines out, and the program as called.
+        self.depth = "loop"
+        self.deeper: Callable[[str], str] = unchanged
+        self.as_called: Program | None = None
         self.began: dict[str, Any] = {}
         self.parts: Parts | None = None  # what has a state besides, such as a generator
         self.script_parts: Script | None = None  # of the script that was written last
@@ -90,14 +94,16 @@ class Program:
         """The loop as it is read; it prints as a textbook does."""
         if callable(self.loop):
             return f"{source_of(self.loop)}\n\n{call_of(self.loop)}"
-        return self.loop if isinstance(self.loop, str) else unroll(self.function, self.options)
+        if isinstance(self.loop, str):
+            return self.loop
+        return self.deeper(unroll(self.function, self.options))
 
     @property
     def reporting_source(self) -> str:
         """The loop as `Model` runs it: the same, but for `report(...)` in place of `print(...)`."""
         if isinstance(self.loop, str):
             return self.loop
-        return unroll(self.function, (*self.options, ("REPORT", True)))
+        return self.deeper(unroll(self.function, (*self.options, ("REPORT", True))))
 
     # ---- run
 
@@ -238,7 +244,7 @@ class Program:
         Args:
             history: what `model.fit` returned, if that very call was made since `unroll`: then the
                 script is compared with it and with the model as it is now. Without it, the call is
-                run once more here, on copies.
+                run once more here, on copies; so it is for a program that is written out deeper.
 
         Returns:
             A Proof: true if everything is equal; printing it tells what was compared.
@@ -308,7 +314,7 @@ class Program:
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
         for name in used & TOOLS.keys():
             script.tool(name, TOOLS[name])
-        if self.hooks.schedulers or self.hooks.callbacks:
+        if self.hooks.schedulers or self.hooks.callbacks or self.as_called:
             used.add("optimizer")
         script.settings()
         for name in script.in_turn(self.names):
@@ -336,6 +342,11 @@ class Program:
         from tutorial.display.highlight import highlighted
 
         return highlighted(self.source)
+
+
+def unchanged(source: str) -> str:
+    """The loop as it is: not written out further."""
+    return source
 
 
 @lru_cache(maxsize=256)

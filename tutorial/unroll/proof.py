@@ -64,6 +64,7 @@ class Proof:
         where: where the runs first differ, in words: the step, the layer, and the loop's line; None
             if they are equal, or if it is not known.
         script_differs: what in the script is known not to be what it stands for.
+        note: what else there is to know, such as how far another way to compute it is away.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Proof:
         self.difference: str | None = None
         self.where: str | None = None
         self.script_differs: list[str] = []
+        self.note = ""
         for start, name in KINDS.items():
             for kind in here:
                 if kind == start or re.fullmatch(rf"{start}_\w+", kind):
@@ -116,7 +118,8 @@ class Proof:
         return ", ".join(f"{count} {name}" for name, count in self.compared.items() if count)
 
     def __repr__(self) -> str:
-        return f"{self.title}\n{self.runs}: {self.verdict}\n({self.counts})"
+        note = f"\n({self.note})" if self.note else ""
+        return f"{self.title}\n{self.runs}: {self.verdict}\n({self.counts}){note}"
 
 
 KINDS = {
@@ -137,11 +140,18 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     if program.state is None:
         program.remember()
     threads = torch.get_num_threads()
+    above = program
+    if program.as_called is not None:  # a deeper one is compared with the one above it
+        above, history = copy.copy(program.as_called), None
+        above.state = program.state
     if history is None and can_fork(program.names["model"]):
         threads = 1  # a forked process has one, so that the other one gets no more
     there = run_script(program, threads)
-    here = run_copy(program) if history is None else results_of(program, program.names, history)
+    here = run_copy(above) if history is None else results_of(program, program.names, history)
     proof = Proof(program.title, here, there)
+    if program.as_called is not None:
+        proof.runs = DEEPER.format(program.depth)
+        proof.note = distance(here, run_copy(program.as_called)) if steps_otherwise(program) else ""
     if not proof:
         proof.script_differs = list(getattr(program.script_parts, "differences", ()))
         if can_fork(program.names["model"]):
@@ -150,6 +160,32 @@ def prove(program: "Program", history: History | None = None) -> Proof:
                 here, there = (run["trace"] for run in traces)
                 proof.where = first_difference(here, there, program.source)
     return proof
+
+
+DEEPER = (
+    "here, with the optimizer's own step for one weight after the other, and as a script at depth "
+    "{!r} in a fresh process"
+)
+
+
+def steps_otherwise(program: "Program") -> bool:
+    """Whether the call's own optimizer steps in another way than one weight after the other."""
+    groups = program.names["optimizer"].param_groups if "optimizer" in program.names else []
+    return any(group.get("fused") or group.get("foreach") for group in groups)
+
+
+def distance(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """How far two runs are apart, in words."""
+    pairs = [(flat(one[key]), flat(other[key])) for key in ("network", "step_losses") if key in one]
+    far = max(
+        float((torch.as_tensor(a[key]).double() - torch.as_tensor(b[key]).double()).abs().max())
+        for a, b in pairs
+        for key in a
+    )
+    return (
+        "the call itself takes the optimizer's fused step, which rounds otherwise: its weights and "
+        f"losses are at most {far:.1e} away"
+    )
 
 
 def run_script(program: "Program", threads: int, traced: bool = False) -> dict[str, Any]:

@@ -398,7 +398,10 @@ def _without_defaults(call: cst.Call) -> list[cst.Arg]:
         callee = getattr(callee, name, None)
     if not (inspect.isclass(callee) or inspect.isfunction(callee)):
         return list(call.args)
-    parameters = inspect.signature(callee).parameters
+    try:
+        parameters = inspect.signature(callee).parameters
+    except ValueError:  # a class written in C, such as torch.finfo
+        return list(call.args)
     return [
         arg
         for arg in call.args

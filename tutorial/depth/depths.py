@@ -1,0 +1,135 @@
+"""A program at another depth: what is written out further, and what cannot be."""
+
+import copy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from tutorial.callbacks import LambdaCallback
+from tutorial.depth.optimizer import RULES, with_its_rule
+from tutorial.unroll.program import Program
+
+DEPTHS = ("loop", "optimizer")
+
+
+def at_depth(program: Program, depth: str) -> Program:
+    """The same call, written out further.
+
+    Args:
+        program: the call's program at depth "loop", which remembers where it begins.
+        depth: one of DEPTHS.
+
+    Returns:
+        A program that computes the same, bit for bit: as torch's optimizers do that step one weight
+        after the other. `program.as_called` is the one that was given.
+
+    Raises:
+        ValueError: there is no such depth, or something in the call cannot be written out.
+    """
+    if depth not in DEPTHS:
+        raise ValueError(f"depth is {depth!r}, but one of {', '.join(DEPTHS)} is expected.")
+    if depth == "loop":
+        return program
+    optimizer = program.names.get("optimizer")
+    if program.loop is not None:
+        raise ValueError(
+            f"depth={depth!r} writes out the loop of fit, but loop= brings one of your own. Leave "
+            "out one of the two."
+        )
+    if program.function not in ("fit", "train_batch"):  # nothing is learned
+        optimizer = None
+    deeper = copy.copy(program)
+    deeper.depth, deeper.as_called = depth, program
+    if optimizer is None:
+        return deeper
+    check_writable(program, optimizer, depth)
+    deeper.deeper = partial(
+        with_its_rule,
+        optimizer=optimizer,
+        network=program.names["network"],
+        changes=may_change(program),
+        scheduled=bool(program.hooks.schedulers),
+    )
+    deeper.state = one_at_a_time(program.state)
+    return deeper
+
+
+def may_change(program: Program) -> frozenset[str]:
+    """The hyperparameters that a scheduler, a callback or a checkpoint may set while it runs."""
+    every = frozenset(program.names["optimizer"].defaults)
+    others = [call for call in program.hooks.callbacks.values() if not is_ours(call)]
+    if others or program.option("RESUME") is not None:
+        return every
+    changed = {"lr"} if program.hooks.schedulers else set()
+    for scheduler in map(program.names.get, program.hooks.schedulers):
+        if not type(scheduler).__module__.startswith("torch."):
+            return every
+        if getattr(scheduler, "cycle_momentum", False):
+            changed |= {"momentum", "betas"}
+    return frozenset(changed)
+
+
+def is_ours(callback: Any) -> bool:
+    """Whether a callback is the library's, and runs no code of the user's."""
+    ours = type(callback).__module__.startswith("tutorial.")
+    return ours and not isinstance(callback, LambdaCallback)
+
+
+def one_at_a_time(state: dict[str, Any] | None) -> dict[str, Any]:
+    """The state in which the call begins, for an optimizer that takes weight after weight."""
+    assert state is not None
+    alone = {"foreach": False, "fused": False}
+    groups = [
+        group | {key: value for key, value in alone.items() if key in group}
+        for group in state["optimizer"]["param_groups"]
+    ]
+    return state | {"optimizer": state["optimizer"] | {"param_groups": groups}}
+
+
+def check_writable(program: Program, optimizer: Any, depth: str) -> None:
+    """Refuse what has no rule, or would not be run by one."""
+    cls = type(optimizer).__name__
+    said = f"depth={depth!r}: "
+    if type(optimizer) not in RULES:
+        raise ValueError(
+            f"{said}the update rule of {cls} is not known. It is of "
+            f"{', '.join(known.__name__ for known in RULES)}: take one of them, or depth='loop'."
+        )
+    hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+    if any(getattr(optimizer, name, None) for name in hooks):
+        raise ValueError(
+            f"{said}the optimizer has hooks, which run in its step(); written out, nobody would "
+            "call them. Remove them, or put their lines into a callback."
+        )
+    for group in optimizer.param_groups:
+        for key in ("capturable", "differentiable"):
+            if group.get(key):
+                raise ValueError(
+                    f"{said}{cls}({key}=True) steps in another way. Make it without, or take "
+                    "depth='loop'."
+                )
+        tensors = [key for key, value in group.items() if isinstance(value, torch.Tensor)]
+        if tensors:
+            raise ValueError(
+                f"{said}{tensors[0]} is a tensor, but a number is expected: "
+                f"{cls}(..., {tensors[0]}={group[tensors[0]].item():g})."
+            )
+        if any(weight.is_complex() for weight in group["params"]):
+            raise ValueError(f"{said}complex weights are not written out; take depth='loop'.")
+    for option, argument in REFUSED.items():
+        if program.option(option):
+            raise ValueError(
+                f"{said}with {argument} another thing than the optimizer takes the step. Leave it "
+                "out, or take depth='loop'."
+            )
+    for name, module in program.names["network"].named_modules():
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse:
+            raise ValueError(
+                f"{said}network.{name} has sparse gradients, for which the rules are not written. "
+                "Make it with sparse=False, or take depth='loop'."
+            )
+
+
+REFUSED = {"GRAD_SCALER": "precision='16-mixed'", "SHARDED": "shard=True"}
