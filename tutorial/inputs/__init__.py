@@ -6,6 +6,8 @@ readings.py     which parts of a batch are inputs, and which are labels
 structure.py    the parts of a batch, and their names in the loop
 data_source.py  how batches come from a data argument
 reduction.py    how a loss reduces a batch to one number
+torch_losses.py  torch's own: what is said to them tells it
+own_loss.py     any other: it is asked, with parts of a batch
 labels.py       whether labels fit the loss and the predictions
 logits.py       logits or probabilities: what the loss takes an output as
 objective.py    losses and metrics, by their names in the loop
