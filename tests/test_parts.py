@@ -459,6 +459,15 @@ def test_clipping_and_accumulation_go_over_the_losss_weights(shares, clip, group
     assert history.step_losses == expected
 
 
+def test_the_class_weights_of_two_losses_go_into_a_file(tmp_path: Path) -> None:
+    losses = [nn.CrossEntropyLoss(torch.tensor([1.0, number])) for number in (2.0, 3.0)]
+    model = tl.Model(nn.Linear(2, 2))
+    model.prepare(torch.optim.SGD(model.parameters()), losses)
+    model.load(model.save(tmp_path / "model"))
+    saved = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert list(saved["parts"]) == ["loss_fn_0", "loss_fn_1"]
+
+
 def test_a_loss_whose_weights_nobody_trains_is_named() -> None:
     network = nn.Linear(2, 1)
     with pytest.warns(UserWarning, match=r"loss_fn has weights .* \(scale\): they will not learn"):

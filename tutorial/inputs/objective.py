@@ -58,7 +58,7 @@ class Measures:
         self.values: list[tuple[str, Code, Any]] = []
         self.larger: dict[str, bool | None] = {}
         for key, loss_fn in by_output(loss):
-            name = "loss_fn" if key is None else unlike(f"loss_fn_{key}", self.loss_fns)
+            name = "loss_fn" if key is None else str(unlike(f"loss_fn_{key}", self.loss_fns))
             checks.loss_fits(loss_fn)
             self.loss_fns[name] = placed(loss_fn, device)
             self.outputs[name] = key
