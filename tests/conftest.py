@@ -7,6 +7,8 @@ of these notices (`make mutants`); situations/ has what users bring, each compar
 hand (`make situations` prints the table); data, networks and callbacks of several files are in
 fakes.py; warm.py makes processes, browser.py drives notebooks, golden/ holds programs as they are
 printed.
+Random calls, of whatever a call can be made of, are compared with a loop by hand: test_random.py
+and random_*.py.
 `make test` takes ten minutes: it leaves out what is marked `slow`, and of the five tables of
 options it takes the day's. Whatever has slow tests has a quick one, too. `make test-all`, and so
 .ci/run, takes everything.
@@ -63,7 +65,14 @@ collect_ignore = ["situations/graphs.py", "situations/pretrained.py"]
 
 # The files that take longest, by what they need alone on a core: two minutes down to 15 seconds.
 LONGEST = [
-    *("test_situations", "test_browser", "test_equality", "test_labextension", "test_torchrun"),
+    *(
+        "test_random",
+        "test_situations",
+        "test_browser",
+        "test_equality",
+        "test_labextension",
+        "test_torchrun",
+    ),
     *("test_resume", "test_layers"),
     *("test_quality", "test_book", "test_processes", "01_train_evaluate_predict"),
     *("test_draw_digit", "test_packaging", "test_nbgrader", "test_script", "test_grade"),
