@@ -126,7 +126,8 @@ def train(**options: Any) -> dict[str, Any]:
     model, options = call(**options)
     with warnings.catch_warnings(record=True, action="always") as warned:
         history = model.fit(**options)
-    final, best = (torch.load(f"{name}.pt", weights_only=True) for name in ("final", "best_model"))
+    names = ("final", "best_model_loss" if Path("best_model_loss.pt").exists() else "best_model")
+    final, best = (torch.load(f"{name}.pt", weights_only=True) for name in names)
     stopping = options["callbacks"][0].state_dict()
     return {
         **checkpoint.state_of(model),
@@ -137,7 +138,7 @@ def train(**options: Any) -> dict[str, Any]:
         "stopping": stopping,
         "best file": best["network"],
         "final file": [{**final, "fit": None}, final["fit"]["step_losses"], final["fit"]["rows"]],
-        "warned": [str(warning.message) for warning in warned],
+        "warned": [str(w.message) for w in warned if "nothing to train" not in str(w.message)],
         "moments": MOMENTS,
     }
 

@@ -31,7 +31,7 @@ from tutorial.inputs.structure import (
 from tutorial.inputs.torch_losses import ignores_some
 from tutorial.loop.options import Code
 from tutorial.parameters import checked, parameters_of
-from tutorial.saving import checkpoint
+from tutorial.saving import resume
 from tutorial.saving.parts import Parts, modules_in
 from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
@@ -129,6 +129,8 @@ def decide_pass(model: Any, call: Call) -> Program:
         call.arguments.get("save_freq", 1),
         taken={*model.measures.loss_fns, *model.metrics, *seen[0].structure.roots()},
     )
+    if call.method == "fit":
+        hooks.params["settings"] = settings_of(model, call, sources, hooks)
     if call.method == "fit" and process_group.is_rank_zero():
         hooks.check_places()
     train_size, eval_size = call.batch_sizes()
@@ -253,6 +255,8 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
     size, save_dir = call.batch_sizes()[0], call.arguments.get("save_dir")
     return {
         "epochs": call.arguments.get("epochs"),
+        "num_iters": call.arguments.get("num_iters"),
+        "eval_freq": call.arguments.get("eval_freq", 1),
         "steps": sources[0].steps(),
         "batch_size": size,
         "verbose": call.arguments["verbose"],
@@ -261,6 +265,17 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
         "evaluates": sources[-1].name == "eval_data",
         "began": time.time(),
         "save_dir": None if save_dir is None else str(save_dir),
+    }
+
+
+def settings_of(model: Any, call: Call, sources: list[DataSource], hooks: Hooks) -> dict[str, Any]:
+    """What a training that goes on from a checkpoint should have as it was."""
+    same = ("batch_size", "drop_last", "shuffle", "eval_freq", "accumulate_grad_batches")
+    return {
+        **{name: call.arguments[name] for name in (*same, "clip_grad_norm")},
+        "precision": model.precision.name,
+        "the number of batches in an epoch": sources[0].steps(),
+        "callbacks": hooks.settings(),
     }
 
 
@@ -278,16 +293,14 @@ def resume_options(model: Any, call: Call, hooks: Hooks, data: Mapping[str, Any]
         },
         hooks.callbacks,
     )
-    found = checkpoint.newest(folder, model, hooks, parts) if first else None
+    found = resume.newest(folder, model, hooks, parts) if first else None
     path, saved = process_group.broadcast_object(found)
     hooks.params["start"] = path is None
     if path is None:
         return {}
-    epochs, num_iters = call.arguments["epochs"], call.arguments["num_iters"]
-    first_epoch = checkpoint.first_epoch(saved["fit"], epochs, num_iters)
     return {
         "RESUME": str(path),
-        "FIRST_EPOCH": first_epoch,
+        "FIRST_EPOCH": resume.first_epoch(saved["fit"], hooks),
         **{name: tuple(map(as_code, each)) for name, each in parts.lines(saved).items()},
     }
 

@@ -6,6 +6,7 @@ saving.py    ModelCheckpoint
 stopping.py  EarlyStopping, ReduceLROnPlateau, TerminateOnNaN
 monitor.py   what is monitored, and when it has become better
 logging.py   CSVLogger and TensorBoard
+files.py     each of them writes its own file
 """
 
 from tutorial.callbacks.base import HOOKS, Callback, LambdaCallback, overridden

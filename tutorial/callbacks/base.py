@@ -98,6 +98,10 @@ class Callback:
         for name in self.state_attributes:
             setattr(self, name, copy.copy(state[name]))
 
+    def ends_in(self, state: dict[str, Any]) -> bool:
+        """Whether it would end a training that an earlier one, with this `state_dict()`, ended."""
+        return True
+
     def on_train_begin(self, logs: Any = None) -> None:
         """Training begins."""
 
@@ -199,10 +203,14 @@ def whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a number, True and False left out."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def from_0(value: Any) -> bool:
     """Whether it is a finite number from 0 on."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 <= value < math.inf
+    return is_number(value) and 0 <= value < math.inf
 
 
 def path_to(name: str, value: Any, expected: str) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from tutorial.callbacks.base import Callback, expect, path_to, whole
+from tutorial.callbacks.base import Callback, expect, is_number, path_to, whole
 from tutorial.callbacks.monitor import improves, larger_is_better, reported_name, worst
+from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
 
 
@@ -24,10 +25,14 @@ class ModelCheckpoint(Callback):
         save_dir: the directory; without one, that of `fit(save_dir=...)`.
         best_only: in place of the numbered files, write save_dir/best_model.pt whenever the
             monitored value is better than ever; where there is data to evaluate on, that is the
-            evaluation's value, and an epoch that is not evaluated does not count.
+            evaluation's value, and an epoch that is not evaluated does not count. Where callbacks
+            keep the best by several values, the file is called best_model_acc.pt and the like.
         monitor: 'loss' or the name of a metric, as reported.
         mode: 'min' if less is better, 'max' if more is; 'auto': as the metric says by its
             higher_is_better, or as is known of such a name ('loss', 'f1'); else an error asks.
+
+        baseline: with best_only, a value that already the first one must beat.
+        keep: how many numbered files stay, the last ones; None: all of them.
 
     Raises:
         ValueError: an argument is not that; when training begins: there is no directory, nothing
@@ -37,7 +42,7 @@ class ModelCheckpoint(Callback):
         >>> keep_best = ModelCheckpoint(save_dir="checkpoints", best_only=True, monitor="acc")
     """
 
-    state_attributes = ("began", "epochs", "step_losses", "rows", "best")
+    state_attributes = ("began", "epochs", "step_losses", "rows", "best", "cut")
 
     def __init__(
         self,
@@ -46,10 +51,14 @@ class ModelCheckpoint(Callback):
         best_only: bool = False,
         monitor: str = "loss",
         mode: str = "auto",
+        baseline: float | None = None,
+        keep: int | None = None,
     ) -> None:
         expect(whole(save_freq, 1), "save_freq", save_freq, "an integer of at least 1")
         expect(isinstance(best_only, bool), "best_only", best_only, "True or False")
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
+        expect(baseline is None or is_number(baseline), "baseline", baseline, "a number or None")
+        expect(keep is None or whole(keep, 1), "keep", keep, "an integer of at least 1, or None")
         self.save_freq = save_freq
         if save_dir is not None:
             save_dir = path_to("save_dir", save_dir, "the name of a directory, or None,")
@@ -57,6 +66,8 @@ class ModelCheckpoint(Callback):
         self.best_only = best_only
         self.monitor = monitor
         self.mode = mode
+        self.baseline = baseline
+        self.keep = keep
 
     def on_train_begin(self, logs: Any = None) -> None:
         folder = self.params["save_dir"] if self.save_dir is None else self.save_dir
@@ -71,11 +82,12 @@ class ModelCheckpoint(Callback):
             self.name = reported_name(self.monitor, self.params["metrics"])
             self.name = f"eval_{self.name}" if self.params["evaluates"] else self.name
         self.larger = self.best_only and larger_is_better(self)
-        self.best = worst(self.larger)
+        self.best = worst(self.larger) if self.baseline is None else self.baseline
         self.began = self.params.get("began", time.time())  # the same for all of a training
         self.epochs = 0
         self.step_losses: list[float] = []
         self.rows: list[dict[str, float]] = []
+        self.cut = False  # would a longer training have been another one in the last epoch?
         # So that a training can go on that breaks off in its first epoch; the last callback of all
         # writes this, when the others have begun.
         if self.params.get("start") and self is self.model.callbacks[-1]:
@@ -93,13 +105,30 @@ class ModelCheckpoint(Callback):
         self.step_losses = self.step_losses + floats(new)
         self.rows = rows
         self.epochs = epoch + 1
+        self.cut = self.is_cut(len(new))
         if self.best_only:
             value = rows[-1].get(self.name, math.nan)
             if improves(value, self.best, self.larger):
                 self.best = value
-                self.write("best_model.pt", ended=False)
+                files = self.params.get("best_files", {})
+                self.write(files.get(self.name.removeprefix("eval_"), "best_model.pt"), ended=False)
         elif epoch % self.save_freq == 0:
             self.write(f"{epoch}.pt", ended=False)
+            self.remove_earlier(epoch)
+
+    def is_cut(self, steps: int) -> bool:
+        """Whether this epoch was cut after so many steps, or evaluated only as it is the last."""
+        ended = len(self.step_losses) == self.params.get("num_iters")
+        last = ended or self.epochs == self.params["epochs"] or bool(self.model.stop_training)
+        due = self.epochs % self.params.get("eval_freq", 1) == 0
+        evaluated = last and not due and self.params["evaluates"]
+        return (ended and steps != self.params["steps"]) or evaluated
+
+    def remove_earlier(self, epoch: int) -> None:
+        """Remove the file that is one too many; a training cannot go on from one that was cut."""
+        if self.keep is not None and not self.cut and is_rank_zero():
+            earlier = epoch - self.keep * self.save_freq
+            (self.folder / f"{earlier}.pt").unlink(missing_ok=True)
 
     def on_train_end(self, logs: Any = None) -> None:
         self.write("final.pt", ended=True)
@@ -110,10 +139,12 @@ class ModelCheckpoint(Callback):
             "epochs": self.epochs,
             "began": self.began,
             "ended": ended,
+            "cut": self.cut,
             "stopped": bool(self.model.stop_training),
             "step_losses": self.step_losses,
             "rows": self.rows,
             "callbacks": [callback.state_dict() for callback in self.model.callbacks],
+            "settings": self.params.get("settings", {}),
         }
         checkpoint.write(self.folder / file, {**checkpoint.state_of(self.model), "fit": fit})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tutorial.callbacks.base import Callback, expect, from_0, whole
+from tutorial.callbacks.base import Callback, expect, from_0, is_number, whole
 from tutorial.callbacks.monitor import evaluated_name, improves, larger_is_better, worst
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.saving import checkpoint
@@ -28,7 +28,8 @@ class EarlyStopping(Callback):
         verbose: 1: print a line when it ends the training; 0: do not.
         min_delta: by how much a value must be better to count, from 0, in the value's unit.
         baseline: a value that already the first one must beat.
-        save_best_model: if `fit` has a save_dir, write save_dir/best_model.pt at each best value.
+        save_best_model: if `fit` has a save_dir, write save_dir/best_model.pt at each best value;
+            best_model_acc.pt and the like, where callbacks keep the best by several values.
         restore_best: at the end, give the network the weights of the best evaluation.
 
     Raises:
@@ -55,8 +56,7 @@ class EarlyStopping(Callback):
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         expect(whole(patience, 0), "patience", patience, "an integer of at least 0")
         expect(from_0(min_delta), "min_delta", min_delta, "a finite number of at least 0")
-        number = isinstance(baseline, int | float) and not isinstance(baseline, bool)
-        expect(baseline is None or number, "baseline", baseline, "a number or None")
+        expect(baseline is None or is_number(baseline), "baseline", baseline, "a number or None")
         self.monitor = monitor
         self.mode = mode
         self.patience = patience
@@ -78,6 +78,13 @@ class EarlyStopping(Callback):
         self.ends = False
         self.epoch = 0
 
+    def ends_in(self, state: dict[str, Any]) -> bool:
+        return bool(state["wait"] >= self.patience)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.ends = self.ends and self.ends_in(state)  # it may have more patience now
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch = epoch + 1
 
@@ -90,7 +97,9 @@ class EarlyStopping(Callback):
             if self.restore_best:
                 self.best_weights = copy.deepcopy(self.model.network.state_dict())
             if self.save_best_model and self.params["save_dir"] is not None:
-                path = Path(self.params["save_dir"]) / "best_model.pt"
+                files = self.params.get("best_files", {})
+                file = files.get(self.name.removeprefix("eval_"), "best_model.pt")
+                path = Path(self.params["save_dir"]) / file
                 self.saved = str(checkpoint.write(path, checkpoint.state_of(self.model)))
             return
         self.wait += 1

@@ -16,7 +16,7 @@ from torch import nn
 from tutorial.device import rng_state, set_rng_state
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.distributed.shard import full_state_dict, shard_state_dict
-from tutorial.saving.parts import Parts, part_state
+from tutorial.saving.parts import part_state
 
 # What schedulers note in the optimizer's groups, beside its own options.
 NOTED_BY_SCHEDULERS = (
@@ -151,101 +151,6 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
             "Load a file that model.save wrote; weights alone go into network.load_state_dict."
         )
     return state
-
-
-def newest(
-    directory: str | Path, model: Any = None, hooks: Any = None, parts: Parts | None = None
-) -> tuple[Path | None, dict[str, Any]]:
-    """The checkpoint in a directory that a training goes on from: the newest that can be used.
-
-    Of several trainings the one that began last counts, and of its checkpoints the one with most
-    epochs. If epochs are still to be trained, the final one comes last: at the end of a training
-    a callback may have given the network other weights. A file that is damaged or of another
-    training is passed over, with a warning.
-
-    Args:
-        directory: where `fit(save_dir=...)` wrote.
-        model: the Model that is to go on.
-        hooks: the callbacks of the call.
-        parts: what has a state in the objects of the call.
-
-    Returns:
-        The path and what the file holds; None and nothing if there is no checkpoint yet.
-
-    Raises:
-        ValueError: there are checkpoints, but none can be used; nothing was changed.
-    """
-    epochs = hooks.params["epochs"] if hooks else 0
-    found: list[tuple[Any, Path]] = []
-    faults = []
-    for path in sorted(Path(directory).glob("*.pt")):
-        if not (path.stem.isdigit() or path.stem in ("start", "final")) or not path.is_file():
-            continue  # such as best_model: it has no history
-        try:
-            fit = _training(path, read(path, glance=True))
-            last_resort = fit["ended"] and fit["epochs"] < epochs and not fit["stopped"]
-            found.append(((fit["began"], not last_resort, fit["epochs"], fit["ended"]), path))
-        except ValueError as error:
-            faults.append(str(error))
-    for _, path in sorted(found, reverse=True):
-        try:
-            state = read(path)
-            if model is not None:
-                check_resumed(path, state, model, hooks, parts)
-        except ValueError as error:
-            faults.append(str(error))
-            continue
-        if faults:
-            warnings.warn(f"{_some(faults)} Going on from {str(path)!r}.", stacklevel=4)
-        return path, state
-    if faults:
-        raise ValueError(
-            f"resume: no checkpoint in {str(directory)!r} can be used. {_some(faults)} "
-            "To start again, give another save_dir."
-        )
-    return None, {}
-
-
-def first_epoch(saved: dict[str, Any], epochs: int, num_iters: int | None) -> int:
-    """The epoch (from 0) in which a resumed training begins: `epochs`, if it is over."""
-    over = num_iters is not None and len(saved["step_losses"]) >= num_iters
-    done: int = saved["epochs"]
-    return epochs if over or saved["stopped"] else min(done, epochs)
-
-
-def check_resumed(
-    path: Path, saved: dict[str, Any], model: Any, hooks: Any, parts: Parts | None
-) -> None:
-    """Refuse a checkpoint of another training: nothing of it is loaded then."""
-    try:
-        load_network(model.network, saved["network"], skip_mismatch=False, dry=True)
-        check_optimizer(model.optimizer, saved.get("optimizer", {"param_groups": [{"params": ()}]}))
-    except ValueError as error:
-        raise ValueError(f"resume: {str(path)!r} is of another training: {error}") from error
-    kept = saved["fit"]["callbacks"]
-    for name, have, there in (
-        ("schedulers", len(hooks.schedulers), len(saved.get("schedulers", ()))),
-        ("callbacks", len(hooks.callbacks), len(kept)),
-        ("scalers", int(model.scaler is not None), int("scaler" in saved)),
-    ):
-        if have != there:
-            raise ValueError(
-                f"resume: {str(path)!r} is of a training with {there} {name}, but this call has "
-                f"{have}. Give fit the same {name} as when the training began."
-            )
-    if parts is not None and (fault := parts.mismatch(saved.get("parts", {}))):
-        raise ValueError(
-            f"resume: {str(path)!r} is of another training: {fault}. Give fit the same data and "
-            "loss as when the training began."
-        )
-    for callback, state in zip(hooks.callbacks.values(), kept, strict=True):
-        if callback.state_attributes and set(state) != set(callback.state_attributes):
-            raise ValueError(
-                f"resume: {str(path)!r} has {sorted(state) or 'nothing'} in the place of the "
-                f"callback {type(callback).__name__}, which needs "
-                f"{sorted(callback.state_attributes)}. Give fit the same callbacks, in the same "
-                "order, as when the training began."
-            )
 
 
 def load_into(
@@ -444,21 +349,3 @@ LOADABLE = (
     *(bool, int, float, complex, str, bytes, bytearray),
     *(torch.Tensor, torch.dtype, torch.device, torch.Size),
 )
-
-
-def _training(path: Path, state: dict[str, Any]) -> dict[str, Any]:
-    """What the file holds of a training."""
-    fit = state.get("fit")
-    needed = ("began", "epochs", "ended", "stopped", "step_losses", "rows", "callbacks")
-    if not isinstance(fit, dict) or any(name not in fit for name in needed):
-        raise ValueError(
-            f"path is {str(path)!r}, but this file holds no training that can go on: fit did not "
-            "write it. model.load reads what model.save wrote."
-        )
-    return fit
-
-
-def _some(faults: list[str]) -> str:
-    """The first of them."""
-    more = f" (So it is with {len(faults) - 3} more.)" if len(faults) > 3 else ""
-    return " ".join(faults[:3]) + more

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tutorial.callbacks import (
     TerminateOnNaN,
     overridden,
 )
+from tutorial.callbacks.files import best_files
 from tutorial.loop.names import unlike, variable
 from tutorial.loop.options import Code
 from tutorial.parameters import short
@@ -99,6 +101,10 @@ class Hooks:
             taken = 0 if resumed else (states[i] if states else vars(scheduler)).get("last_epoch")
             checks.schedule_lasts(scheduler, taken, steps[self.by[name]])
 
+    def settings(self) -> list[tuple[str, dict[str, Any]]]:
+        """The kind of each callback, with those of its arguments that change what is trained."""
+        return [(type(c).__name__, settings_of(c)) for c in self.callbacks.values()]
+
     def terminate_on_nan(self) -> bool:
         """Whether TerminateOnNaN is among the callbacks."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
@@ -171,6 +177,8 @@ def register(
             hooks.schedulers[name], hooks.by[name] = callback.scheduler, callback.by
         else:
             hooks.callbacks[variable(callback, others)] = callback
+    if params.get("epochs") is not None:  # a fit
+        hooks.params["best_files"] = best_files(hooks.callbacks.values(), params)
     return hooks
 
 
@@ -179,6 +187,18 @@ def same(one: Callback, other: Callback) -> bool:
     if isinstance(one, LRScheduler) and isinstance(other, LRScheduler):
         return one.scheduler is other.scheduler
     return one is other
+
+
+# Arguments of callbacks that change nothing of what is trained.
+BESIDE = {"verbose", "save_dir", "log_dir", "path", "save_freq", "keep", "save_best_model"}
+
+
+def settings_of(callback: Callback) -> dict[str, Any]:
+    """A callback's plain arguments, where it keeps them, but those that train nothing."""
+    names = signature(type(callback).__init__).parameters.keys() - BESIDE
+    values = {name: vars(callback)[name] for name in sorted(names & vars(callback).keys())}
+    plain = int | float | str | None
+    return {name: value for name, value in values.items() if isinstance(value, plain)}
 
 
 def saves(callback: Callback) -> int:
