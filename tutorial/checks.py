@@ -231,7 +231,7 @@ def writable(name: str, path: Path, is_file: bool = False) -> None:
             raise IsADirectoryError(f"{seen} that is a directory, and a file is expected. {fix}")
         with made_for_now(folder):
             tempfile.TemporaryFile(dir=folder).close()
-            path.with_name(f".{path.name}.{os.getpid()}").exists()  # too long, perhaps
+            (folder / f".{path.name}.{os.getpid()}").exists()  # too long, perhaps
     except OSError as error:
         if error.strerror is None:  # it is one of the above
             raise
