@@ -498,14 +498,6 @@ def test_what_is_nested_in_a_dict_is_predicted_as_it_is() -> None:
     assert [type(part) for part in predicted["hidden"]] == [tuple, tuple]
 
 
-def test_a_metric_that_is_no_number_is_refused() -> None:
-    model = prepared()
-    matrix = torchmetrics.ConfusionMatrix(task="multiclass", num_classes=3)
-    model.prepare(model.optimizer, CE(), matrix)
-    words = ("MulticlassConfusionMatrix", "(3, 3)", "one number", "model.predict")
-    refused(model, *words, call=lambda: model.fit(GOOD))
-
-
 def test_a_last_batch_of_one_sample_is_refused_where_batch_norm_needs_two() -> None:
     model = prepared(last=nn.BatchNorm1d(8))
     words = ("last batch has one sample", "BatchNorm1d", "drop_last=True")

@@ -28,7 +28,7 @@ def codes(*names: str) -> tuple[Code, ...]:
 def metric(output: str = "y_hat", label: str = "y") -> dict[str, Any]:
     return {
         "METRICS": ((Code("accuracy"), Code(output), Code(label)),),
-        "VALUES": (("acc", Code("accuracy"), None),),
+        "VALUES": (("acc", Code("accuracy"), None, False),),
     }
 
 
@@ -74,6 +74,14 @@ UNKNOWN = {"LOSS_REDUCTION": "unknown"}
 SUM = {"LOSS_REDUCTION": "sum"}
 EVAL = {"EVAL_DATA": True, "EVAL_LOADING": "in_memory"}
 EVAL_RANKS = {"DISTRIBUTED": True, "EVAL_LOADING": "in_memory", "EVAL_SPLIT": "contiguous"}
+MATRIX = {
+    "METRICS": ((Code("confusion_matrix"), Code("y_hat"), Code("y")),),
+    "OTHER_VALUES": (("confusion_matrix", Code("confusion_matrix"), None, False),),
+}
+CORRELATION = {
+    "METRICS": ((Code("correlation"), Code("y_hat"), Code("y")),),
+    "VALUES": (("correlation", Code("correlation"), None, True),),
+}
 STEP = {"SCHEDULERS": ((0, Code("scheduler")),), "STEP_SCHEDULERS": codes("scheduler")}
 EPOCH = {"SCHEDULERS": ((0, Code("scheduler")),), "EPOCH_SCHEDULERS": codes("scheduler")}
 STOPS = {"CALLBACKS": codes("early_stopping"), "ON_EVAL_END": codes("early_stopping")}
@@ -101,6 +109,12 @@ PREDICT_HOOKS = ["PREDICT_BEGIN", "PREDICT_END", "PREDICT_BATCH_BEGIN", "PREDICT
 # The first word of a name is the method; the rest names the options.
 CASES: dict[str, dict[str, Any]] = {
     "fit plain": ACCURACY,
+    "fit may be undefined": CORRELATION,
+    "evaluate other values": MATRIX,
+    "evaluate other values, report": {**MATRIX, "REPORT": True},
+    "evaluate other values, distributed": {**MATRIX, **EVAL_RANKS},
+    "eval_batch other values": MATRIX,
+    "train_batch other values": MATRIX,
     "fit denormals": {"FLUSH_DENORMAL": True},
     "fit optimizer modes": {"OPTIMIZER_MODES": True},
     "fit optimizer modes, checkpoints, evaluation": {

@@ -313,9 +313,11 @@ def test_torchmetrics_are_taken_as_they_are(data, make_model) -> None:
     collection = torchmetrics.MetricCollection(
         {"f1": torchmetrics.F1Score("multiclass", num_classes=3)}
     )
-    each = torchmetrics.Accuracy("multiclass", num_classes=3, average=None)
+    each = torchmetrics.ClasswiseWrapper(
+        torchmetrics.Accuracy("multiclass", num_classes=3, average=None)
+    )
     model = make_model([torchmetrics.Accuracy("multiclass", num_classes=3), each, collection])
-    names = ["multiclass_accuracy", *(f"multiclass_accuracy_{i}" for i in range(3)), "f1"]
+    names = ["multiclass_accuracy", *(f"multiclassaccuracy_{i}" for i in range(3)), "f1"]
     with pytest.raises(ValueError, match="two values"):
         make_model([each, each])
     result = model.evaluate(data, verbose=0)

@@ -10,7 +10,7 @@ from tutorial.unroll.unroll import unroll
 
 ACCURACY = {
     "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),
-    "VALUES": (("acc", Code("accuracy"), None),),
+    "VALUES": (("acc", Code("accuracy"), None, False),),
 }
 
 
@@ -115,16 +115,24 @@ def test_several_metrics_and_parts_of_one_are_written_out() -> None:
             (Code("auc"), Code("y_hat"), Code("y")),
         ),
         VALUES=(
-            ("acc_top1", Code("accuracy"), 0),
-            ("auc", Code("auc"), None),
-            ("f1", Code("scores"), "BinaryF1Score"),
+            ("acc_top1", Code("accuracy"), 0, False),
+            ("auc", Code("auc"), None, False),
+            ("f1", Code("scores"), "BinaryF1Score", False),
+            ("r2", Code("r2_score"), None, True),
+            ("rank", Code("scores"), "Spearman", True),
         ),
+        OTHER_VALUES=(("roc", Code("scores"), "ROC", False), ("matrix", Code("m"), None, False)),
     )
     assert "accuracy.update(y_hat, y)\n        auc.update(y_hat, y)\n" in source
     assert (
         '    "acc_top1": float(accuracy.compute()[0]),\n    "auc": float(auc.compute()),' in source
     )
     assert '"f1": float(scores.compute()["BinaryF1Score"])' in source
+    assert '"r2": float(value_or_nan(r2_score))' in source
+    assert '"rank": float(value_or_nan(scores, "Spearman"))' in source
+    assert source.endswith(
+        'result.update({"roc": scores.compute()["ROC"], "matrix": m.compute()})\n'
+    )
 
 
 def test_comments_align_without_being_pushed_by_a_long_line() -> None:

@@ -129,6 +129,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         call.arguments.get("save_freq", 1),
         taken={*model.measures.loss_fns, *model.metrics, *seen[0].structure.roots()},
     )
+    hooks.undefined = model.measures.undefined(seen[0])
     if call.method == "fit":
         hooks.params["settings"] = settings_of(model, call, sources, hooks)
     if call.method == "fit" and process_group.is_rank_zero():
@@ -260,8 +261,8 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
         "steps": sources[0].steps(),
         "batch_size": size,
         "verbose": call.arguments["verbose"],
-        "metrics": model.measures.names(seen.losses),
-        "larger_is_better": model.measures.larger_is_better(),
+        "metrics": model.measures.names(seen),
+        "larger_is_better": model.measures.larger_is_better(seen),
         "evaluates": sources[-1].name == "eval_data",
         "began": time.time(),
         "save_dir": None if save_dir is None else str(save_dir),
@@ -315,7 +316,9 @@ def report_of(call: Call, hooks: Hooks) -> Report:
     verbose, log_freq = call.arguments["verbose"], call.arguments.get("log_freq", 10)
     if hooks.bar is not None:
         verbose, log_freq = hooks.bar.verbose, hooks.bar.log_freq
-    return choose(verbose if process_group.is_rank_zero() else 0, log_freq)
+    report = choose(verbose if process_group.is_rank_zero() else 0, log_freq)
+    report.undefined = hooks.undefined
+    return report
 
 
 # ---- over one batch

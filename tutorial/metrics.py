@@ -6,6 +6,7 @@ NumPy's arrays do as well as tensors.
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -111,6 +112,25 @@ def fraction(part: Tensor | int, whole: Tensor | int) -> Tensor:
     part, whole = torch.as_tensor(part), torch.as_tensor(whole)
     part, whole = part.to(exact(part.device)), whole.to(exact(part.device))
     return part / torch.where(whole == 0, 1.0, whole)
+
+
+def value_or_nan(metric: Any, part: Any = None) -> Any:
+    """A metric's value so far, or one part of it; nan as long as too little data defines none.
+
+    Args:
+        metric: Anything with compute().
+        part: A key of what that returns, or a place in it.
+
+    >>> class Correlation:
+    ...     def compute(self): raise ValueError("needs at least two samples")
+    >>> value_or_nan(Correlation())
+    nan
+    """
+    try:
+        value = metric.compute()
+    except Exception:
+        return torch.nan
+    return value if part is None else value[part]
 
 
 class Mean(Metric):

@@ -149,6 +149,9 @@ class Model:
                 reset(), update(y_hat, y) and compute(). Of several outputs it measures the one that
                 it can; if that is not clear, a dict from the output's name (or number) to its
                 metrics says it, or a list of lists.
+                What compute() gives is reported if it is a number, or a dict of numbers. Anything
+                else, such as a matrix or a curve, is only in what `evaluate` returns. Where it
+                raises an error as there is too little data, such as of one class, the value is nan.
             precision: '32'; or mixed, 'bf16-mixed' (bfloat16) or '16-mixed' (float16, with scaled
                 gradients); or 'bf16', where the weights are bfloat16, too. See `Precision`.
 
@@ -222,8 +225,8 @@ class Model:
         if losses:
             kinds = [getattr(loss, "__name__", type(loss).__name__) for loss in losses]
             shown.append(f"loss={', '.join(kinds)}" if len(kinds) == 1 else f"losses={kinds}")
-        if self.measures.values:
-            shown.append(f"metrics=[{', '.join(name for name, _, _ in self.measures.values)}]")
+        if values := self.measures.values():
+            shown.append(f"metrics=[{', '.join(name for name, _, _ in values)}]")
         return f"Model({', '.join(shown)}, device={self.device})"
 
     def parameters(self) -> Iterator[nn.Parameter]:
@@ -308,7 +311,7 @@ class Model:
         num_workers: Workers = 0,
         callbacks: Any = None,
         num_iters: Count | None = None,
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         """Measure the network on eval_data; nothing is learned.
 
         Args:
@@ -324,12 +327,13 @@ class Model:
         Returns:
             The mean loss over all samples and the metrics: {'loss': 0.0945, 'acc': 0.9711}. Several
             losses come each under its own name, after their sum: {'loss': ..., 'loss_0': ..., ...}.
-            A model without a loss reports the metrics alone.
+            A model without a loss reports the metrics alone. What is no number comes as the metric
+            gives it: {..., 'multiclass_confusion_matrix': tensor([[...]])}.
 
         Raises:
             ValueError, TypeError: an argument does not fit.
         """
-        result: dict[str, float] = self._run("evaluate", locals())
+        result: dict[str, Any] = self._run("evaluate", locals())
         return result
 
     def predict(

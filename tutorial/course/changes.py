@@ -20,7 +20,7 @@ PLAIN: dict[str, Any] = {
     "EVAL_LOADING": "in_memory",
     "TEST_LOADING": "in_memory",
     "METRICS": ((Code("accuracy"), Code("y_hat"), Code("y")),),
-    "VALUES": (("acc", Code("accuracy"), None),),
+    "VALUES": (("acc", Code("accuracy"), None, False),),
 }
 RANKS = {"DISTRIBUTED": True, "TRAIN_SPLIT": "strided"}
 RANKS |= {"EVAL_SPLIT": "contiguous", "TEST_SPLIT": "contiguous"}

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from types import MappingProxyType
 from typing import Any
 
 Logs = Mapping[str, float]
@@ -21,6 +22,9 @@ class Report:
     """Tells nothing (verbose=0), and ends the loop after the step in which an interrupt came."""
 
     warned = False  # that the loss is not finite
+    undefined: Mapping[str, str] = MappingProxyType(
+        {}
+    )  # of metrics with no value of few samples: why
     interrupted = False  # set from outside, when the user asks to stop
     title = ""  # what is running: 'epoch 1/5', 'evaluate' or 'predict'
     part = ""  # what of it, if not the main part: 'evaluate ' after the training of an epoch
@@ -61,7 +65,7 @@ class Report:
     def finish(self, logs: Logs) -> None:
         """An epoch, an evaluation or a prediction is done, with these means.
 
-        Warns, once in a call, if the loss has become nan or infinite.
+        Warns, once in a call, if the loss has become nan or infinite; else if a metric is nan.
 
         Raises:
             ValueError: it had no batch.
@@ -74,6 +78,14 @@ class Report:
                 "it any more. Try a smaller learning rate or clip_grad_norm=1.0, or look for nan "
                 "in the data. callbacks.TerminateOnNaN() ends a training at such a step, and keeps "
                 "the last good weights.",
+                stacklevel=2,
+            )
+        gaps = [name for name, value in logs.items() if math.isnan(value)]
+        if gaps and not self.warned:
+            self.warned = True
+            why = self.undefined.get(gaps[0].removeprefix("eval_"), "such as of one class alone")
+            warnings.warn(
+                f"{self.title}: {gaps[0]} is nan, as these data leave it undefined: {why}",
                 stacklevel=2,
             )
         self.title = ""

@@ -11,6 +11,8 @@ own_loss.py     any other: it is asked, with parts of a batch
 labels.py       whether labels fit the loss and the predictions
 logits.py       logits or probabilities: what the loss takes an output as
 objective.py    losses and metrics, by their names in the loop
+metric_values.py  what a metric reports: numbers, or more than that
+undefined.py    a metric that few samples do not define
 direction.py    whether more of what is reported is better
 dry_run.py      the first batch through network, loss and metrics, before a call runs
 trying.py       these called, so that an error says what to do

@@ -20,6 +20,7 @@ from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
 from tutorial.inputs.logits import taken_as
 from tutorial.inputs.matching import Arguments, the_one_that_runs
+from tutorial.inputs.metric_values import Value
 from tutorial.inputs.readings import readings
 from tutorial.inputs.reduction import Compared, Reduction, samples_code, together
 from tutorial.inputs.refusals import (
@@ -42,7 +43,7 @@ from tutorial.inputs.structure import (
     Path,
     bind,
     code,
-    first_two,
+    first,
     leaves,
     numbered,
     tree_map,
@@ -67,6 +68,7 @@ class DryRun:
         inputs: an InputSpec for each input, nested as the network is called with them: in a list
             by place, in a dict by keyword; None if no sample could be looked at.
         calls: what each loss_fn and metric is called with.
+        values: what each metric reports.
         unused: where several processes train, each with all weights: whether the loss depends on
             fewer than all of them.
     """
@@ -79,6 +81,7 @@ class DryRun:
     samples: str | None = None
     inputs: Any = None
     calls: Mapping[str, Arguments] = field(default_factory=dict)
+    values: Mapping[str, list[Value]] = field(default_factory=dict)
     unused: bool = False
 
 
@@ -308,16 +311,16 @@ def measured(
         losses.append(loss[0] if reductions[-1].given else loss)
         if name != "eval_data":  # one warning is enough
             scores_fit(name, guess, truth, loss_fn)
-            if not pairs_fit(name, first_two(guess), first_two(truth), loss_fn):
+            if not pairs_fit(name, first(2, guess), first(2, truth), loss_fn):
                 reductions[-1] = replace(reductions[-1], warning="")  # of which that is the cause
             views_fit(name, value_at(structure.inputs[0], names), guess, truth, loss_fn)
     taken = taken_by_losses(measures, calls, names, outputs)
+    reported: dict[str, list[Value]] = {}
     for variable, metric in measures.metrics.items():
-        parts = [part for _, of, part in measures.values if of == variable]
         ways = measures.ways(variable, structure, outputs, calls)
         asked = partial(unclear, name, f"{variable}.update", outputs)
-        measure = partial(call_metric, name, metric, parts, names, outputs, taken)
-        calls[variable], _ = the_one_that_runs(ways, measure, asked)
+        measure = partial(call_metric, name, metric, names, outputs, taken, known)
+        calls[variable], reported[variable] = the_one_that_runs(ways, measure, asked)
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
@@ -331,6 +334,7 @@ def measured(
         isinstance(returned, Mapping),
         reduction,
         calls=calls,
+        values=reported,
     )
     return found, listed
 

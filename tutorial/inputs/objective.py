@@ -1,13 +1,10 @@
 """What the loop measures: losses and metrics, by the names of their variables in the loop."""
 
-import copy
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
 from tutorial import checks
@@ -22,6 +19,7 @@ from tutorial.inputs.matching import (
     matched,
     signature_of_loss,
 )
+from tutorial.inputs.metric_values import Value, before_data, values_in
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -31,9 +29,9 @@ from tutorial.inputs.structure import (
     codes,
     variables,
 )
-from tutorial.loop.names import unlike, unlike_each, variable, words_of
+from tutorial.loop.names import unlike, unlike_each, variable
 from tutorial.loop.options import Code
-from tutorial.metrics import Mean, Metric
+from tutorial.metrics import Mean
 
 if TYPE_CHECKING:
     from tutorial.inputs.dry_run import DryRun
@@ -47,16 +45,14 @@ class Measures:
         loss_fns: the callables by variable: 'loss_fn', or 'loss_fn_0', ... for each output one.
         outputs: what output each of these, and each metric, is for; None: it gets all.
         metrics: the metrics by variable: 'accuracy'.
-        values: what is reported of them: (name, variable, the part of its value or None).
-        larger: of each of these names, whether a larger value is better; None if that is unknown.
+        before: what each metric reports, as far as it is known before there is data.
     """
 
     def __init__(self, loss: Any, metrics: Any, device: str) -> None:
         self.loss_fns: dict[str, Callable[..., Any]] = {}
         self.outputs: dict[str, Any] = {}
         self.metrics: dict[str, Any] = {}
-        self.values: list[tuple[str, Code, Any]] = []
-        self.larger: dict[str, bool | None] = {}
+        self.before: dict[str, list[Value]] = {}
         for key, loss_fn in by_output(loss):
             name = "loss_fn" if key is None else str(unlike(f"loss_fn_{key}", self.loss_fns))
             checks.loss_fits(loss_fn)
@@ -71,9 +67,7 @@ class Measures:
             for metric in some if isinstance(some, list | tuple) else [some]:
                 if metric is not None:
                     self._add_metric(metric, key, device)
-        reported = {name: self.metrics[variable] for name, variable, _ in self.values}
-        names = [*self.loss_names(), *(name for name, _, _ in self.values)]
-        checks.names_differ(names, reported)
+        self.check_names()
 
     def _add_metric(self, metric: Any, key: Any, device: str) -> None:
         checks.metric_fits(metric)
@@ -81,26 +75,56 @@ class Measures:
         name = variable(metric, others, "" if key is None else f"_{key}")
         self.metrics[name] = placed(metric, device)
         self.outputs[name] = key
-        for reported, part in reported_by(metric, words_of(type(metric))):
-            shown = reported if key is None else f"{reported}_{key}"
-            self.values.append((shown, name, part))
-            self.larger[shown] = larger_is_better(metric, part, reported)
+        self.before[name] = values_in(metric, before_data(metric))
+
+    def check_names(self, seen: "DryRun | None" = None) -> None:
+        """Refuse two values of one name."""
+        names = [(name, self.metrics[metric]) for name, metric, _ in self.values(seen)]
+        losses = self.names_of_losses(seen)
+        checks.names_differ([*losses, *(name for name, _ in names)], dict(names))
 
     def loss_names(self) -> list[str]:
         """The names under which the losses of several outputs are reported."""
         keys = [self.outputs[loss_fn] for loss_fn in self.loss_fns]
         return [reported_name(key) for key in keys if key is not None]
 
-    def names(self, parts: Iterable[Any] = ()) -> list[str]:
-        """All names in a report; `parts`: what one loss_fn returns, by their keys."""
-        loss = ["loss"] if self.loss_fns else []
-        losses = [name for name in map(reported_name, parts) if name != "loss"]
-        metrics = [name for name, _, _ in self.values]
-        return [*loss, *(losses or self.loss_names()), *metrics]
+    def values(self, seen: "DryRun | None" = None) -> list[tuple[str, Code, Value]]:
+        """What the metrics report, each with its name in reports and the metric's variable.
 
-    def larger_is_better(self) -> dict[str, bool | None]:
-        """Of each name in a report, whether a larger value is better; None if it is unknown."""
-        return dict.fromkeys(["loss", *self.loss_names()], False) | self.larger
+        Args:
+            seen: what the dry run found; without it, what is known before there is data.
+        """
+        known = self.before | dict(seen.values if seen else {})
+        keys = [(metric, self.outputs[metric]) for metric in self.metrics]
+        return [
+            (value.name if key is None else f"{value.name}_{key}", Code(metric), value)
+            for metric, key in keys
+            for value in known[metric]
+        ]
+
+    def names(self, seen: "DryRun | None" = None) -> list[str]:
+        """The names of all numbers in a report."""
+        loss = ["loss"] if self.loss_fns else []
+        numbers = [name for name, _, value in self.values(seen) if value.number]
+        return [*loss, *self.names_of_losses(seen), *numbers]
+
+    def undefined(self, seen: "DryRun") -> dict[str, str]:
+        """Of the numbers in a report that few samples leave undefined: why they do."""
+        return {name: value.undefined for name, _, value in self.values(seen) if value.undefined}
+
+    def names_of_losses(self, seen: "DryRun | None") -> list[str]:
+        """The names of the losses beside their total: what one loss_fn returns, or of each its."""
+        parts = [name for name in map(reported_name, seen.losses if seen else ()) if name != "loss"]
+        return parts or self.loss_names()
+
+    def larger_is_better(self, seen: "DryRun | None" = None) -> dict[str, bool | None]:
+        """Of each number in a report, whether a larger one is better; None if it is unknown."""
+        metrics = {
+            name: larger_is_better(self.metrics[metric], value.part, value.name)
+            for name, metric, value in self.values(seen)
+            if value.number
+        }
+        return dict.fromkeys(["loss", *self.names_of_losses(seen)], False) | metrics
 
     # ---- for one call, with the structure of its batches
 
@@ -239,7 +263,8 @@ class Measures:
         if not self.loss_fns:
             options["LOSSES"] = "none"
         of_outputs = self.loss_names()
-        checks.names_differ(self.names(seen.losses)[bool(self.loss_fns) :])
+        reported = self.values(seen)
+        self.check_names(seen)
         taken = {*others, *self.variables_beside(seen)}
         if seen.losses_have_keys:
             losses = {reported_name(key): code(("losses", key)) for key in seen.losses}
@@ -274,12 +299,12 @@ class Measures:
             *((name, *compared(calls[name])) for name in self.metrics),
         )
         counters: dict[str, Any] = {mean: Mean(name) for mean, (name, _) in means.items()}
-        own = [(name, mean, None) for mean, (name, _) in means.items()]
-        values = [*own, *self.values]
+        own = [(name, mean, Value(name)) for mean, (name, _) in means.items()]
+        values = [*own, *reported]
         totals = list(means)
         if together:
             counted = counters | self.metrics
-            values = [(name, in_all(metric, counted), part) for name, metric, part in values]
+            values = [(name, in_all(metric, counted), value) for name, metric, value in values]
             totals = [in_all(mean, counted) for mean in totals]
         if seen.reduction.each:
             options["TOTAL_MEAN"] = Code(" + ".join(f"{mean}.compute()" for mean in totals))
@@ -290,7 +315,12 @@ class Measures:
                 )
                 if its.weight
             )
-        options["VALUES"] = tuple(values)
+        for option, numbers in (("VALUES", True), ("OTHER_VALUES", False)):
+            options[option] = tuple(
+                (name, metric, value.part, bool(value.undefined))
+                for name, metric, value in values
+                if value.number is numbers
+            )
         return options, counters
 
 
@@ -383,25 +413,3 @@ def of_loss(name: str) -> str:
 def placed(part: Any, device: str) -> Any:
     """A loss or metric that is a module, on the device."""
     return part.to(device) if isinstance(part, nn.Module) else part
-
-
-def reported_by(metric: Any, kind: str) -> list[tuple[str, Any]]:
-    """The names under which a metric reports, each with the part of its value that it means."""
-    if isinstance(metric, Metric):
-        names = metric.name()
-        if isinstance(names, list | tuple):
-            return [(name, i) for i, name in enumerate(names)]
-        return [(str(names), None)]
-    unused = copy.deepcopy(metric)  # torchmetrics: the form of its value tells
-    unused.reset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it was not updated yet
-        try:
-            value = unused.compute()
-        except Exception:  # it cannot say anything of nothing: one number, then
-            value = None
-    if isinstance(value, Mapping):
-        return [(name, name) for name in value]
-    if isinstance(value, torch.Tensor) and value.dim() == 1:
-        return [(f"{kind}_{i}", i) for i in range(len(value))]
-    return [(kind, None)]

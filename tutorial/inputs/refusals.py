@@ -16,9 +16,9 @@ from tutorial.inputs.structure import (
     bind,
     call_code,
     code,
+    first,
     is_array,
     is_nested,
-    tree_map,
     variables,
 )
 from tutorial.inputs.trying import values
@@ -130,7 +130,7 @@ def last_batch_fits(
     if not norms or source.last_batch() != 1 or model.world_size > 1:  # then a batch is split
         return
     try:
-        by_place, by_name = structure.call_arguments(tree_map(first_one, names))
+        by_place, by_name = structure.call_arguments(first(1, names))
         with model.precision.autocast():
             model.network(*by_place, **by_name)
     except ValueError as error:
@@ -140,11 +140,6 @@ def last_batch_fits(
             f"{source.name}: its last batch has one sample, of which {type(norms[0]).__name__} "
             "cannot take a variance. Leave it out, drop_last=True, or choose another batch_size."
         ) from error
-
-
-def first_one(leaf: Any) -> Any:
-    """The first sample of a tensor; anything else as it is."""
-    return leaf[:1] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf
 
 
 def movable(name: str, parts: Iterable[tuple[str, Any]], device: str) -> None:

@@ -362,8 +362,8 @@ def as_tensor(leaf: Any) -> Any:
     return torch.as_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
-def first_two(batch: Any) -> Any:
-    """The first two samples of a batch."""
+def first(count: int, batch: Any) -> Any:
+    """The first samples of a batch."""
     return tree_map(
-        lambda leaf: leaf[:2] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf, batch
+        lambda leaf: leaf[:count] if isinstance(leaf, torch.Tensor) and leaf.dim() else leaf, batch
     )

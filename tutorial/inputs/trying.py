@@ -1,25 +1,26 @@
 """Network, losses and metrics, called with the first batch: an error says what to do."""
 
-import copy
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
-from tutorial.checks import kind_of, kinds_of
+from tutorial.checks import kinds_of
 from tutorial.inputs.logits import probabilities_fit
 from tutorial.inputs.matching import Arguments, signature_of_network
+from tutorial.inputs.metric_values import Value, values_fit, values_in
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
     Path,
     call_code,
     is_array,
-    tree_map,
     value_at,
     values_of,
 )
+from tutorial.inputs.undefined import updated, value_of
+from tutorial.metrics import Accuracy, BinaryMetric
 
 
 def compared_values(
@@ -29,11 +30,6 @@ def compared_values(
     paths = [path for _, path in way]
     guess = [path for path in paths if path in outputs.paths or path == outputs.whole()]
     return values(guess, names), values([path for path in paths if path not in guess], names)
-
-
-def detached(leaf: Any) -> Any:
-    """A tensor without its gradient; anything else as it is."""
-    return leaf.detach() if isinstance(leaf, torch.Tensor) else leaf
 
 
 def values(paths: Iterable[Path], names: dict[str, Any]) -> list[Any]:
@@ -104,41 +100,39 @@ def call_loss(
         ) from error
 
 
+def take_each_label(metric: Any, y_hat: Any, y: Any, all_labels: torch.Tensor) -> None:
+    """See that a metric of ours takes each label that there is in the data, not only the first."""
+    if all_labels.shape[1:] in ((), (1,)) and y.shape[1:] == all_labels.shape[1:]:
+        kinds = torch.unique(all_labels).to(y.device).reshape(-1, *y.shape[1:])
+        updated(metric, ([y_hat[:1].expand(len(kinds), *y_hat.shape[1:]), kinds], {})).compute()
+
+
 def call_metric(
     name: str,
     metric: Any,
-    parts: list[Any],
     names: dict[str, Any],
     outputs: OutputStructure,
     taken: Mapping[Path, tuple[str, str]],
+    known: Callable[[Path], torch.Tensor | None],
     way: Arguments,
-) -> None:
-    """See that a metric can measure, in a copy, and gives numbers."""
+) -> list[Value]:
+    """What a metric reports; see that it can measure, in a copy."""
     for _, path in way:
         if path in taken:
             probabilities_fit(name, metric, value_at(path, names), taken[path])
-    metric = copy.deepcopy(metric)
-    metric.sync_on_compute = False  # torchmetrics' ask the other processes, which do not answer
-    guess, truth = compared_values(way, names, outputs)
-    by_place, by_name = values_of(way, tree_map(detached, names))
+    (guess, truth), given = compared_values(way, names, outputs), values_of(way, names)
+    labels = [path for _, path in way if any(value_at(path, names) is y for y in truth)]
     try:
-        metric.reset()
-        metric.update(*by_place, **by_name)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # two samples may be few
-            value = metric.compute()
+            warnings.simplefilter("ignore")  # a batch may be little data
+            all_labels = known(labels[0]) if labels else None
+            value, undefined = value_of(metric, given, all_labels, truth)
+            if isinstance(metric, Accuracy | BinaryMetric) and all_labels is not None:
+                take_each_label(metric, guess[0], truth[0], all_labels)
     except Exception as error:
         raise ValueError(
             f"{name}: {type(metric).__name__} cannot measure the predictions, {kinds_of(guess)}, "
             f"by the labels, {kinds_of(truth)}: {error}"
         ) from error
-    for part in parts:
-        one = value if part is None else value[part]
-        try:
-            float(one)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ValueError(
-                f"metrics holds {type(metric).__name__}, whose value is {kind_of(one)}, but one "
-                "number is expected for a report. Measure it after the training: update and "
-                "compute it with what model.predict gives, or with tutorial.confusion."
-            ) from error
+    values_fit(metric, value)
+    return values_in(metric, value, undefined)

@@ -18,6 +18,7 @@ from tutorial.loop.options import (
     VALUES,
     WEIGHT_MAY_BE_ZERO,
 )
+from tutorial.metrics import value_or_nan
 
 rank, world_size = 0, 1  # in a program, the loop asks for them
 
@@ -69,7 +70,7 @@ def means(loss_sum: Any, samples: int) -> dict[str, float]:
     """What is reported: the mean loss, and each metric's value, as plain numbers."""
     return {
         **({} if LOSSES == "none" else {"loss": total_mean(loss_sum, samples)}),
-        **{name: float(value(metric, part)) for name, metric, part in VALUES},
+        **{name: float(value(metric, part, gaps)) for name, metric, part, gaps in VALUES},
     }
 
 
@@ -92,8 +93,10 @@ def mean(loss_sum: Any, samples: int) -> Any:
     return loss_sum / samples if DEVICE == "cpu" else float(loss_sum / samples)
 
 
-def value(metric: Any, part: Any) -> Any:
-    """A metric's value so far, or one part of it."""
+def value(metric: Any, part: Any, gaps: bool) -> Any:
+    """A metric's value so far, or one part of it; with gaps, it may be undefined."""
+    if gaps:
+        return value_or_nan(metric) if part is None else value_or_nan(metric, part)
     return metric.compute() if part is None else metric.compute()[part]
 
 

@@ -21,6 +21,7 @@ from tutorial.distributed.shard import shard_state_dict
 from tutorial.distributed.split import RankSlice, all_reduced
 from tutorial.loop import options
 from tutorial.loop.options import Code
+from tutorial.metrics import value_or_nan
 
 # What a program may name besides the objects of its call.
 TOOLS: dict[str, Any] = {
@@ -35,6 +36,7 @@ TOOLS: dict[str, Any] = {
     "RankSlice": RankSlice,
     "Subset": Subset,
     "all_reduced": all_reduced,
+    "value_or_nan": value_or_nan,
     "broadcast_object": broadcast_object,
     "shard_state_dict": shard_state_dict,
 }

@@ -23,7 +23,7 @@ def train_batch(network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> A
         metric.update(output, label)
     result = {
         "loss": loss.item(),
-        **{name: float(value(metric, part)) for name, metric, part in VALUES},
+        **{name: float(value(metric, part, gaps)) for name, metric, part, gaps in VALUES},
     }
     return result
 

@@ -65,7 +65,8 @@ OUTPUT_NAMES: tuple[str, ...] = ()
 # ---- losses and metrics
 
 METRICS = NONE  # (object with reset(), update(...) and compute(); what it compares: output, label)
-VALUES = NONE  # (name, metric, its part or None): what is reported
+# What is reported: (name, metric, its part or None, may it be undefined?).
+VALUES, OTHER_VALUES = NONE, NONE  # numbers; what is none
 # "none", "one", one "weighed" (loss_fn gives its weight, too), "several" that loss_fn gives at
 # once, or "each" output has its own.
 LOSSES = "one"

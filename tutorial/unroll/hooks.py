@@ -38,6 +38,7 @@ class Hooks:
         schedulers: the learning rate schedulers, which the loop steps itself.
         by: 'step' or 'epoch', for each of them.
         bar: what to display, if a ProgressBar is among the callbacks.
+        undefined: of metrics that few samples leave undefined: why they do.
     """
 
     params: dict[str, Any] = field(default_factory=dict)
@@ -45,6 +46,7 @@ class Hooks:
     schedulers: dict[str, Any] = field(default_factory=dict)
     by: dict[str, str] = field(default_factory=dict)
     bar: ProgressBar | None = None
+    undefined: dict[str, str] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
         """The options of `unroll` for these."""

@@ -34,6 +34,7 @@ accumulate.py   several small batches make one large one
 clip.py         no update's gradient is longer than this
 schedule.py     the learning rate changes while training
 evaluation.py   evaluate while training
+other_values.py  what a metric gives that is no number, such as a matrix
 compiled.py     torch.compile
 outputs.py      predict: several outputs; one tensor for all batches
 gradients.py    train_batch(update=False): only add up gradients
@@ -58,7 +59,7 @@ LAYERS = (
     ),
     "means",
     *("distributed", "device", "losses", "precision", "accumulate", "clip", "schedule"),
-    *("evaluation", "compiled", "outputs", "gradients"),
+    *("evaluation", "other_values", "compiled", "outputs", "gradients"),
 )
 
 # The places where a layer can belong: a function of the loop, and the way to a block inside of it.
@@ -72,6 +73,7 @@ PLACES: dict[str, tuple[str, ...]] = {
     "predict": ("predict",),
     "predict_step": ("predict", "with torch.no_grad()", "for step"),
     "train_batch": ("train_batch",),
+    "eval_batch": ("eval_batch",),
     "predict_batch": ("predict_batch",),
 }
 
@@ -88,4 +90,4 @@ def fit(when: object, takes_in: tuple[str, ...] = ()) -> Callable[[Layer], Layer
 
 
 fit_epoch = fit_step = evaluate = evaluate_pass = evaluate_step = fit
-predict = predict_step = train_batch = predict_batch = fit
+predict = predict_step = train_batch = eval_batch = predict_batch = fit

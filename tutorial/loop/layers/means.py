@@ -150,7 +150,7 @@ def a_sum_of_one_batch(x, loss):
         metric.update(output, label)
     result = {
         "loss": loss.item() / len(x),
-        **{name: float(value(metric, part)) for name, metric, part in VALUES},
+        **{name: float(value(metric, part, gaps)) for name, metric, part, gaps in VALUES},
     }
     return result
 
