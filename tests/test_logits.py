@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+import torchmetrics
+import torchmetrics.classification as tm
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 from torch import nn
 from torch.nn import functional as F
@@ -158,3 +160,25 @@ def test_what_a_loss_does_with_something_else_tells_nothing() -> None:
         lambda: (gate.chunk(2)[1][:, 0].logit(), y_hat.softmax(0)), [y_hat, gate]
     ).items()
     assert (first, second) == ((1, ("probabilities", "logit")), (0, ("logits", "softmax")))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (tm.BinaryRecall, "BinaryRecall"),
+        (tm.BinaryAUROC, "BinaryAUROC"),
+        (lambda: torchmetrics.MetricCollection([tm.BinaryF1Score()]), "BinaryF1Score"),
+    ],
+)
+def test_torchmetrics_that_guess_from_a_batch_get_a_warning(make: Any, name: str) -> None:
+    data = TensorDataset(X, Y[:, None].float())
+    model = prepared(nn.BCEWithLogitsLoss(), make(), From0To1(1))
+    with pytest.warns(UserWarning, match=rf"{name} gets logits.*from_logits=True") as seen:
+        model.fit(data, data, verbose=0)
+    assert len(seen) == 1
+    prepared(nn.BCELoss(), make(), From0To1(1, torch.sigmoid)).fit(data, verbose=0)
+
+
+def test_torchmetrics_of_several_classes_get_none() -> None:
+    metrics = [tm.MulticlassRecall(2), tm.MulticlassAUROC(2)]
+    prepared(nn.CrossEntropyLoss(), metrics, From0To1(2)).fit(TensorDataset(X, Y), verbose=0)

@@ -178,6 +178,24 @@ def test_what_no_labels_would_mend_is_refused_before_training(
     assert torch.equal(model.network[0].weight, before)
 
 
+def test_labels_that_come_later_are_looked_at_before_training() -> None:
+    torch.manual_seed(0)
+    one_hot = nn.functional.one_hot(SORTED, 3).float()
+    several = one_hot.clone()
+    several[-1] = 1
+    for y, words in (
+        (several, "several ones or none"),
+        (one_hot.index_fill(0, torch.tensor([29]), 0.0), "several ones or none"),
+        (torch.where(SORTED == 2, -100, SORTED), "labels that are no class"),
+    ):
+        loss = nn.CrossEntropyLoss() if y.dtype == torch.int64 else nn.BCEWithLogitsLoss()
+        model = prepared(tl.Model(nn.Linear(4, 3)), loss, tl.metrics.Accuracy())
+        with pytest.raises(ValueError, match=words):
+            model.fit(TensorDataset(X, y), batch_size=4, shuffle=False, verbose=0)
+    model = prepared(tl.Model(nn.Linear(4, 3)), nn.BCEWithLogitsLoss(), tl.metrics.Accuracy())
+    assert model.fit(TensorDataset(X, one_hot), verbose=0)
+
+
 def test_other_labels_are_of_each_kind() -> None:
     y = torch.zeros(4, 2, dtype=torch.int64)
     assert kinds_of_labels(y, None, 0).tolist() == [0, 1]

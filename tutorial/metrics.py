@@ -288,7 +288,9 @@ class Accuracy(Metric):
         else:
             best, found = scores.topk(most, dim=1)  # best first
         hits = (found == labels.unsqueeze(1)) & (best[:, :1] == best[:, :1])  # nan is no prediction
-        no_class = (labels < 0) | (labels >= classes) | (labels != labels.trunc())
+        no_class = (labels < 0) | (labels >= classes)
+        if labels.is_floating_point():
+            no_class = no_class | (labels != labels.trunc())
         counts: Tensor | None = None  # what each label counts, if not all count 1
         if self.ignore_index is not None:
             counts = labels != self.ignore_index

@@ -18,7 +18,7 @@ from tutorial import checks
 from tutorial.inputs.data_source import DataSource
 from tutorial.inputs.isolation import UnknownError, is_known, without_trace
 from tutorial.inputs.labels import labels_fit, pairs_fit, scores_fit, views_fit
-from tutorial.inputs.logits import taken_as
+from tutorial.inputs.logits import taken_as, wants_to_know, warn_of_guess
 from tutorial.inputs.matching import Arguments, the_one_that_runs
 from tutorial.inputs.metric_values import Value
 from tutorial.inputs.readings import readings
@@ -321,6 +321,9 @@ def measured(
         asked = partial(unclear, name, f"{variable}.update", outputs)
         measure = partial(call_metric, name, metric, names, outputs, taken, known)
         calls[variable], reported[variable] = the_one_that_runs(ways, measure, asked)
+        if name != "eval_data":
+            paths = [path for path in paths_of(calls[variable]) if path in taken]
+            warn_of_guess(name, metric, [taken[path] for path in paths])
     structure = structure.using(path for way in calls.values() for path in paths_of(way))
     returned = losses[0] if len(losses) == 1 else None
     listed = numbers_of(losses if returned is None else returned)
@@ -343,7 +346,7 @@ def taken_by_losses(
     measures: Any, calls: Mapping[str, Arguments], names: dict[str, Any], outputs: OutputStructure
 ) -> dict[Path, tuple[str, str]]:
     """What the losses take outputs as, logits or probabilities, if a metric wants to know."""
-    if not any(hasattr(metric, "from_logits") for metric in measures.metrics.values()):
+    if not any(map(wants_to_know, measures.metrics.values())):
         return {}
     found: dict[Path, tuple[str, str]] = {}
     for variable, loss_fn in measures.loss_fns.items():

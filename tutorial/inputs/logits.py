@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from tutorial import checks
+
 # Functions by their names, as F, torch and Tensor have each under its own.
 OF_LOGITS = {
     "binary_cross_entropy_with_logits", "cross_entropy", "soft_margin_loss", "softmax", "sigmoid",
@@ -39,8 +41,8 @@ class Taken(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
-        given = [*args, *(kwargs or {}).values()][:1]
-        place = next((i for i, made in self.made if given and made is given[0]), None)
+        given = args[0] if args else (kwargs or {}).get("input")
+        place = next((i for i, made in self.made if made is given), None)
         if place is None:
             return result
         for kind, functions in (("logits", OF_LOGITS), ("probabilities", OF_PROBABILITIES)):
@@ -88,4 +90,33 @@ def probabilities_fit(name: str, metric: Any, y_hat: Any, taken: tuple[str, str]
         raise ValueError(
             f"{name}: {own} expects {expected}, but the loss takes the predictions as {kind}: "
             f"{function}(y_hat, ...). {fix}"
+        )
+
+
+def wants_to_know(metric: Any) -> bool:
+    """Whether it makes a difference to the metric what an output is."""
+    return hasattr(metric, "from_logits") or bool(guessing(metric))
+
+
+def guessing(metric: Any) -> list[str]:
+    """Metrics of torchmetrics that guess from each batch alone: in 0 to 1 it is probabilities."""
+    members = metric.modules() if isinstance(metric, torch.nn.Module) else ()
+    kinds = {type(member) for member in members}
+    return sorted(
+        kind.__name__
+        for kind in kinds
+        if kind.__module__.startswith("torchmetrics.classification")
+        and kind.__name__.startswith(("Binary", "Multilabel"))
+    )
+
+
+def warn_of_guess(name: str, metric: Any, taken: Iterable[tuple[str, str]]) -> None:
+    """Warn of a metric that gets logits, and takes those of some batches for probabilities."""
+    found = guessing(metric)
+    if found and any(kind == "logits" for kind, _ in taken):
+        checks.warn(
+            f"{name}: {found[0]} gets logits, as the loss takes them, but takes those of a batch "
+            "for probabilities where all lie between 0 and 1, and then measures something else. "
+            "Let the network give probabilities, with nn.Sigmoid() and nn.BCELoss(); or take one "
+            "of tutorial.metrics, Recall(from_logits=True)."
         )
