@@ -195,6 +195,10 @@ MATCHED: dict[str, tuple[str, list[Part], list[Part], list[Part], list[str]]] = 
     "no input in a function of torch's": (
         "input, target, weight=None", [Y_HAT], [Y], [P("x", "input")], ["y_hat, y"],
     ),
+    "no input in it, for an output with a name": (
+        "input, target, weight=None", [P("o.out", "out")], [P("b.t", "target")],
+        [P("b.i", "input")], ["o.out, b.t"],
+    ),
 }  # fmt: skip
 
 
@@ -596,6 +600,17 @@ def test_a_loss_may_ask_for_an_input_by_its_name() -> None:
     assert "loss = loss_fn(y_hat, x_1)" in lines(model_of(Sequences(), next_token), data)
     model = model_of(Net(4), lambda x_hat, x: F.mse_loss(x_hat, x))
     assert "loss = loss_fn(y_hat, x)" in lines(model, TensorDataset(X))
+
+
+def test_a_batchs_input_is_not_what_torchs_losses_call_so() -> None:
+    class Named(Net):
+        def forward(self, input: Any) -> Any:
+            return {"out": self.fc(input)}
+
+    model = model_of(Named(4), nn.MSELoss())
+    data = Rows(lambda i: {"input": X[i], "target": X[i]})
+    assert 'loss = loss_fn(y_hat["out"], batch["target"])' in lines(model, data)
+    assert whole_loss(model, data) == pytest.approx(F.mse_loss(model.network.fc(X), X).item())
 
 
 def test_data_without_labels_says_what_to_do() -> None:

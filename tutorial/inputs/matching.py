@@ -194,6 +194,8 @@ def matched(
 ) -> list[Arguments]:
     """The ways to call it with all outputs and all labels that are not optional.
 
+    At least one output is compared: a batch's `input` is not the `input` of torch's losses.
+
     Args:
         signature: what it takes.
         outputs: the network's outputs.
@@ -211,9 +213,16 @@ def matched(
     for named in [others, ()] if others else [()]:  # in loss(x, y), x may well be the output
         taken = by_name(signature, outputs, labels, named)
         ways = ways_to_call(signature, outputs, labels, taken, spare=not named)
+        ways = [way for way in ways if compares(way, outputs)]
         if ways:
             return ways
     return []
+
+
+def compares(way: Arguments, outputs: Sequence[Part]) -> bool:
+    """Whether a call is given one of the outputs, if there are any."""
+    given = [path for _, path in way]
+    return not outputs or any(part.path in given for part in outputs)
 
 
 def ways_to_call(
