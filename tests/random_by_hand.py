@@ -5,9 +5,11 @@ and what the loss averages over.
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+import random
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import torch
 from random_calls import Call, autocast, to_bfloat16
 from torch import nn
@@ -34,16 +36,16 @@ def train(call: Call, together: int = 1) -> dict[str, Any]:
     for epoch in range(options["epochs"]):
         turn(parts, "train")
         means, group = Means(call), 0.0
-        for step, (batch, is_last) in enumerate(with_last(loader)):
+        for step, batch in enumerate(loader):
             seen = Seen(call, parts, batch)
             grows = k > 1 and call.losses[0].kind != "sum"  # a sum adds up by itself
             scaler.scale(seen.loss * seen.weight if grows else seen.loss).backward()
             group += seen.weight
             step_losses.append(seen.loss.item())
             ends = len(step_losses) == options["num_iters"]
-            if ((step + 1) % k == 0 or is_last or ends) and group > 0:
+            if ((step + 1) % k == 0 or is_last(step, loader) or ends) and group > 0:
                 if grows:
-                    divide_gradients(network, group)
+                    divide_gradients(parts["weights"], group)
                 update(parts, scaler, options["clip_grad_norm"], "step" in call.by)
                 group = 0.0
             means.add(seen)
@@ -60,6 +62,13 @@ def train(call: Call, together: int = 1) -> dict[str, Any]:
             result = evaluate(call, parts, eval_loader)
             rows[-1] |= {f"eval_{name}": number for name, number in result.items()}
             recorded.append(result)
+            if call.callback == "ReduceLROnPlateau":
+                worse = 0 if result["loss"] < best else worse + 1
+                best = min(result["loss"], best)
+                if worse >= callbacks[-1].patience:
+                    worse = 0
+                    for weights in optimizer.param_groups:
+                        weights["lr"] *= 0.5
             if call.callback == "EarlyStopping":
                 worse = 0 if result["loss"] < best else worse + 1
                 ends = ends or worse >= callbacks[-1].patience
@@ -76,9 +85,24 @@ def train(call: Call, together: int = 1) -> dict[str, Any]:
         "step_losses": step_losses,
         "rows": rows,
         "network": network.state_dict(),
+        "loss_fn": state_of(parts["loss_fn"]),
         "optimizer": optimizer.state_dict(),
         "recorded": recorded if call.callback == "Recorder" else [],
-        "random": torch.get_rng_state(),
+        "random": random_state(),
+    }
+
+
+def state_of(loss_fn: Any) -> Any:
+    """What a loss has learned."""
+    return loss_fn.state_dict() if isinstance(loss_fn, nn.Module) else {}
+
+
+def random_state() -> dict[str, Any]:
+    """How the random numbers of PyTorch, NumPy and Python go on."""
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
+        "python": list(random.getstate()[1]),
     }
 
 
@@ -100,7 +124,8 @@ def prepared(call: Call) -> dict[str, Any]:
         to_bfloat16(parts["network"])
         optimizer.load_state_dict(optimizer.state_dict())  # its numbers, too
     momentum_overflows = call.precision == "16-mixed" and optimizer.defaults.get("momentum")
-    if isinstance(optimizer, FUSED) and not momentum_overflows:
+    is_sparse = "Embedding, sparse" in call.chosen("layer")
+    if isinstance(optimizer, FUSED) and not momentum_overflows and not is_sparse:
         optimizer._step_supports_amp_scaling = True
         for group in optimizer.param_groups:
             group["fused"] = True
@@ -146,13 +171,12 @@ def is_sample(item: Any) -> bool:
     return isinstance(item, tuple) and item[-1].dim() == 0
 
 
-def with_last(batches: Iterable[Any]) -> Iterator[tuple[Any, bool]]:
-    """Each batch, and whether it is the last one."""
-    before = list[Any]()
-    for batch in batches:
-        yield from [(other, False) for other in before]
-        before = [batch]
-    yield from [(batch, True) for batch in before]
+def is_last(step: int, loader: Any) -> bool:
+    """Whether it is the last step of an epoch, where one can know."""
+    try:
+        return step + 1 == len(loader)
+    except TypeError:
+        return False
 
 
 def tensors_of(batch: Any) -> list[torch.Tensor]:
@@ -201,7 +225,7 @@ class Seen:
         if call.losses[0].head == "spread":  # a loss of the mean, the label and the variance
             given = [given[0], given[2], given[1]]
         returned = loss_fn(*given)
-        if self.kind == "pair":
+        if call.losses[0].kind == "pair":
             return returned[0], returned[1].item(), {}
         if isinstance(returned, list):
             returned = {f"loss_{i}": loss for i, loss in enumerate(returned)}
@@ -213,9 +237,9 @@ class Seen:
         return returned, eval(call.losses[0].weight, {"y": y, "loss_fn": loss_fn}), {}
 
 
-def divide_gradients(network: nn.Module, by: float) -> None:
+def divide_gradients(weights: list[torch.Tensor], by: float) -> None:
     """The mean over a group."""
-    for weight in network.parameters():
+    for weight in weights:
         if weight.grad is not None:
             weight.grad /= by
 
@@ -225,7 +249,7 @@ def update(parts: dict[str, Any], scaler: Any, clip_grad_norm: float | None, by_
     optimizer = parts["optimizer"]
     if clip_grad_norm is not None:
         scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(parts["network"].parameters(), clip_grad_norm)
+        nn.utils.clip_grad_norm_(parts["weights"], clip_grad_norm)
     before = scaler.get_scale()
     scaler.step(optimizer)
     scaler.update()

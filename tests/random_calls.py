@@ -91,6 +91,8 @@ LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
         (1,),
         "Residual(nn.Sequential(nn.Dropout(0.3), nn.Linear({last}, {last})))",
     ),
+    "one layer twice": ((1, 2), "Tied({last})"),
+    "frozen": ((1, 2), "frozen(nn.Linear({last}, {n}))"),
     "SwapAxes": ((2,), "SwapAxes()"),
     "own weight": ((1, 2, 3), "Gate()"),
     "own buffers": ((1, 2, 3), "Counter()"),
@@ -101,6 +103,7 @@ EMBEDDINGS = {
     "Embedding": "nn.Embedding(5, {n})",
     "Embedding, padding_idx": "nn.Embedding(5, {n}, padding_idx=0)",
     "Embedding, max_norm": "nn.Embedding(5, {n}, max_norm=1.0)",
+    "Embedding, sparse": "nn.Embedding(5, {n}, sparse=True)",
     "EmbeddingBag": 'nn.EmbeddingBag(5, {n}, mode="sum")',
 }
 # In training, these make of a sample what others, or random numbers, want.
@@ -140,6 +143,7 @@ LABELS = {
     "counts": "torch.poisson(torch.ones({count}, 3)){double}",
     "signs": "2.0 * torch.randint(0, 2, ({count}, 3)){double} - 1.0",
     "one sign": "2.0 * torch.randint(0, 2, ({count},)){double} - 1.0",
+    "importance": "torch.rand({count}){double}",
     "words": "torch.randint(1, 3, ({count}, 2))",
 }
 IGNORING = ("some ignored", "first ignored", "positions, some ignored")
@@ -170,6 +174,7 @@ class Loss:
     Attributes:
         code: makes it.
         labels: a key of LABELS; "" if it compares outputs alone.
+        also: another one, for a second label.
         head: a key of HEADS, or of SEVERAL.
         weight: what a batch counts in the mean, as code: what the loss averages over.
         kind: a "mean"; a "sum" over samples; "neither"; or it returns a "pair" (loss, weight).
@@ -180,6 +185,7 @@ class Loss:
     head: str
     weight: str = "len(y)"
     kind: str = "mean"
+    also: str = ""
 
 
 SOME = "(y != -100).sum().item()"
@@ -259,6 +265,10 @@ LOSSES: dict[str, Loss] = {
     "own, with an option": Loss("partial(penalized, strength=0.5)", "numbers", "scores"),
     "own root": Loss("root", "numbers", "scores", kind="neither"),
     "own lambda": Loss("lambda y_hat, y: (y_hat - y).abs().mean()", "numbers", "scores"),
+    "own, weighted samples": Loss(
+        "by_importance", "numbers", "scores", kind="pair", also="importance"
+    ),
+    "own, learns": Loss("Learned(){double}", "numbers", "scores"),
     "own (loss, weight)": Loss("counted", "numbers", "scores", kind="pair"),
     "own dict": Loss("in_parts", "numbers", "scores"),
     "own list": Loss("as_list", "numbers", "scores"),
@@ -267,7 +277,9 @@ LOSSES: dict[str, Loss] = {
 ONE_OF_TWO = tuple(
     name
     for name, loss in LOSSES.items()
-    if loss.head in HEADS and loss.kind == "mean" and name not in ("own dict", "own list")
+    if loss.head in HEADS
+    and loss.kind == "mean"
+    and name not in ("own dict", "own list", "own, learns")
 )
 # Two losses: what makes the network for them, and the names under which they are reported.
 TOGETHER = {
@@ -297,6 +309,9 @@ SAMPLES = {
     "StackDataset": "StackDataset({all})",
     "dict": "Dicts({named})",
     "StackDataset, dict": "StackDataset({named})",
+    "augmented": "Augmented({all})",
+    "augmented by itself": "AugmentedByItself({all})",
+    "NumPy": "Arrays({all})",
     "nested": "Nested(({x}), ({y}))",
     "NamedTuple": "Named({all})",
 }
@@ -351,25 +366,24 @@ SOURCES: dict[str, Source] = {
 # ---- optimizers and schedules
 
 OPTIMIZERS = {
-    "SGD": "optim.SGD(network.parameters(), lr=0.05)",
-    "SGD, momentum": "optim.SGD(network.parameters(), lr=0.05, momentum=0.9, nesterov=True)",
-    "SGD, weight_decay": "optim.SGD(network.parameters(), lr=0.05, weight_decay=0.1)",
+    "SGD": "optim.SGD(weights, lr=0.05)",
+    "SGD, momentum": "optim.SGD(weights, lr=0.05, momentum=0.9, nesterov=True)",
+    "SGD, weight_decay": "optim.SGD(weights, lr=0.05, weight_decay=0.1)",
     "SGD, groups": (
-        "optim.SGD([{'params': [*network.parameters()][:1], 'lr': 0.01}, "
-        "{'params': [*network.parameters()][1:]}], lr=0.05)"
+        "optim.SGD([{'params': weights[:1], 'lr': 0.01}, {'params': weights[1:]}], lr=0.05)"
     ),
-    "Adam": "optim.Adam(network.parameters(), lr=0.01)",
-    "Adam, amsgrad": "optim.Adam(network.parameters(), lr=0.01, amsgrad=True)",
-    "AdamW": "optim.AdamW(network.parameters(), lr=0.01)",
-    "RMSprop": "optim.RMSprop(network.parameters(), lr=0.01, momentum=0.5)",
-    "Adagrad": "optim.Adagrad(network.parameters(), lr=0.05)",
-    "Adamax": "optim.Adamax(network.parameters(), lr=0.01)",
-    "Adadelta": "optim.Adadelta(network.parameters(), lr=0.5)",
-    "NAdam": "optim.NAdam(network.parameters(), lr=0.01)",
-    "RAdam": "optim.RAdam(network.parameters(), lr=0.01)",
-    "Rprop": "optim.Rprop(network.parameters(), lr=0.01)",
-    "ASGD": "optim.ASGD(network.parameters(), lr=0.05)",
-    "an optimizer with modes": "Averaging(network.parameters(), lr=0.05)",
+    "Adam": "optim.Adam(weights, lr=0.01)",
+    "Adam, amsgrad": "optim.Adam(weights, lr=0.01, amsgrad=True)",
+    "AdamW": "optim.AdamW(weights, lr=0.01)",
+    "RMSprop": "optim.RMSprop(weights, lr=0.01, momentum=0.5)",
+    "Adagrad": "optim.Adagrad(weights, lr=0.05)",
+    "Adamax": "optim.Adamax(weights, lr=0.01)",
+    "Adadelta": "optim.Adadelta(weights, lr=0.5)",
+    "NAdam": "optim.NAdam(weights, lr=0.01)",
+    "RAdam": "optim.RAdam(weights, lr=0.01)",
+    "Rprop": "optim.Rprop(weights, lr=0.01)",
+    "ASGD": "optim.ASGD(weights, lr=0.05)",
+    "an optimizer with modes": "Averaging(weights, lr=0.05)",
 }
 LINEAR = tuple(name for name in OPTIMIZERS if name.startswith("SGD"))  # of a gradient, not its sign
 SCHEDULES = {
@@ -385,6 +399,7 @@ DTYPES = {"bf16-mixed": torch.bfloat16, "bf16": torch.bfloat16, "16-mixed": torc
 CALLBACKS = {
     "Recorder": "Recorder()",
     "StopAfter": "StopAfter({some})",
+    "ReduceLROnPlateau": "ReduceLROnPlateau(factor=0.5, patience={some}, verbose=0)",
     "EarlyStopping": "EarlyStopping(patience={some}, verbose=0)",
 }
 
@@ -511,16 +526,11 @@ def calls(draw: Any, large: bool = False) -> Call:
         name: input_code(kind).format(**names)
         for name, kind in zip("x" if len(kinds) == 1 else "ab", kinds, strict=True)
     }
-    numbered = ["y"] if len(losses) == 1 else ["y_0", "y_1"]
-    labels = {
-        name: LABELS[loss.labels].format(**names)
-        for name, loss in zip(numbered, losses, strict=True)
-        if loss.labels
-    }
+    labels = {name: LABELS[kind].format(**names) for name, kind in kinds_of_labels(losses).items()}
     data, sizes = some_data(choice, network, kinds, inputs, labels, losses, names["count"], large)
     metrics = some_metrics(choice, losses)
     scheduler, callbacks = some_callbacks(choice, "eval_data" in data, names["some"], large)
-    optimizer = OPTIMIZERS[choice.of("optimizer", LINEAR if large else OPTIMIZERS)]
+    optimizer = some_optimizer(choice, losses, large)
     return Call(
         parts={
             **inputs,
@@ -528,7 +538,7 @@ def calls(draw: Any, large: bool = False) -> Call:
             "network": network + names["double"],
             "loss_fn": loss_code(together, losses).format(**names),
             "metrics": f"[{', '.join(metrics)}]",
-            "optimizer": optimizer,
+            **optimizer,
             **scheduler,
             **data,
             "callbacks": f"[{', '.join(callbacks)}]",
@@ -555,6 +565,14 @@ def some_losses(choice: Choice, large: bool) -> tuple[str, tuple[Loss, ...]]:
     if together == "one function":
         return together, (LOSSES["own mean"],) * 2
     return together, tuple(LOSSES[choice.of("loss", ONE_OF_TWO)] for _ in range(2))
+
+
+def kinds_of_labels(losses: tuple[Loss, ...]) -> dict[str, str]:
+    """The labels' variables, each with a key of LABELS."""
+    if len(losses) == 2:
+        return {f"y_{i}": loss.labels for i, loss in enumerate(losses)}
+    kinds = {"y": losses[0].labels, "weight": losses[0].also}
+    return {name: kind for name, kind in kinds.items() if kind}
 
 
 def loss_code(together: str, losses: tuple[Loss, ...]) -> str:
@@ -603,7 +621,8 @@ def some_network(
         joined = JOINS[join].format(left=body.size, right=others[0].size)
         head = sequential(HEADS[losses[0].head].format(size=size))
         return f"Join({body.code}, {others[0].code}, {joined}, {head})"
-    kind, heads = SEVERAL.get(losses[0].head, ("", (losses[0].head,)))
+    kind = "AsDict" if choice.one_in(8) else ""
+    kind, heads = SEVERAL.get(losses[0].head, (kind, (losses[0].head,)))
     if together:
         kind, heads = TOGETHER[together][0], tuple(loss.head for loss in losses)
     each = [sequential(HEADS[head].format(size=body.size)) for head in heads]
@@ -690,7 +709,7 @@ def some_data(
     labels: dict[str, str], losses: tuple[Loss, ...], count: int, large: bool,
 ) -> tuple[dict[str, str], dict[str, int]]:  # fmt: skip
     """The data as code; and the sizes of their batches."""
-    sample = choice.of("samples", fitting_samples(len(inputs), len(labels)))
+    sample = choice.of("samples", fitting_samples(len(inputs), len(labels), large))
     keys = keys_for(network, [*inputs], [*labels])
     is_scalar = [loss.labels for loss in losses] in (["classes"], ["one number"], ["one sign"])
     fitting = fitting_sources(sample, is_scalar, network.startswith("nn.Sequential"), large)
@@ -724,14 +743,19 @@ def keys_for(network: str, inputs: list[str], labels: list[str]) -> dict[str, st
     if network.startswith("nn.Sequential"):
         named = {"x": "input"}
     of_labels = ["left", "right"] if network.startswith("NamedHeads") else ["label", "other"]
+    of_labels = ["label", "weight"] if "weight" in labels else of_labels
     return named | dict(zip(labels, of_labels, strict=False))
 
 
-def fitting_samples(inputs: int, labels: int) -> list[str]:
+def fitting_samples(inputs: int, labels: int, large: bool) -> list[str]:
     """How a sample with so many parts may look."""
-    nested = ["nested"] if labels and inputs + labels > 2 else []
-    named = ["NamedTuple"] if inputs == labels == 1 else []
-    return [*(name for name in SAMPLES if name not in ("nested", "NamedTuple")), *nested, *named]
+    odd = {
+        "nested": labels > 0 and inputs + labels > 2,
+        "NamedTuple": inputs == labels == 1,
+        "augmented": not large,
+        "augmented by itself": not large,
+    }
+    return [name for name in SAMPLES if odd.get(name, True)]
 
 
 def fitting_sources(sample: str, is_scalar: bool, is_plain: bool, large: bool) -> list[str]:
@@ -764,6 +788,19 @@ def some_metrics(choice: Choice, losses: tuple[Loss, ...]) -> list[str]:
     return [METRICS[name][0] for name in METRICS if name in names]
 
 
+def some_optimizer(choice: Choice, losses: tuple[Loss, ...], large: bool) -> dict[str, str]:
+    """An optimizer, and what it trains, as code."""
+    fitting = LINEAR if large else tuple(OPTIMIZERS)
+    if ("layer", "Embedding, sparse") in choice.drawn:
+        fitting = ("SGD",) if large else ("SGD", "Adagrad")
+    learns = ["network", *["loss_fn"] * (losses[0].code.startswith("Learned"))]
+    weights = ", ".join(f"*{part}.parameters()" for part in learns)
+    return {
+        "weights": f"[{weights}]",
+        "optimizer": OPTIMIZERS[choice.of("optimizer", fitting)],
+    }
+
+
 def some_callbacks(
     choice: Choice, evaluates: bool, some: int, large: bool
 ) -> tuple[dict[str, str], list[str]]:
@@ -774,7 +811,7 @@ def some_callbacks(
         by = choice.of("schedule by", ["step", "epoch"])
         callbacks.append(f"LRScheduler(scheduler, by_{by}=True)")
     if choice.one_in(3) and not large:
-        fitting = [name for name in CALLBACKS if evaluates or name != "EarlyStopping"]
+        fitting = [name for name in CALLBACKS if evaluates or name in ("Recorder", "StopAfter")]
         callbacks.append(CALLBACKS[choice.of("callback", fitting)].format(some=some))
     return scheduler, callbacks
 
@@ -800,7 +837,7 @@ def some_options(choice: Choice, sizes: dict[str, int], large: bool) -> dict[str
         options["shuffle"] = False
     if has_length and (large or choice.one_in(3)):
         options["accumulate_grad_batches"] = choice.number(2, 4)
-    if choice.one_in(4):
+    if choice.one_in(4) and ("layer", "Embedding, sparse") not in choice.drawn:
         options["clip_grad_norm"] = choice.draw(st.sampled_from([0.5, 0.01]))
     if evaluation and choice.one_in(4):
         options["eval_freq"] = 2

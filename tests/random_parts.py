@@ -6,10 +6,12 @@ is imported here, too.
 
 # ruff: noqa: F401
 
+import random
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from fakes import Averaging, OneByOne, Recorder, Stream
 from torch import nn, optim
@@ -30,7 +32,7 @@ from torch.utils.data import (
 )
 
 import tutorial as tl
-from tutorial.callbacks import Callback, EarlyStopping, LRScheduler
+from tutorial.callbacks import Callback, EarlyStopping, LRScheduler, ReduceLROnPlateau
 from tutorial.metrics import Accuracy, Auc, Metric, Precision, Recall
 
 # ---- layers
@@ -63,6 +65,23 @@ class Attention(nn.Module):
 
     def forward(self, x: Any) -> Any:
         return self.attention(x, x, x, need_weights=False)[0]
+
+
+class Tied(nn.Module):
+    """One layer under two names."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(features, features)
+        self.second = self.first
+
+    def forward(self, x: Any) -> Any:
+        return self.second(torch.tanh(self.first(x)))
+
+
+def frozen(layer: nn.Module) -> nn.Module:
+    """A layer that does not learn."""
+    return layer.requires_grad_(False)
 
 
 class SwapAxes(nn.Module):
@@ -132,6 +151,17 @@ class Heads(nn.Module):
         return tuple(head(hidden) for head in self.heads)
 
 
+class AsDict(nn.Module):
+    """One output, which has a name."""
+
+    def __init__(self, body: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+
+    def forward(self, x: Any) -> Any:
+        return {"logits": self.head(self.body(x))}
+
+
 class NamedHeads(nn.Module):
     def __init__(self, body: nn.Module, left: nn.Module, right: nn.Module) -> None:
         super().__init__()
@@ -195,6 +225,23 @@ def as_list(y_hat: Any, y: Any) -> Any:
 
 def of_both(y_hat_0: Any, y_hat_1: Any, y_0: Any, y_1: Any) -> Any:
     return {"first": own_mean(y_hat_0, y_0), "second": own_mean(y_hat_1, y_1)}
+
+
+def by_importance(y_hat: Any, y: Any, weight: Any) -> Any:
+    """Each sample has a weight of its own; what was averaged over is their sum."""
+    each = (y_hat - y).square().mean(1)
+    return (weight * each).sum() / weight.sum(), weight.sum()
+
+
+class Learned(nn.Module):
+    """A loss with a weight that learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, y_hat: Any, y: Any) -> Any:
+        return F.mse_loss(y_hat, y) * torch.exp(-self.log_scale) + self.log_scale
 
 
 class Focal(nn.Module):
@@ -263,6 +310,43 @@ class Named(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         return Sample(self.x[index], self.y[index])
+
+
+class Augmented(Dataset):
+    """Turns the inputs around, by chance: as PyTorch's, NumPy's and Python's random numbers say."""
+
+    def __init__(self, x: torch.Tensor, *others: torch.Tensor) -> None:
+        self.x, self.others = x, others
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Any:
+        numbers = random.random(), np.random.rand(), torch.rand(()).item()
+        turned = sum(number < 0.5 for number in numbers) % 2
+        x = self.x[index]
+        return x.flip(-1) if turned else x, *(part[index] for part in self.others)
+
+
+class AugmentedByItself(Augmented):
+    """The same, by random numbers of its own."""
+
+    def __init__(self, x: torch.Tensor, *others: torch.Tensor) -> None:
+        super().__init__(x, *others)
+        self.numpys = np.random.default_rng(3)
+        self.torchs = torch.Generator().manual_seed(3)
+
+    def __getitem__(self, index: int) -> Any:
+        turned = self.numpys.random() + torch.rand((), generator=self.torchs).item() > 1
+        x = self.x[index]
+        return x.flip(-1) if turned else x, *(part[index] for part in self.others)
+
+
+class Arrays(Augmented):
+    """Samples of NumPy's."""
+
+    def __getitem__(self, index: int) -> Any:
+        return tuple(part[index].numpy() for part in (self.x, *self.others))
 
 
 class StreamWithLength(Stream):

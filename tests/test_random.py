@@ -35,6 +35,7 @@ from tutorial.unroll.proof import flat, identical
 # What a call may warn of.
 TOLD = (
     "Mismatch dtype between input and weight",  # torch's, of RMSNorm in 16 bits
+    "Sparse invariant checks are implicitly disabled",  # torch's, once
     "neither a mean nor a sum over samples",
     "accumulate_grad_batches: the losses average over different things",
     "the mean loss is nan",  # in float16
@@ -65,9 +66,10 @@ def fit(call: Call) -> dict[str, Any]:
         "step_losses": history.step_losses,
         "rows": history.rows,
         "network": model.network.state_dict(),
+        "loss_fn": by_hand.state_of(model.loss_fn),
         "optimizer": model.optimizer.state_dict(),
         "recorded": logs[0] if logs else [],
-        "random": torch.get_rng_state(),
+        "random": by_hand.random_state(),
     }
 
 
@@ -94,7 +96,7 @@ def fit_is_the_loop_by_hand(call: Call, found: Mapping[str, Any]) -> None:
     with warnings.catch_warnings(), unchanged_denormals():
         warnings.simplefilter("ignore")
         expected = by_hand.train(call)
-    for what in ("step_losses", "network", "optimizer", "random"):
+    for what in ("step_losses", "network", "loss_fn", "optimizer", "random"):
         assert_close(what, found[what], expected[what], 0.0)
     for what in ("rows", "recorded"):
         assert_close(what, found[what], expected[what], rounding_of_means(call))
@@ -124,7 +126,7 @@ def k_batches_are_one_large_one(call: Call) -> None:
     """In 64 bits: the training with large batches, by hand, and a mean over all data at once."""
     model, arguments = prepared(call)
     data, sizes = arguments["train_data"], arguments["batch_size"]
-    size = sizes[-1] if isinstance(sizes, tuple) else sizes
+    size = sizes[0] if isinstance(sizes, tuple) else sizes
     with as_told():
         rows = model.fit(**arguments, verbose=0).rows
         weights = model.network.state_dict()
@@ -162,11 +164,11 @@ def alike(a: Any, b: Any, rounding: float) -> bool:
 # ---- scripts in one fresh process, each in a namespace of its own
 
 RUN_EACH = """
-import io, runpy, sys, traceback
+import io, random, runpy, sys, traceback
 from contextlib import redirect_stdout
 from multiprocessing.connection import Client
 sys.modules["tutorial"] = None  # importing it is an error from here on
-import torch
+import numpy as np, torch
 torch.set_num_threads(1)
 
 def results_of(script):
@@ -174,8 +176,15 @@ def results_of(script):
         names = runpy.run_path(script)
     kept = {k: names[k] for k in ("step_losses", "rows")}
     kept |= {k: names[k].state_dict() for k in ("network", "optimizer")}
+    loss_fn = names.get("loss_fn")
+    kept["loss_fn"] = loss_fn.state_dict() if isinstance(loss_fn, torch.nn.Module) else {}
     kept["recorded"] = names["recorder"].logs if "recorder" in names else []
-    return kept | {"random": torch.get_rng_state()}
+    kept["random"] = {
+        "torch": torch.get_rng_state(),
+        "numpy": torch.from_numpy(np.random.get_state()[1].astype(np.int64)),
+        "python": list(random.getstate()[1]),
+    }
+    return kept
 
 with Client(sys.argv[1]) as connection:
     while script := connection.recv():
