@@ -5,10 +5,12 @@ import csv
 import inspect
 import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import tutorial as tl
 from tutorial import callbacks as cb
+from tutorial.callbacks.files import best_files
 from tutorial.callbacks.saving import floats
 from tutorial.callbacks.stopping import copied
 from tutorial.saving import checkpoint
@@ -203,6 +207,8 @@ def test_lambda_callback() -> None:
         (cb.ModelCheckpoint, {"save_freq": 0}, "save_freq is 0"),
         (cb.ModelCheckpoint, {"best_only": "no"}, "best_only is 'no', but True or False"),
         (cb.ModelCheckpoint, {"mode": "less"}, "mode is 'less', but 'auto', 'min' or 'max'"),
+        (cb.ModelCheckpoint, {"keep": 0}, "keep is 0, but an integer of at least 1, or None"),
+        (cb.ModelCheckpoint, {"baseline": True}, "baseline is True, but a number or None"),
         (cb.EarlyStopping, {"mode": None}, "mode is None"),
         (cb.EarlyStopping, {"patience": -1}, "patience is -1"),
         (cb.EarlyStopping, {"patience": 1.5}, "patience is 1.5"),
@@ -859,3 +865,131 @@ def test_csv_logger_is_refused_before_training_where_there_is_a_folder(
     with pytest.raises(IsADirectoryError, match="that is a directory, and a file is expected"):
         model.fit(data, verbose=0, callbacks=cb.CSVLogger(tmp_path))
     assert model.history is None
+
+
+# ---- each writer has its own file
+
+
+def fit_of(make_model, data, more_data, *callbacks: cb.Callback, **options: Any) -> tl.Model:
+    model = make_model([tl.metrics.Accuracy(), tl.metrics.Accuracy(name="a/B")])
+    usual = {"batch_size": 32, "epochs": 5, "verbose": 0, "callbacks": list(callbacks)}
+    model.fit(data, more_data, **usual | options)
+    return model
+
+
+def epoch_of(folder: Path, file: str) -> int:
+    """After which epoch a file was written: its weights are those of the numbered one."""
+    weights = checkpoint.read(folder / file)["network"]
+    [epoch] = [
+        i for i in range(5) if alike(weights, checkpoint.read(folder / f"{i}.pt")["network"])
+    ]
+    return epoch
+
+
+def test_several_best_models_have_each_their_file(make_model, data, more_data, tmp_path) -> None:
+    keepers = [cb.ModelCheckpoint(best_only=True, monitor=name, mode="max") for name in ("a/B",)]
+    keepers += [cb.ModelCheckpoint(best_only=True), cb.ModelCheckpoint()]
+    stop = cb.EarlyStopping("eval_acc", mode="min", patience=9, restore_best=False)
+    model = fit_of(make_model, data, more_data, stop, *keepers, save_dir=tmp_path)
+    best = {path.name for path in tmp_path.glob("best*")}
+    assert best == {"best_model_a_B.pt", "best_model_acc.pt", "best_model_loss.pt"}
+    column = {name: [row[f"eval_{name}"] for row in model.history.rows] for name in ("acc", "loss")}
+    first = {
+        "best_model_a_B.pt": column["acc"].index(max(column["acc"])),
+        "best_model_acc.pt": column["acc"].index(min(column["acc"])),
+        "best_model_loss.pt": column["loss"].index(min(column["loss"])),
+    }
+    assert {file: epoch_of(tmp_path, file) for file in best} == first
+    assert len({*first.values()}) > 1
+    assert stop.saved == str(tmp_path / "best_model_acc.pt")
+
+
+def test_a_best_model_that_is_alone_in_its_directory(make_model, data, more_data, tmp_path) -> None:
+    keepers = [cb.ModelCheckpoint(best_only=True), cb.EarlyStopping(patience=9)]
+    fit_of(make_model, data, more_data, *keepers, save_dir=tmp_path / "a")  # by one rule
+    keepers = [
+        cb.ModelCheckpoint(best_only=True, monitor="acc", save_dir=tmp_path / "b"),
+        cb.EarlyStopping(patience=9),
+    ]
+    fit_of(make_model, data, more_data, *keepers, save_dir=tmp_path / "c")
+    for name in "abc":
+        assert [path.name for path in (tmp_path / name).glob("best*")] == ["best_model.pt"]
+
+
+def test_names_that_are_alike_as_files_have_files_of_their_own() -> None:
+    best = [cb.ModelCheckpoint(best_only=True, monitor=name) for name in ("a/b", "A:B", "a b")]
+    found = best_files(best, {"save_dir": "x", "larger_is_better": {}})
+    assert found.keys() == {"a/b", "A:B", "a b"}
+    assert len({file.lower() for file in found.values()}) == 3
+    assert all(re.fullmatch(r"best_model_[\w.-]+\.pt", file) for file in found.values())
+
+
+def two_of_one_place(place: Path) -> dict[str, list[cb.Callback]]:
+    return {
+        "two ModelCheckpoints would write": [cb.ModelCheckpoint(), cb.ModelCheckpoint(2, place)],
+        "two ModelCheckpoints would write a best_model.pt for 'loss', by different rules": [
+            cb.ModelCheckpoint(best_only=True),
+            cb.ModelCheckpoint(best_only=True, mode="max"),
+        ],
+        "EarlyStopping and ModelCheckpoint would write a best_model.pt for 'loss'": [
+            cb.EarlyStopping(min_delta=0.1),
+            cb.ModelCheckpoint(best_only=True),
+        ],
+        "two EarlyStoppings would write a best_model.pt for 'acc'": [
+            cb.EarlyStopping("acc", baseline=0.5),
+            cb.EarlyStopping("acc"),
+        ],
+        "two CSVLoggers would write": [
+            cb.CSVLogger(place / "log.csv"),
+            cb.CSVLogger(place / "x" / ".." / "log.csv"),
+        ],
+        "two TensorBoards would write": [cb.TensorBoard(str(place)), cb.TensorBoard(place)],
+    }
+
+
+@pytest.mark.parametrize("words", two_of_one_place(Path()))
+def test_two_writers_of_one_file_are_refused(words, make_model, data, more_data, tmp_path) -> None:
+    callbacks = two_of_one_place(tmp_path)[words]
+    with pytest.raises(ValueError, match=f"callbacks: {words}.*Give one of them another place"):
+        fit_of(make_model, data, more_data, *callbacks, save_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fit_inside_another_one_has_its_own_files(make_model, data, tmp_path) -> None:
+    def inner(folder: Path, log: Path) -> cb.LambdaCallback:
+        def fit(logs: Any) -> None:
+            make_model().fit(data, save_dir=folder, verbose=0, callbacks=cb.CSVLogger(log))
+
+        return cb.LambdaCallback(on_train_end=fit)
+
+    log = tmp_path / "log.csv"
+    other = tmp_path / "other.csv"
+    company = [cb.CSVLogger(log), inner(tmp_path / "b", other)]
+    make_model().fit(data, save_dir=tmp_path / "a", verbose=0, callbacks=company)
+    for folder, its_log in (("a", other), ("c", log)):
+        outer = [cb.CSVLogger(log), inner(tmp_path / folder, its_log)]
+        with pytest.raises(RuntimeError, match="another fit that is running writes into"):
+            make_model().fit(data, save_dir=tmp_path / "a", verbose=0, callbacks=outer)
+    assert not (tmp_path / "c").exists()
+    make_model().fit(data, save_dir=tmp_path / "a", verbose=0)  # nobody writes there any more
+
+
+def test_only_the_last_files_are_kept(tmp_path) -> None:
+    callback = cb.ModelCheckpoint(save_freq=2, keep=2)
+    (tmp_path / "notes.pt").write_text("mine")
+    model = begin(callback, save_dir=tmp_path, start=True)
+    epochs_of(model, [{"epoch": n + 1, "loss": 1.0} for n in range(8)])
+    assert files(tmp_path) == ["4.pt", "6.pt", "notes.pt", "start.pt"]
+    callback.on_train_end({})
+    assert files(tmp_path) == ["4.pt", "6.pt", "final.pt", "notes.pt", "start.pt"]
+
+
+def test_the_best_must_beat_a_baseline(tmp_path) -> None:
+    saver = cb.ModelCheckpoint(save_dir=tmp_path, best_only=True, monitor="acc", baseline=0.6)
+    begin(saver, evaluates=False)
+    written = []
+    for epoch, acc in enumerate([0.5, 0.6, 0.7, 0.65]):
+        saver.save(epoch, [0.0], [{"acc": acc}])
+        path = tmp_path / "best_model.pt"
+        written.append(path.exists() and checkpoint.read(path)["fit"]["epochs"] == epoch + 1)
+    assert written == [False, False, True, False]

@@ -412,6 +412,246 @@ def test_num_iters_counts_the_steps_before(run, tmp_path) -> None:
     assert "update" not in again["moments"]
 
 
+# ---- more is asked of a training than before: it goes on as one run would, or says why not
+
+
+def told(model: tl.Model, folder: Path, company: Any, **options: Any) -> tuple[Any, list[str]]:
+    """A resumed fit's result, with all that there is afterwards; and what it warned of."""
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        usual = {"batch_size": 32, "verbose": 0, "callbacks": company(model), "epochs": 6}
+        history = model.fit(save_dir=folder, resume=True, **usual | options)
+    state = checkpoint.state_of(model)
+    messages = [str(warning.message) for warning in warned]
+    return flat([state, history.step_losses, history.rows]), messages
+
+
+@pytest.fixture
+def goes_on(make_model, data, more_data, tmp_path) -> Callable[..., list[str]]:
+    """Ask for less, then for more: compares with what one run does, and gives the words."""
+
+    def check(first: dict, then: dict, before: Any = None, after: Any = None) -> list[str]:
+        before = before or (lambda model: [])
+        after = after or before
+        both = {"train_data": data, "eval_data": more_data}
+        told(make_model(tl.metrics.Accuracy()), tmp_path / "cut", before, **both | first)
+        model = make_model(tl.metrics.Accuracy())
+        tl.seed(99)
+        resumed, messages = told(model, tmp_path / "cut", after, **both | then)
+        straight, _ = told(
+            make_model(tl.metrics.Accuracy()), tmp_path / "one", after, **both | then
+        )
+        assert alike(resumed, straight)
+        return messages
+
+    return check
+
+
+def best_only(mode: str) -> Callable[[tl.Model], list[cb.Callback]]:
+    """The loss of the evaluations grows: with 'max', each epoch is the best."""
+    return lambda model: [cb.ModelCheckpoint(best_only=True, mode=mode)]
+
+
+MORE = {  # 5 steps in an epoch; what was asked for at first, and then
+    "epochs": ({"epochs": 2}, {}),
+    "a cut epoch": ({"num_iters": 7}, {"num_iters": 18}),
+    "a cut epoch, no limit then": ({"num_iters": 7}, {"epochs": 3}),
+    "a cut first epoch": ({"num_iters": 3}, {"num_iters": 8}),
+    "a limit at an epoch's end": ({"num_iters": 10}, {"num_iters": 18}),
+    "a cut epoch, accumulated": (
+        {"num_iters": 8, "accumulate_grad_batches": 3},
+        {"num_iters": 23, "accumulate_grad_batches": 3},
+    ),
+    "a cut epoch, evaluated": ({"num_iters": 8, "eval_freq": 3}, {"num_iters": 23, "eval_freq": 3}),
+    "a last epoch, evaluated": ({"epochs": 3, "eval_freq": 2}, {"eval_freq": 2}),
+    "a limit, evaluated": ({"num_iters": 15, "eval_freq": 2}, {"eval_freq": 2}),
+    "save_freq": ({"epochs": 4, "save_freq": 3}, {"save_freq": 3}),
+    "save_freq, a cut epoch": ({"num_iters": 17, "save_freq": 2}, {"save_freq": 2}),
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "kept"),
+    [
+        (case, kept)
+        for case in MORE
+        for kept in ("all", "the last one", "the best")
+        if kept == "all" or "save_freq" not in case  # a ModelCheckpoint has its own
+    ],
+)
+def test_more_is_asked(goes_on, case: str, kept: str) -> None:
+    company = {
+        "all": None,
+        "the last one": lambda model: [cb.ModelCheckpoint(keep=1)],
+        "the best": best_only("min"),
+    }[kept]
+    assert goes_on(*MORE[case], company) == []
+
+
+def test_the_best_model_is_gone_on_from(goes_on, tmp_path) -> None:
+    assert goes_on({"epochs": 4}, {}, best_only("max")) == []
+    for name in ("cut", "one"):
+        assert {path.name for path in (tmp_path / name).iterdir()} == {
+            *("start.pt", "best_model.pt", "final.pt"),
+        }
+
+
+def test_the_best_model_is_what_is_read(make_model, data, more_data, tmp_path) -> None:
+    model, both = make_model(), {"train_data": data, "eval_data": more_data, "batch_size": 32}
+    told(model, tmp_path, best_only("max"), **both | {"epochs": 4})
+    options = {"epochs": 6, "save_dir": tmp_path, "resume": True, "callbacks": best_only("max")(0)}
+    source = make_model().unroll("fit", **both, **options).source
+    assert "best_model.pt" in source and "for epoch in range(4, 6)" in source
+
+
+def stops(patience: int, **options: Any) -> Callable[[tl.Model], list[cb.Callback]]:
+    """The loss of the evaluations grows: so it ends soon."""
+    usual = {"patience": patience, "verbose": 0}
+    return lambda model: [cb.EarlyStopping(**usual | options)]
+
+
+@pytest.mark.parametrize("options", [{}, {"save_freq": 2}, {"eval_freq": 2}], ids=str)
+@pytest.mark.parametrize("epochs", [4, 9])
+def test_more_patience(goes_on, epochs: int, options: dict) -> None:
+    options = options | {"epochs": epochs}
+    assert goes_on(options, options | {"epochs": 9}, stops(1), stops(3)) == []
+
+
+def test_less_patience_is_said(make_model, data, more_data, tmp_path) -> None:
+    both = {"train_data": data, "eval_data": more_data}
+    told(make_model(), tmp_path, stops(9), epochs=2, **both)
+    _, [message] = told(make_model(), tmp_path, stops(5), **both)
+    assert "EarlyStopping had patience=9, and has 5 now. The training goes on from" in message
+
+
+Rates = torch.optim.lr_scheduler
+SCHEDULES: dict[str, Callable[[Any, int], Any]] = {
+    "OneCycleLR": lambda o, steps: Rates.OneCycleLR(o, 0.1, total_steps=steps),
+    "CosineAnnealingLR": Rates.CosineAnnealingLR,
+    "PolynomialLR": Rates.PolynomialLR,
+    "LinearLR": lambda o, steps: Rates.LinearLR(o, total_iters=steps),
+    "StepLR": StepLR,
+    "MultiStepLR": lambda o, steps: Rates.MultiStepLR(o, [steps // 2, steps]),
+    "CyclicLR": lambda o, steps: Rates.CyclicLR(o, 0.1, 0.2, steps, cycle_momentum=False),
+    "CosineAnnealingWarmRestarts": Rates.CosineAnnealingWarmRestarts,
+    "SequentialLR": lambda o, steps: Rates.SequentialLR(
+        o, [Rates.LinearLR(o), StepLR(o, 2)], milestones=[steps]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULES)
+def test_a_schedule_goes_on_and_another_one_is_refused(goes_on, kind: str) -> None:
+    def company(steps: int) -> Callable[[tl.Model], list[cb.Callback]]:
+        return lambda model: [cb.LRScheduler(SCHEDULES[kind](model.optimizer, steps))]
+
+    assert goes_on({"epochs": 2}, {}, company(30)) == []
+    with pytest.raises(ValueError, match=f"{kind} has .* in this call, but .* when the training"):
+        goes_on({"epochs": 2}, {}, company(30), company(60))
+
+
+def test_a_schedule_of_ones_own_is_taken_as_it_is(goes_on) -> None:
+    class Slower(Rates.LRScheduler):
+        calls = 0
+
+        def get_lr(self) -> list[float]:
+            self.calls += 1
+            return [group["lr"] * 0.9 for group in self.optimizer.param_groups]
+
+    assert goes_on({"epochs": 2}, {}, lambda model: [cb.LRScheduler(Slower(model.optimizer))]) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"epochs": 2}, "has finished its 2 epochs, so .* raise epochs, which is 2"),
+        ({"epochs": 1}, "has finished its 2 epochs, so .* raise epochs, which is 1"),
+        ({"num_iters": 10}, "has made 10 steps, and num_iters is 10, .* raise num_iters"),
+        ({"num_iters": 4}, "has made 10 steps, and num_iters is 4, .* raise num_iters"),
+    ],
+    ids=str,
+)
+def test_nothing_is_left_to_train(make_model, data, tmp_path, options: dict, words: str) -> None:
+    make_model().fit(data, epochs=2, batch_size=32, save_dir=tmp_path, verbose=0)
+    model = make_model()
+    with pytest.warns(UserWarning, match=f"final.pt' is of a training that {words}"):
+        history = model.fit(
+            data, **{"epochs": 9} | options, save_dir=tmp_path, resume=True, verbose=0
+        )
+    assert len(history.step_losses) == 10
+
+
+def test_a_callback_that_ended_it_is_named(make_model, data, more_data, tmp_path) -> None:
+    both = {"train_data": data, "eval_data": more_data, "epochs": 20}
+    told(make_model(), tmp_path / "a", stops(2), **both)
+    _, [message] = told(make_model(), tmp_path / "a", stops(2), **both)
+    assert "that a callback has ended, after" in message
+    assert message.endswith("To go on, raise the patience of EarlyStopping.")
+
+    def ends(model: tl.Model) -> list[cb.Callback]:
+        return [cb.LambdaCallback(on_epoch_end=lambda *_: setattr(model, "stop_training", True))]
+
+    told(make_model(), tmp_path / "b", ends, **both)
+    _, [message] = told(make_model(), tmp_path / "b", ends, **both)
+    assert "ended, after 1 epochs" in message and "model.load(" in message
+
+
+def test_what_changed_is_said(make_model, data, more_data, tmp_path) -> None:
+    def one(model: tl.Model) -> list[cb.Callback]:
+        return [cb.ReduceLROnPlateau(factor=0.5), cb.LambdaCallback()]
+
+    def other(model: tl.Model) -> list[cb.Callback]:
+        return [cb.ReduceLROnPlateau(factor=0.1), cb.TerminateOnNaN()]
+
+    both = {"train_data": data, "eval_data": more_data}
+    told(make_model(), tmp_path, one, epochs=2, **both)
+    options = {"batch_size": 16, "clip_grad_norm": 1.0, "drop_last": True}
+    _, [message] = told(make_model(), tmp_path, other, **both, **options)
+    for words in (
+        "batch_size was 32, and is 16 now",
+        "drop_last was False, and is True now",
+        "clip_grad_norm was None, and is 1.0 now",
+        "the number of batches in an epoch was 5, and is 9 now",
+        "ReduceLROnPlateau had factor=0.5, and has 0.1 now",
+        "there was the callback LambdaCallback, and now there is TerminateOnNaN in its place",
+        "but not as one run would have done",
+    ):
+        assert words in message
+    _, messages = told(make_model(), tmp_path, other, **both, **options | {"epochs": 8})
+    assert messages == []  # it was said once
+
+
+def test_where_only_the_end_is_left(make_model, data, more_data, tmp_path) -> None:
+    both = {"train_data": data, "eval_data": more_data}
+    told(make_model(), tmp_path, stops(99), num_iters=7, **both)
+    for path in tmp_path.glob("[s0-9]*.pt"):
+        path.unlink()
+    _, [message] = told(make_model(), tmp_path, stops(99), **both)
+    assert "only" in message and "after 7 steps" in message and "not what one run" in message
+
+
+def test_interrupted_or_failed_in_an_epoch(make_model, data, more_data, tmp_path) -> None:
+    """What the epoch had done is done again."""
+    both = {"train_data": data, "eval_data": more_data}
+    straight, _ = told(make_model(), tmp_path / "one", lambda model: [cb.LambdaCallback()], **both)
+    for error in (KeyboardInterrupt, RuntimeError):
+
+        def fail(model: tl.Model, error: type = error) -> list[cb.Callback]:
+            def hook(step: int, logs: Any) -> None:
+                if len(counted) == 12:
+                    raise error
+                counted.append(step)
+
+            counted: list[int] = []
+            return [cb.LambdaCallback(on_train_batch_end=hook)]
+
+        folder = tmp_path / error.__name__
+        with suppress(RuntimeError):
+            told(make_model(), folder, fail, **both)
+        tl.seed(3)
+        resumed, messages = told(make_model(), folder, lambda m: [cb.LambdaCallback()], **both)
+        assert alike(resumed, straight) and messages == []
+
+
 # ---- damaged and foreign files
 
 

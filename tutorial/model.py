@@ -287,8 +287,10 @@ class Model:
             resume: go on from the newest checkpoint in save_dir, as if the training had never
                 broken off; start from scratch if there is none. Give it from the first time on,
                 and a training can be killed and started again at any moment: the result is the
-                same, bit for bit. `epochs` counts those that are done. Only what workers that
-                stay (persistent_workers=True) have drawn for themselves begins again.
+                same, bit for bit; also if more epochs, more steps (num_iters) or more patience are
+                asked for than before. Another schedule is refused, other settings are named.
+                `epochs` counts those that are done. Only what workers that stay
+                (persistent_workers=True) have drawn for themselves begins again.
             compile: let torch.compile make the network faster; its first steps are slow.
             loop: a loop of your own to run instead: a Program, source text, or a function. Epochs,
                 batches and the other options are then what your loop says.

@@ -6,7 +6,7 @@ teacher, in another thread. So each call that runs is noted here, with the objec
 
 import copy
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,12 +28,14 @@ class Run:
     Attributes:
         method: of Model, such as 'fit'.
         names: what the call works on, by the names in its loop.
+        places: the files and directories into which it writes.
         aside: it runs beside a call of another thread, and draws none of that one's random numbers.
         thread: who runs it.
     """
 
     method: str
     names: dict[str, Any] = field(default_factory=dict)
+    places: Collection[str] = ()
     aside: bool = False
     thread: int = field(default_factory=threading.get_ident)
 
@@ -53,7 +55,9 @@ PATIENCE = 60.0  # seconds that a training waits for an evaluation in another th
 
 
 @contextmanager
-def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def begun(
+    method: str, names: dict[str, Any], places: Collection[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Note that a call runs, and give it objects of its own for those that other calls use.
 
     Metrics count in copies, callbacks note in copies, and loaders draw from copies of their
@@ -62,15 +66,17 @@ def begun(method: str, names: dict[str, Any]) -> Iterator[dict[str, Any]]:
     left: no gradient, no random number, no flag.
 
     Raises:
-        RuntimeError: it trains, and so does a call of another thread with a part of the network.
+        RuntimeError: it trains, and so does a call of another thread with a part of the network; or
+            it writes where another one does.
     """
-    run = Run(method)
+    run = Run(method, places=places)
     with CHANGED:
         around = [other for other in RUNNING if other.thread == run.thread]
         beside = [other for other in RUNNING if other.thread != run.thread]
         rivals = [other for other in beside if other.has_a_part_of(names["network"])]
         if run.trains:
             refuse_two_trainings(method, rivals)
+        refuse_two_writers(method, places)
         used = {id(value) for other in RUNNING for value in other.names.values()}
         run.aside = not run.trains and any(not other.aside for other in beside)
         for name in [name for name, value in names.items() if id(value) in used]:
@@ -108,6 +114,15 @@ def refuse_two_trainings(method: str, rivals: list[Run]) -> None:
             f"{method}: this network, or a part of it, is being trained in another thread already, "
             "and two trainings at once would change the same weights. Wait until that call has "
             "returned (thread.join()); to evaluate and to predict meanwhile is fine."
+        )
+
+
+def refuse_two_writers(method: str, places: Collection[str]) -> None:
+    """Refuse to write where a call that runs writes, too."""
+    for place in [place for other in RUNNING for place in other.places if place in places]:
+        raise RuntimeError(
+            f"{method}: another fit that is running writes into {place!r}, too, and each would "
+            "replace the other's files. Give this one another save_dir, log_dir or path."
         )
 
 

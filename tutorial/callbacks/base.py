@@ -54,7 +54,8 @@ class Callback:
             epoch.
         params: what was asked for: 'epochs', 'steps' (batches in an epoch, or None if the data has
             no length), 'batch_size', 'verbose', 'metrics' (the names that are reported, 'loss'
-            first), 'evaluates' (is there data to evaluate on?) and 'save_dir' (or None).
+            first), 'evaluates' (is there data to evaluate on?) and 'save_dir' (or None); and more
+            that the library's own callbacks use.
         state_attributes: names of attributes that a resumed training needs: plain values and
             tensors.
 

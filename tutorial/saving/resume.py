@@ -1,6 +1,7 @@
 """Resume: which checkpoint a training goes on from, so that it goes on as one run would."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,8 @@ def schedule_fits(scheduler: Any, saved: dict[str, Any]) -> None:
 
 def plain_settings(state: Any, name: str = "") -> dict[str, Any]:
     """What says which schedule it is, by its name; of several schedules, all of it."""
+    if isinstance(state, Counter):
+        return {name: sorted(state.elements())}  # MultiStepLR's milestones
     if isinstance(state, dict):
         parts = [(f"{name}.{key}" if name else key, state[key]) for key in state.keys() - PROGRESS]
     elif isinstance(state, list | tuple):

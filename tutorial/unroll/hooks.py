@@ -20,7 +20,7 @@ from tutorial.callbacks import (
     TerminateOnNaN,
     overridden,
 )
-from tutorial.callbacks.files import best_files
+from tutorial.callbacks.files import best_files, places
 from tutorial.loop.names import unlike, variable
 from tutorial.loop.options import Code
 from tutorial.parameters import short
@@ -102,6 +102,10 @@ class Hooks:
             checks.scheduler_fits(scheduler, model.optimizer)
             taken = 0 if resumed else (states[i] if states else vars(scheduler)).get("last_epoch")
             checks.schedule_lasts(scheduler, taken, steps[self.by[name]])
+
+    def places(self) -> set[str]:
+        """The files and directories into which the callbacks write."""
+        return places(self.callbacks.values(), self.params)
 
     def settings(self) -> list[tuple[str, dict[str, Any]]]:
         """The kind of each callback, with those of its arguments that change what is trained."""

@@ -145,7 +145,7 @@ class Program:
         code = self._code(names)
         with (
             no_closed_output(),
-            begun(self.function, names) as namespace,
+            begun(self.function, names, self.hooks.places() if fits else ()) as namespace,
             interrupts_between_steps(patient),
             as_it_was_unless_trained(namespace, code) if fits else nullcontext(),
         ):
