@@ -150,7 +150,7 @@ def test_a_missing_file_is_named_with_its_repair(name, tmp_path):
 
 @pytest.mark.parametrize("mode", ["Train", "eval", "", None, "./data"])
 def test_an_unknown_mode_is_told_the_two(mode):
-    with pytest.raises(ValueError, match=f"mode must be 'train' or 'test', not {mode!r}"):
+    with pytest.raises(ValueError, match=f"mode is {mode!r}, but 'train' or 'test' is expected"):
         MNIST(mode)
 
 

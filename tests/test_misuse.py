@@ -1,180 +1,343 @@
 """What goes wrong in other trainers, silently or in riddles: here it is right, or it is explained.
 
-The numbers are those of the quirks in the list that this library was measured by. What is refused
-is also in test_checks.py; here is the rest of the list.
+What is refused stands in misuses.py, in one table; here is what shows only at its step, and what is
+no misuse: it works. The numbers are those of the quirks in the list that this library was measured
+by.
 """
 
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from fakes import Stream
+from misuses import CE, GOOD, MISUSES, Own, X, Y, become, prepared
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 import tutorial as tl
-from tutorial.device import rng_state
-from tutorial.metrics import Accuracy, Auc, Precision, Recall
+from tutorial.callbacks import (
+    CSVLogger,
+    EarlyStopping,
+    LambdaCallback,
+    LRScheduler,
+    ModelCheckpoint,
+    TensorBoard,
+)
+from tutorial.metrics import Accuracy, Precision, Recall
 from tutorial.unroll.proof import flat, identical
 
-X = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
-Y = torch.arange(20) % 3
-GOOD = TensorDataset(X, Y)
-CE = nn.CrossEntropyLoss
+
+@pytest.mark.parametrize("name", MISUSES)
+def test_misuse_is_refused_and_changes_nothing(name: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome, misuse = become(MISUSES[name]), MISUSES[name]
+    assert type(outcome.error) is misuse.error, outcome.error
+    for word in misuse.words:
+        assert word in str(outcome.error)
+    assert (outcome.changed, outcome.files) == ([], [])
+    assert len(str(outcome.error)) < 900
 
 
-def prepared(network: nn.Module | None = None, loss: Any = None, metrics: Any = None) -> tl.Model:
-    tl.seed(0)
-    model = tl.Model(network or nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3)))
-    model.prepare(torch.optim.Adam(model.parameters(), lr=0.01), loss or CE(), metrics)
-    return model
+def test_the_table_can_be_printed() -> None:
+    command = [sys.executable, "tests/misuses.py", "fit: epochs=0"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "fit: epochs=0\n    ValueError: epochs is 0, but an integer of at least 1" in printed
+    assert "1 misuses: {'refused': 1}" in printed
 
 
-def trace(model: tl.Model) -> dict[str, Any]:
-    """All that a refused call must leave as it was."""
-    optimizer = {} if model.optimizer is None else model.optimizer.state_dict()
-    modes = [module.training for module in model.network.modules()]
-    state = {"network": model.network.state_dict(), "optimizer": optimizer, "modes": modes}
-    kept = flat(state | {"chance": rng_state()})
-    return {key: part.clone() if hasattr(part, "clone") else part for key, part in kept.items()}
+# ---- what can only show at its step
 
 
-# (number of the quirk, or the method of the table of errors): a call, its error, and its words
-REFUSED: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], tuple[str, ...]]] = {
-    "Model: no network": (
-        lambda m: tl.Model([m.network]), TypeError,
-        ("network is [Sequential", "nn.Module is expected", "nn.Sequential("),
+def failing(at: int, error: Exception) -> Own:
+    """Data of which one sample cannot be read."""
+
+    def sample(i: int) -> Any:
+        if i == at:
+            raise error
+        return X[i], Y[i]
+
+    return Own(sample)
+
+
+def stream(*batches: Any) -> Iterator[Any]:
+    for batch in batches:
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
+
+
+class Passes:
+    """It can be read so often, and then it is empty: nobody knows beforehand."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.left:
+            self.left -= 1
+            yield X, Y
+
+
+def raises(hook: str, at: int = 0) -> LambdaCallback:
+    def fail(number: int, logs: Any) -> None:
+        if number == at:
+            raise RuntimeError("a callback failed")
+
+    return LambdaCallback(**{hook: fail})
+
+
+BATCH = (X, Y)
+EPOCH_OF_4 = {"batch_size": 5, "shuffle": False}
+
+# a call, its error, its words and those of its note; the steps and epochs that the history has then
+LATE: dict[str, tuple[Callable[[tl.Model], Any], type[Exception], str, str, int, int]] = {
+    "a bad sample": (
+        lambda m: m.fit(failing(13, OSError("no 13.png")), **EPOCH_OF_4, verbose=0),
+        OSError, "no 13.png", "(in epoch 1, step 3, line 11 of the loop: for step, (x, y)", 2, 0,
     ),
-    "Model: a name that is no name": (
-        lambda m: tl.Model(m.network, tl.InputSpec((None, 8), name="1st")), ValueError,
-        ("name is '1st'", "as in Python"),
+    "a bad sample, in the second epoch": (
+        lambda m: m.fit(DataLoader(Countdown(27), 5), epochs=2, verbose=0),
+        OSError, "used up", "(in epoch 2, step 2, line", 5, 1,
     ),
-    "fit: no data": (lambda m: m.fit(None), TypeError, ("train_data is None", "TensorDataset(")),
-    "fit: three batch sizes": (
-        lambda m: m.fit(GOOD, batch_size=[1, 2, 3]), ValueError,
-        ("batch_size is [1, 2, 3]", "a pair of them", "for training and for evaluation"),
+    "a bad first sample, in the second epoch": (
+        lambda m: m.fit(DataLoader(Countdown(20), 5), epochs=2, verbose=0),
+        OSError, "used up", "(in epoch 2, step 1, line", 4, 1,
     ),
-    "evaluate: None": (lambda m: m.evaluate(None), TypeError, ("eval_data is None", "DataLoader")),
-    "predict: None": (lambda m: m.predict(None), TypeError, ("test_data is None", "DataLoader")),
-    "evaluate: before prepare": (
-        lambda m: tl.Model(m.network).evaluate(GOOD), ValueError,
-        ("no loss", "model.prepare(loss="),
+    "a bad sample to evaluate on": (
+        lambda m: m.fit(GOOD, failing(13, OSError("no 13.png")), **EPOCH_OF_4, verbose=0),
+        OSError, "no 13.png", "(in epoch 1, step 3, line 41 of the loop: for step, (x, y)", 4, 1,
     ),
-    "train_batch: no optimizer": (
-        lambda m: tl.Model(m.network).train_batch(X, Y), ValueError,
-        ("no optimizer", "torch.optim.Adam("),
+    "a loader that fails": (
+        lambda m: m.fit(stream(BATCH, BATCH, ConnectionError("gone")), verbose=0),
+        ConnectionError, "gone", "(in epoch 1, step 3, line", 2, 0,
     ),
-    "prepare: no metric": (
-        lambda m: m.prepare(None, CE(), "acc"), TypeError,
-        ("metrics holds 'acc'", "tutorial.metrics.Accuracy()"),
+    "a worker that fails": (
+        lambda m: m.fit(failing(13, OSError("no 13.png")), **EPOCH_OF_4, num_workers=1, verbose=0),
+        OSError, "no 13.png", "(in epoch 1, step 3, line", 2, 0,
     ),
-    "save: shape not known": (
-        lambda m: tl.Model(m.network).save("never", training=False), ValueError,
-        ("save(training=False)", "not known yet", "inputs=InputSpec((None, 1, 28, 28))"),
+    "a batch of another width": (
+        lambda m: m.fit(stream(BATCH, BATCH, (X[:, 1:], Y)), verbose=0),
+        RuntimeError, "20x7", "(in epoch 1, step 3, line 12 of the loop: y_hat = network(x))", 2, 0,
     ),
-    "load: no such file": (
-        lambda m: m.load("nowhere/at_all"), FileNotFoundError, ("nowhere/at_all",),
+    "a batch with a label too large": (
+        lambda m: m.fit(stream(BATCH, (X, Y + 9)), verbose=0),
+        IndexError, "Target 9", "(in epoch 1, step 2, line 13 of the loop: loss = loss_fn", 1, 0,
     ),
-    "2: evaluate on nothing": (
-        lambda m: m.evaluate(TensorDataset(X[:0], Y[:0])), ValueError, ("eval_data is empty",),
+    "no batch": (
+        lambda m: m.fit(stream(BATCH, None), verbose=0),
+        TypeError, "NoneType", "(in epoch 1, step 2, line 11 of the loop: for step, (x, y)", 1, 0,
     ),
-    "4: num_iters=0": (
-        lambda m: m.fit(GOOD, num_iters=0), ValueError,
-        ("num_iters is 0", "at least 1", "or None"),
+    "a callback before an epoch": (
+        lambda m: m.fit(GOOD, epochs=2, callbacks=raises("on_epoch_begin", at=1), verbose=0),
+        RuntimeError, "a callback failed", "(in epoch 2, line", 1, 1,
     ),
-    "8: an unknown curve": (
-        lambda m: Auc(curve="P"), ValueError, ("curve is 'P'", "'ROC' or 'PR'"),
+    "a callback after a step": (
+        lambda m: m.fit(GOOD, batch_size=5, callbacks=raises("on_train_batch_end"), verbose=0),
+        RuntimeError, "a callback failed", "(in epoch 1, step 1, line", 1, 0,
     ),
-    "8: Auc of scores": (
-        lambda m: m.prepare(m.optimizer, CE(), Auc()) or m.evaluate(GOOD), ValueError,
-        ("Auc cannot measure", "(20, 3)", "one probability a sample", "For more classes use Acc"),
+    "a callback after an epoch": (
+        lambda m: m.fit(GOOD, batch_size=5, callbacks=raises("on_epoch_end"), verbose=0),
+        RuntimeError, "a callback failed", "(in epoch 1, line", 4, 1,
     ),
-    "9: two of one name": (
-        lambda m: m.prepare(None, CE(), [Accuracy(), Accuracy()]), ValueError,
-        ("two values as 'acc'", 'Accuracy(name="top1")'),
+    "training data that is used up": (
+        lambda m: m.fit(Passes(2), epochs=3, verbose=0), ValueError,
+        "epoch 3/3: train_data gave no batch; at least one is expected", "(in epoch 3, line", 2, 2,
     ),
-    "11: a group without end": (
-        lambda m: m.fit(Stream(GOOD), accumulate_grad_batches=2), TypeError,
-        ("train_data has no length", "accumulate_grad_batches", "Give a Dataset"),
-    ),
-    "17: labels (N, 1)": (
-        lambda m: m.prepare(m.optimizer, CE(label_smoothing=0.1))
-        or m.fit(TensorDataset(X, Y[:, None])),
-        ValueError, ("(20, 1)", "class indices of shape (20,)", "y.squeeze(1)"),
-    ),
-    "20: a label of the wrong kind": (
-        lambda m: m.train_batch(X, Y.float()), ValueError,
-        ("the batch: the labels are torch.float32", "torch.int64", "y.long()"),
-    ),
-    "fit: a class among the callbacks": (
-        lambda m: m.fit(GOOD, callbacks=tl.callbacks.CSVLogger), TypeError,
-        ("callbacks holds <class", "with brackets"),
-    ),
-    "fit: no folder": (
-        lambda m: m.fit(GOOD, save_dir=3), ValueError,
-        ("save_dir is 3", "the name of a directory", "or None"),
-    ),
-    "fit: a folder without a name": (
-        lambda m: m.fit(GOOD, save_dir=""), ValueError,
-        ("save_dir is ''", "the name of a directory"),
-    ),
-    "20: lists of numbers": (
-        lambda m: m.train_batch(X.tolist(), Y.tolist()), ValueError,
-        ("cannot take its inputs", "a list of 20", "Make tensors of them: torch.as_tensor(x)"),
-    ),
-    "load: no path": (
-        lambda m: m.load(None), ValueError, ("path is None", "a file's name", "'my_model'"),
-    ),
-    "22: save to ''": (
-        lambda m: m.save(""), ValueError, ("path is ''", "a file's name", "is expected"),
-    ),
-    "23: batch_size=4.0": (
-        lambda m: m.fit(GOOD, batch_size=4.0), ValueError,
-        ("batch_size is 4.0", "an integer of at least 1"),
-    ),
-    "23: epochs=0": (
-        lambda m: m.fit(GOOD, epochs=0), ValueError, ("epochs is 0", "at least 1"),
-    ),
-    "23: eval_freq=0": (
-        lambda m: m.fit(GOOD, GOOD, eval_freq=0), ValueError, ("eval_freq is 0", "at least 1"),
-    ),
-    "23: log_freq=0": (
-        lambda m: m.evaluate(GOOD, log_freq=0), ValueError, ("log_freq is 0", "at least 1"),
-    ),
-    "23: save_freq=0": (
-        lambda m: m.fit(GOOD, save_freq=0), ValueError, ("save_freq is 0", "at least 1"),
-    ),
-    "23: no loss": (
-        lambda m: m.prepare(m.optimizer) or m.fit(GOOD), ValueError, ("no loss",),
-    ),
-    "23: gpu where there is none": (
-        lambda m: tl.set_device("gpu:99"), ValueError, ("name is 'gpu:99'", "this machine has"),
-    ),
-    "24: a loss of other arguments": (
-        lambda m: m.prepare(m.optimizer, lambda a, b, y: CE()(a, y)) or m.fit(GOOD), ValueError,
-        ("the loss cannot compare", "(20, 3)", "missing 1 required positional argument"),
+    "validation data that is used up": (
+        lambda m: m.fit(GOOD, Passes(1), epochs=3, verbose=0), ValueError,
+        "epoch 2/3: eval_data gave no batch; at least one is expected", "(in epoch 2, line", 2, 2,
     ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_misuse_is_refused_and_changes_nothing(name: str, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    call, kind, words = REFUSED[name]
+class Countdown(Own):
+    """Data that can be read so many times, and a look at it does not count."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        super().__init__(self.read)
+
+    def read(self, i: int) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError("used up")
+        return X[i], Y[i]
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_shows_at_its_step_names_it(name: str) -> None:
+    call, kind, words, note, steps, epochs = LATE[name]
     model = prepared(metrics=Accuracy())
-    model.train_batch(X, Y)
-    model.network[1].eval()  # modes that differ from layer to layer
-    before = trace(model)
-    with pytest.raises(kind) as error:
+    with pytest.raises(kind, match=words.replace("(", r"\(")) as error:
         call(model)
-    for word in words:
-        assert word in str(error.value)
-    after = trace(model)
-    assert not [key for key in before | after if not identical(before.get(key), after.get(key))]
-    assert not list(tmp_path.iterdir())
+    assert [text for text in error.value.__notes__ if text.startswith(note)]
+    assert model.history is not None
+    assert (len(model.history.step_losses), len(model.history.rows)) == (steps, epochs)
+
+
+@pytest.mark.parametrize("call", ["evaluate", "predict"])
+def test_what_fails_in_an_evaluation_names_its_step(call: str) -> None:
+    with pytest.raises(OSError, match=r"no 13\.png") as error:
+        getattr(prepared(), call)(failing(13, OSError("no 13.png")), batch_size=5, verbose=0)
+    assert "(in step 3, line" in error.value.__notes__[0]
+
+
+# ---- the traceback of a refusal is short
+
+
+class Forward(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("network", [nn.Linear, Forward])
+@pytest.mark.parametrize("misuse", ["data", "number", "loop"])
+def test_a_refusal_fits_on_a_screen(network: Any, misuse: str) -> None:
+    model = prepared(network(8, 3))
+    bad: dict[str, Any] = {"loop": "for x in"} if misuse == "loop" else {}
+    bad |= {"epochs": 0} if misuse == "number" else {}
+    for call in (model.fit, lambda *a, **k: model.unroll("fit", *a, **k)):
+        with pytest.raises(ValueError, match=r"cannot take|epochs is 0|Python") as error:
+            call(TensorDataset(X[:, 1:] if misuse == "data" else X, Y), **bad)
+        shown = "".join(traceback.format_exception(error.value)).splitlines()
+        assert len(shown) < 35
+        assert any(line.startswith("ValueError: ") for line in shown[-5:])
+        ours = [line for line in shown if "/tutorial/" in line]
+        assert len(ours) <= 2  # the public method, and what it calls
+        if misuse == "data" and network is Forward:
+            assert any("super().forward(x)" in line for line in shown)
+
+
+def test_a_fault_of_the_library_keeps_its_traceback() -> None:
+    model = prepared()
+    model.measures = None  # type: ignore[assignment]
+    with pytest.raises(AttributeError) as error:
+        model.fit(GOOD, verbose=0)
+    assert "in decide" in "".join(traceback.format_exception(error.value))
+
+
+# ---- what is no misuse: it works
+
+
+@pytest.mark.parametrize("how", ["no_grad", "set_grad_enabled", "inference_mode"])
+def test_gradients_switched_off_in_an_earlier_cell_do_not_matter(how: str) -> None:
+    expected = prepared().fit(GOOD, GOOD, batch_size=5, verbose=0)
+    one = prepared().train_batch(X, Y)
+
+    def off() -> Any:
+        return {
+            "no_grad": torch.no_grad,
+            "set_grad_enabled": lambda: torch.set_grad_enabled(False),
+            "inference_mode": torch.inference_mode,
+        }[how]()
+
+    for network in (None, Forward(8, 3)):
+        model = prepared(network)
+        with off():
+            history = model.fit(GOOD, GOOD, batch_size=5, verbose=0)
+            evaluated = model.evaluate(GOOD, verbose=0)
+            assert not torch.is_grad_enabled()
+        if network is None:
+            assert history.step_losses == expected.step_losses
+            assert history.rows == expected.rows
+        assert history.rows[-1]["eval_loss"] == pytest.approx(evaluated["loss"])
+    other = prepared()
+    with off():
+        assert other.train_batch(X, Y) == one
+        assert model.predict_batch(X)[0].shape == (20, 3)
+
+
+HOME = [
+    ("save_dir", lambda m: m.fit(GOOD, save_dir="~/a", verbose=0), "a/final.pt"),
+    ("resume", lambda m: m.fit(GOOD, save_dir="~/a", resume=True, verbose=0), "a/final.pt"),
+    (
+        "ModelCheckpoint",
+        lambda m: m.fit(GOOD, callbacks=ModelCheckpoint(save_dir="~/a"), verbose=0),
+        "a/final.pt",
+    ),
+    ("CSVLogger", lambda m: m.fit(GOOD, callbacks=CSVLogger("~/a.csv"), verbose=0), "a.csv"),
+    ("TensorBoard", lambda m: m.fit(GOOD, callbacks=TensorBoard("~/a"), verbose=0), "a/events*"),
+    ("save", lambda m: m.load(m.save("~/a")) or m.load("~/a"), "a.pt"),
+    ("Program.save", lambda m: m.unroll("fit", GOOD).save("~/a.py"), "a.py"),
+]
+
+
+@pytest.mark.parametrize(("call", "file"), [pytest.param(*c, id=n) for n, *c in HOME])
+def test_a_tilde_is_the_users_home(
+    call: Callable[[tl.Model], Any], file: str, tmp_path, monkeypatch
+) -> None:
+    home, here = tmp_path / "home", tmp_path / "here"
+    home.mkdir(), here.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(here)
+    call(prepared())
+    assert list(home.glob(file))
+    assert not list(here.iterdir())
+
+
+class Writes:
+    """An output that knows how to write, and nothing else."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+def closed() -> io.StringIO:
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+@pytest.mark.parametrize("output", [lambda: None, Writes, closed], ids=["none", "write", "closed"])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_an_odd_output_ends_no_training(
+    name: str, output: Callable[[], Any], verbose: int, monkeypatch
+) -> None:
+    model = prepared(metrics=Accuracy())
+    monkeypatch.setattr(sys, name, output())
+    stop = EarlyStopping(patience=1, min_delta=100.0)
+    assert len(model.fit(GOOD, GOOD, epochs=3, callbacks=stop, verbose=verbose).rows) == 2
+    model.evaluate(GOOD, verbose=verbose)
+    model.predict(GOOD, verbose=verbose)
+    model.summary((1, 8))
+
+
+def pickled(model: tl.Model) -> Any:
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved_whole(model: tl.Model) -> Any:
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [pickled, copy.deepcopy, saved_whole])
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_model_can_be_copied_whole(copied: Callable[[tl.Model], Any], trained: bool) -> None:
+    model = prepared(metrics=Accuracy())
+    if trained:
+        scheduler = torch.optim.lr_scheduler.StepLR(model.optimizer, 2)
+        callbacks = [EarlyStopping(save_best_model=False), LRScheduler(scheduler)]
+        model.fit(GOOD, GOOD, batch_size=5, callbacks=callbacks, verbose=0)
+    other = copied(model)
+    tl.seed(1)
+    expected = model.fit(GOOD, GOOD, batch_size=5, verbose=0)
+    tl.seed(1)
+    history = other.fit(GOOD, GOOD, batch_size=5, verbose=0)
+    assert (history.step_losses, history.rows) == (expected.step_losses, expected.rows)
+    weights, others = flat(model.network.state_dict()), flat(other.network.state_dict())
+    assert all(identical(weights[key], others[key]) for key in weights)
 
 
 # ---- what is not refused means what it says

@@ -21,6 +21,7 @@ from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.dry_run import DryRun, declared, dry_run
 from tutorial.inputs.readings import structure_of
+from tutorial.inputs.refusals import filled
 from tutorial.inputs.structure import (
     BatchStructure,
     OutputStructure,
@@ -107,7 +108,7 @@ def decide(model: Any, call: Call) -> Program:
         checks.trainable(model.network, model.optimizer, model.measures.loss_fns)
     if call.method in ("evaluate", "eval_batch"):
         checks.measurable(model.measures.loss_fns, model.metrics)
-    checks.loop_given(call.arguments.get("loop"))
+    checks.loop_given(call.arguments.get("loop"), call.method)
     return decide_batch(model, call) if call.over_one_batch else decide_pass(model, call)
 
 
@@ -328,6 +329,7 @@ def decide_batch(model: Any, call: Call) -> Program:
     """The program of train_batch, eval_batch or predict_batch."""
     batch = batch_of(call)
     predicting = call.method == "predict_batch"
+    filled("inputs", call.arguments["inputs"], measured=not predicting)
     structure = structure_of(batch, model.network, model.inputs, model.labels, predicting)
     parts = [part for _, part in leaves((), batch)]
     ignores = not predicting and ignores_some(model.measures.loss_fns, parts)

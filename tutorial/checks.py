@@ -180,8 +180,13 @@ def loss_fits(loss_fn: Any) -> None:
         )
 
 
-def loop_given(loop: Any) -> None:
-    """Refuse a loop that cannot run."""
+def loop_given(loop: Any, method: str) -> None:
+    """Refuse a loop that cannot run, or is of another method."""
+    if getattr(loop, "function", method) != method:
+        raise ValueError(
+            f"loop is the program of {loop.title}, but one of model.{method} is expected: "
+            f'model.unroll("{method}", ...).'
+        )
     if (
         loop is not None
         and not isinstance(loop, str)
@@ -286,6 +291,12 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
             "the network has no trainable parameters: all are frozen (requires_grad=False), or "
             "there are none. Let some learn: network.requires_grad_(True)."
         )
+    for name, weight in network.named_parameters():
+        if weight.is_inference():
+            raise ValueError(
+                f"network: {name} was made under torch.inference_mode(), where no gradient is "
+                "ever computed. Make the network outside of it."
+            )
     held = {id(weight) for group in optimizer.param_groups for weight in group["params"]}
     forgotten = [
         name

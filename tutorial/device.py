@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from tutorial.parameters import Seed, checked, short
+
 _chosen: torch.device | None = None
 
 
@@ -38,8 +40,9 @@ def set_device(name: str) -> torch.device:
     torch_name = "cuda:0" if torch_name == "cuda" else torch_name
     if torch_name not in there:
         raise ValueError(
-            f"set_device: name is {name!r}, but this machine has {', '.join(map(repr, there))}. "
-            "Choose one of these ('gpu:0' is another name for 'cuda:0')."
+            f"set_device: name is {short(name)}, but this machine has "
+            f"{', '.join(map(repr, there))}. Choose one of these ('gpu:0' is "
+            "another name for 'cuda:0')."
         )
     _chosen = torch.device(torch_name)
     return _chosen
@@ -170,7 +173,7 @@ def fused_step_works(optimizer: torch.optim.Optimizer, group: dict[str, Any], we
     return _TRIED[key]
 
 
-def seed(n: int) -> None:
+def seed(n: Seed) -> None:
     """Seed Python's, NumPy's and PyTorch's generators on every device (and so the data loaders).
 
     Weights, shuffling and dropout after `seed(n)` are the same in every run.
@@ -188,8 +191,7 @@ def seed(n: int) -> None:
         >>> bool((torch.rand(2) == a).all())
         True
     """
-    if not isinstance(n, int) or not 0 <= n < 2**32:
-        raise ValueError(f"seed: n is {n!r}, but an integer from 0 to 2**32 - 1 is expected.")
+    n = checked(seed, locals())["n"]
     random.seed(n)
     np.random.seed(n)
     torch.manual_seed(n)  # also seeds every GPU

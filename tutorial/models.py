@@ -25,6 +25,8 @@ class LeNet(nn.Module):
     """
 
     def __init__(self, num_classes: int = 10) -> None:
+        if not isinstance(num_classes, int) or isinstance(num_classes, bool):
+            raise TypeError(f"num_classes is {num_classes!r}, but an integer is expected.")
         super().__init__()
         self.num_classes = num_classes
 

@@ -81,6 +81,7 @@ Natural = Annotated[int, AtLeast(0)]
 Count = Annotated[int, AtLeast(1)]
 Workers = Annotated[int, AtLeast(0), AtMost(1024)]
 Verbosity = Annotated[int, AtLeast(0), AtMost(2), Says("0, 1 or 2")]
+Seed = Annotated[int, AtLeast(0), AtMost(2**32 - 1), Says("an integer from 0 to 2**32 - 1")]
 Positive = Annotated[float, Above(0)]
 Directory = Annotated[
     str | os.PathLike[str], Named(), Says("the name of a directory, such as 'checkpoints',")

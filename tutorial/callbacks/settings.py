@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from tutorial.callbacks.base import Callback, expect, whole
+from tutorial.parameters import short
 
 
 class ProgressBar(Callback):
@@ -60,8 +61,8 @@ class LRScheduler(Callback):
             )
         if not isinstance(scheduler, torch.optim.lr_scheduler.LRScheduler):
             raise TypeError(
-                f"scheduler is {scheduler!r}, but one of torch.optim.lr_scheduler is expected, "
-                "such as torch.optim.lr_scheduler.StepLR(optimizer, step_size=100)."
+                f"scheduler is {short(scheduler)}, but one of torch.optim.lr_scheduler is "
+                "expected, such as torch.optim.lr_scheduler.StepLR(optimizer, step_size=100)."
             )
         for name, value in (("by_step", by_step), ("by_epoch", by_epoch)):
             expect(value is None or isinstance(value, bool), name, value, "True, False or None")

@@ -56,7 +56,11 @@ class EarlyStopping(Callback):
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         expect(whole(patience, 0), "patience", patience, "an integer of at least 0")
         expect(from_0(min_delta), "min_delta", min_delta, "a finite number of at least 0")
-        expect(baseline is None or is_number(baseline), "baseline", baseline, "a number or None")
+        fits = baseline is None or (is_number(baseline) and not math.isnan(baseline))
+        expect(fits, "baseline", baseline, "a number or None")
+        expect(verbose in (0, 1), "verbose", verbose, "0 or 1")
+        for name, value in (("save_best_model", save_best_model), ("restore_best", restore_best)):
+            expect(isinstance(value, bool), name, value, "True or False")
         self.monitor = monitor
         self.mode = mode
         self.patience = patience
@@ -168,6 +172,7 @@ class ReduceLROnPlateau(Callback):
         expect(mode in ("auto", "min", "max"), "mode", mode, "'auto', 'min' or 'max'")
         expect(from_0(min_delta), "min_delta", min_delta, "a finite number of at least 0")
         expect(whole(cooldown, 0), "cooldown", cooldown, "an integer of at least 0")
+        expect(verbose in (0, 1), "verbose", verbose, "0 or 1")
         expect(from_0(min_lr), "min_lr", min_lr, "a finite number of at least 0")
         self.monitor = monitor
         self.factor = factor

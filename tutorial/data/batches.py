@@ -48,14 +48,14 @@ class Batches:
         world_size: int = 1,
         generator: torch.Generator | None = None,
     ) -> None:
-        rows, data = rows_of(data)
+        rows, data = rows_of(data) if hasattr(data, "__len__") else (torch.arange(0), data)
         if getattr(data, "tensors", None) is None:
             raise TypeError(
                 f"data is {type(data).__name__}, but samples that lie in `data.tensors` are "
                 "expected. For other data take a DataLoader."
             )
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, but 1 or more samples are expected.")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}, but an integer from 1 is expected.")
         if not 0 <= rank < world_size:
             raise ValueError(
                 f"rank is {rank}, but of {world_size} processes one from 0 to {world_size - 1} is "

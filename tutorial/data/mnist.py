@@ -51,7 +51,7 @@ def read_idx(path: Path) -> torch.Tensor:
 
     try:
         raw = gzip.decompress(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(f"MNIST file not found: {path}. {REPAIR}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(
@@ -130,7 +130,12 @@ class MNIST(datasets.MNIST):
         root: str | Path | None = None,
     ) -> None:
         if mode not in ("train", "test"):
-            raise ValueError(f"mode must be 'train' or 'test', not {mode!r}")
+            raise ValueError(f"mode is {mode!r}, but 'train' or 'test' is expected.")
+        if transform is not None and not callable(transform):
+            raise TypeError(
+                f"transform is {transform!r}, but a function of an image is expected, such as "
+                "transforms.Normalize(mean=[127.5], std=[127.5])."
+            )
         folder = Path(__file__).parent / "mnist" if root is None else Path(root).expanduser()
 
         # The grandparent's: torchvision's own MNIST would look for other files and download them.

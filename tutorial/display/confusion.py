@@ -97,7 +97,7 @@ def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:
                [0, 1, 1],
                [0, 0, 1]])
     """
-    if not hasattr(model, "predict_batch"):
+    if isinstance(model, type) or not hasattr(model, "predict_batch"):
         raise TypeError(
             f"model is {kind_of(model)}, but a tutorial.Model is expected. Of a network make one: "
             "tutorial.Model(network)."
@@ -126,6 +126,8 @@ def _add(counts: torch.Tensor, outputs: Any, y: Any) -> torch.Tensor:
             "for each of at least 2 classes."
         )
     samples, classes = shape_of(y_hat)
+    if not isinstance(y, torch.Tensor | np.ndarray) and not all(type(label) is int for label in y):
+        raise ValueError(f"the labels are {kind_of(y)}, but integers are expected.")
     y = torch.as_tensor(y).cpu()
     if y.numel() != samples or y.is_floating_point():
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tutorial.parameters import Count, checked
+from tutorial.parameters import Count, checked, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,12 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
         >>> [axes.get_title() for axes in figure.axes[3:]]
         ['is 0, read as 0', '✗ is 4, read as 9']
     """
-    checked(show, locals())
+    count = checked(show, locals())["count"]
+    if not hasattr(images, "__len__") or isinstance(images, str | Mapping):
+        raise TypeError(
+            f"images is {short(images)}, but a tensor (N, height, width), or a Dataset of images, "
+            "is expected."
+        )
     if len(images) == 0:
         raise ValueError("images is empty, but at least one image is expected.")
     labels = _one_each("labels", labels, images)
@@ -55,7 +60,13 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
         if labels is None and len(samples[0]) > 1:
             labels = _array([sample[1] for sample in samples])
         samples = [sample[0] for sample in samples]
-    pictures = np.stack([_picture(sample) for sample in samples])
+    each = [_picture(sample) for sample in samples]
+    if len({picture.shape for picture in each}) > 1:
+        raise ValueError(
+            f"images have different shapes, {each[0].shape} and others, but one is expected. "
+            "Resize them, or show them one by one."
+        )
+    pictures = np.stack(each)
     darkest, lightest = pictures.min(), pictures.max()
     if pictures.ndim == 4:  # in colour: from 0 to 1
         pictures = (pictures - darkest) / max(lightest - darkest, 1e-9)
@@ -114,7 +125,10 @@ def _one_each(name: str, values: Any, images: Any) -> Any:
 
 def _picture(image: Any) -> Any:
     """An image as matplotlib takes it: (height, width), or (height, width, 3) in colour."""
-    array = _array(image).astype(np.float32)
+    array = _array(image)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"an image is {short(image)}, but a tensor of numbers is expected.")
+    array = array.astype(np.float32)
     if array.ndim == 3 and array.shape[0] in (1, 3):
         return array[0] if array.shape[0] == 1 else np.moveaxis(array, 0, 2)
     if array.ndim != 2:
@@ -152,8 +166,8 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
     runs = history if isinstance(history, Mapping) else {"": history}
     if not runs or not all(hasattr(run, "step_losses") for run in runs.values()):
         raise TypeError(
-            f"history is {history!r}, but a History is expected, as fit returns it, or a dict from "
-            'names to Histories: plot({"Adam": history_1, "SGD": history_2}).'
+            f"history is {short(history)}, but a History is expected, as fit returns it, or a "
+            'dict from names to Histories: plot({"Adam": history_1, "SGD": history_2}).'
         )
     columns = dict.fromkeys(name for run in runs.values() for name in run.columns())
     metrics = [

@@ -38,6 +38,7 @@ class NotebookDisplay(Live):
     # ---- what the loop calls
 
     def watch(self, step_losses: list[Any], rows: list[Any], num_iters: int | None) -> None:
+        super().watch(step_losses, rows, num_iters)
         self.losses, self.bar.limit = step_losses, num_iters
         self.take_losses()
         self.curves.add_rows(rows)  # of a training that goes on

@@ -31,18 +31,22 @@ class Report:
     steps: int | None = None  # batches in this pass, where the loader knows
     done = 0  # batches of this pass that are behind us
     data = ""  # what this pass reads: 'train_data', ...
+    rows: list[dict[str, float]] = []
+    rows_before = 0  # when this pass began
     may_be_empty = True  # of several ranks, one may have no batch; and an own loop may not say so
 
     def watch(
         self, step_losses: list[Any], rows: list[dict[str, float]], num_iters: int | None
     ) -> None:
         """A training begins, or goes on; the loop will append to these two lists."""
+        self.rows = rows
 
     def start(self, phase: str, loader: Any, epoch: int = 0, epochs: int = 1) -> None:
         """A pass begins: phase is 'train', 'evaluate' or 'predict'; epoch counts from 0."""
         if self.title:
             self.check_pass()  # the training before an evaluation
         self.part = f"{phase} " if self.title else ""
+        self.rows_before = len(self.rows)
         self.data = {"train": "train_data", "evaluate": "eval_data"}.get(phase, "test_data")
         self.title = self.title or (f"epoch {epoch + 1}/{epochs}" if phase == "train" else phase)
         self.steps = length(loader)
@@ -93,6 +97,7 @@ class Report:
     def check_pass(self) -> None:
         """Refuse a pass that had no batch: its means would be those of nothing."""
         if self.done == 0 and not self.may_be_empty:
+            del self.rows[self.rows_before :]  # such as the row of this epoch
             raise ValueError(
                 f"{self.title}: {self.data} gave no batch; at least one is expected. What can be "
                 "read only once, such as a generator, is used up after one pass: give a list of "

@@ -9,10 +9,13 @@ import torchinfo
 from torch import nn
 from torchinfo.torchinfo import clear_cached_forward_pass
 
+from tutorial.display.report import no_closed_output
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, leaves, tree_map
+from tutorial.parameters import short
 from tutorial.running import in_evaluation_mode
 
+SHARED = "Parameters that layers share stand in each one's row, and count once in the total."
 COLUMNS = ("input_size", "output_size", "num_params")
 
 
@@ -66,9 +69,10 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     shared = table.total_params > total
     table.total_params, table.trainable_params = total, trainable
     table.input_size = None  # leaves out estimates of work and memory: they ignore sequences
-    print(table)
-    if shared:
-        print("Parameters that layers share stand in each one's row, and count once in the total.")
+    with no_closed_output():
+        print(table)
+        if shared:
+            print(SHARED)
     return {"total_params": total, "trainable_params": trainable}
 
 
@@ -86,7 +90,7 @@ def specs_of(input_size: Any, dtype: Any = None) -> Any:
     dtypes = list(dtype) if isinstance(dtype, list | tuple) else [dtype] * len(shapes)
     if len(dtypes) != len(shapes):
         raise ValueError(
-            f"dtype is {dtype!r}, which names {len(dtypes)} types, but input_size has "
+            f"dtype is {short(dtype)}, which names {len(dtypes)} types, but input_size has "
             f"{len(shapes)} inputs. Give one type for each, or one for all."
         )
     return [
@@ -108,24 +112,25 @@ def _spec(shape: Any, dtype: Any) -> InputSpec:
         sizes = (shape,) if isinstance(shape, int) else shape
         if not isinstance(sizes, list | tuple) or not all(map(_is_size, sizes)):
             raise TypeError(
-                f"input_size holds {shape!r}, but the shape of a batch is expected, such as "
+                f"input_size holds {short(shape)}, but the shape of a batch is expected, such as "
                 "(1, 784), or an InputSpec, or a list of them for several inputs."
             )
         if not sizes:
             raise ValueError(
-                f"input_size is {shape!r}, but at least one size is expected, such as (1, 784)."
+                f"input_size is {short(shape)}, but at least one size is expected, such as "
+                "(1, 784)."
             )
         sizes = [None if size == -1 else size for size in sizes]
     wrong = [size for size in sizes if size is not None and size < 1]
     if wrong:
         raise ValueError(
-            f"input_size holds {shape!r}, but sizes from 1 on are expected, not {wrong[0]}; "
+            f"input_size holds {short(shape)}, but sizes from 1 on are expected, not {wrong[0]}; "
             "None or -1 only for the size of the batch."
         )
     if list(sizes).count(None) > 1:
         raise ValueError(
-            f"input_size holds {shape!r}, which leaves {list(sizes).count(None)} sizes open, but "
-            "only that of the batch can be. Give numbers for the others: (None, 1, 28, 28)."
+            f"input_size holds {short(shape)}, which leaves {list(sizes).count(None)} sizes open, "
+            "but only that of the batch can be. Give numbers for the others: (None, 1, 28, 28)."
         )
     return InputSpec(sizes, "float32" if dtype is None else dtype)
 
@@ -153,7 +158,8 @@ def _table(network: nn.Module, inputs: Any, input_size: Any) -> torchinfo.ModelS
             fix = "Give the type that this layer expects, such as dtype='int64' for an Embedding"
         types = " and ".join(dict.fromkeys(str(x.dtype) for _, x in leaves((), inputs)))
         raise ValueError(
-            f"input_size is {input_size!r} ({types}), but the network cannot take it: {reason}.\n"
+            f"input_size is {short(input_size)} ({types}), but the network cannot take it: "
+            f"{reason}.\n"
             + "".join(f"    {line}\n" for line in [*layers, failed])
             + f"{fix}; or change the layer that failed."
         ) from error.__cause__

@@ -20,6 +20,8 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+from tutorial.parameters import Count, checked, short
+
 TIMEOUT = timedelta(minutes=10)  # how long a process waits for one that says nothing
 
 
@@ -115,7 +117,7 @@ def explain_peer_failure() -> Iterator[None]:
 PATIENCE = 2.0  # seconds: a launcher looks at its processes several times in that time
 
 
-def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list[Any]:
+def launch(function: Callable[..., Any], *args: Any, processes: Count = 2) -> list[Any]:
     """Call a function in several processes at once, which train together: torchrun for a notebook.
 
     The processes are forks of this one, so they know all that is defined and loaded here; what they
@@ -149,8 +151,11 @@ def launch(function: Callable[..., Any], *args: Any, processes: int = 2) -> list
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    if not isinstance(processes, int) or processes < 1:
-        raise ValueError(f"processes is {processes!r}, but an integer from 1 is expected.")
+    processes = checked(launch, locals())["processes"]
+    if not callable(function):
+        raise TypeError(
+            f"function is {short(function)}, but a function is expected, which each process calls."
+        )
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         raise ValueError(
             "launch: a GPU is in use here already, and a process that has one cannot be forked. "

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import torch
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
     Dataset,
     DistributedSampler,
@@ -70,16 +71,18 @@ class DataSource:
         loader = make_loader(data, self.mode, self.batch_size, self.shuffle, False, "none")
         return iter(own_loader(loader, aside=True) if self.aside else loader)
 
-    def last_batch(self) -> int | None:
-        """How many samples the last batch of a pass has, if that is known."""
+    def smallest_batch(self) -> int | None:
+        """How many samples the smallest batch of a pass has, if that is known: the last one."""
         samples, size, dropped = self.length, self.batch_size, self.drop_last
         if self.loader is not None:
-            samples, size = length_of(self.loader.sampler), self.loader.batch_size or 0
-            dropped = self.loader.drop_last
-        given = self.loader is None and self.mode == "as_is"
-        if samples is None or not size or dropped or given:
-            return None
-        return (samples - 1) % size + 1
+            batches = self.loader.batch_sampler
+            if type(batches) is not BatchSampler:
+                return None
+            samples, size = length_of(batches.sampler), batches.batch_size
+            dropped = batches.drop_last
+        elif self.mode == "as_is":
+            return shortest(self.data) if isinstance(self.data, list | tuple) else None
+        return None if samples is None or dropped else (samples - 1) % size + 1
 
     def labels(self, place: int = 1) -> torch.Tensor | None:
         """All labels at once, where they lie together; `place`: where in a batch they stand."""
@@ -204,6 +207,11 @@ def look(
     if type(stored) is TensorDataset or getattr(stored, "whole_batches", False):
         mode = "per_batch"  # it takes a list of indices, and gives one batch
         tensors = getattr(stored, "tensors", None)  # in which all samples lie as they are fetched
+        if any(tensor.is_meta for tensor in tensors or ()):
+            raise ValueError(
+                f"{name} has tensors on the device 'meta', which have a shape and no values. Give "
+                "some with values."
+            )
         if tensors is not None and num_workers == 0 and has_room(device, tensors):
             mode = "in_memory"
     elif loader is None and not (isinstance(data, list | tuple) and not lists_samples(data)):
@@ -247,6 +255,13 @@ def alike(batches: Any) -> bool:
             return False
         shapes.add(tuple(part.shape[1:] for part in parts))
     return len(shapes) == 1
+
+
+def shortest(batches: Any) -> int | None:
+    """How many samples the shortest of some batches has; None if they are no tensors."""
+    firsts: list[Any] = [next((part for _, part in leaves((), batch)), 0) for batch in batches]
+    tensors = all(isinstance(part, torch.Tensor) and part.dim() for part in firsts)
+    return min(map(len, firsts)) if tensors else None
 
 
 def stored_labels(data: Any, place: int) -> torch.Tensor | None:

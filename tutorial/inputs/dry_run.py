@@ -24,6 +24,8 @@ from tutorial.inputs.metric_values import Value
 from tutorial.inputs.readings import readings
 from tutorial.inputs.reduction import Compared, Reduction, samples_code, together
 from tutorial.inputs.refusals import (
+    filled,
+    first_of,
     labelled,
     last_batch_fits,
     modes_differ,
@@ -146,7 +148,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
     """What is found of one source."""
     try:
         batches = source.batches()
-        batch = next(batches)
+        batch = first_of(source.name, batches)
     except (StopIteration, EOFError, ConnectionError) as error:  # a pipe or socket has no copy
         raise UnknownError from error
     except OSError as error:
@@ -154,6 +156,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
             raise UnknownError from error
         raise
     name, predicting = source.name, source.name == "test_data"
+    filled(f"{name}: a batch", batch, measured=False)
     labelled(name, batch, model, predicting)
     structure = reading(name, batch, model, predicting, learning)
     names = tree_map(partial(moved, device=model.device), structure.unpack(batch))

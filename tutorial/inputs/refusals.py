@@ -1,6 +1,7 @@
 """What is refused before a call runs, and what to write instead."""
 
-from collections.abc import Iterable, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from tutorial.inputs.structure import (
     first,
     is_array,
     is_nested,
+    leaves,
     variables,
 )
 from tutorial.inputs.trying import values
@@ -42,6 +44,8 @@ def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> N
 def labelled(name: str, batch: Any, model: Any, predicting: bool) -> None:
     """Refuse data without labels, where the loss asks for them."""
     losses = list(model.measures.loss_fns.values())
+    if isinstance(batch, list) and len(batch) == 2 and isinstance(batch[1], list) and not batch[1]:
+        batch = batch[0]  # train_batch(x), without labels
     alone = is_array(batch) or (is_nested(batch) and len(batch) == 1)
     unsaid = model.inputs is None and model.labels is None
     if alone and unsaid and not predicting and any(signature_of_loss(f).labels() for f in losses):
@@ -127,7 +131,7 @@ def last_batch_fits(
 ) -> None:
     """Refuse a last batch of one sample where batch norm needs two for a variance."""
     norms = [m for m in model.network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if not norms or source.last_batch() != 1 or model.world_size > 1:  # then a batch is split
+    if not norms or source.smallest_batch() != 1 or model.world_size > 1:  # then a batch is split
         return
     try:
         by_place, by_name = structure.call_arguments(first(1, names))
@@ -136,10 +140,44 @@ def last_batch_fits(
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             return
+        which = "one of its batches" if isinstance(source.data, list | tuple) else "its last batch"
         raise ValueError(
-            f"{source.name}: its last batch has one sample, of which {type(norms[0]).__name__} "
+            f"{source.name}: {which} has one sample, of which {type(norms[0]).__name__} "
             "cannot take a variance. Leave it out, drop_last=True, or choose another batch_size."
         ) from error
+
+
+def first_of(name: str, batches: Iterator[Any]) -> Any:
+    """The first batch; refuse samples that cannot be put together to one."""
+    try:
+        return next(batches)
+    except (RuntimeError, TypeError) as error:
+        [*_, (frame, _)] = traceback.walk_tb(error.__traceback__)
+        if not frame.f_code.co_filename.endswith("collate.py"):  # torch's: else it is the user's
+            raise
+        raise ValueError(
+            f"{name}: its samples cannot be put together to a batch: {error}. Make them alike, or "
+            "say how: DataLoader(data, batch_size, collate_fn=...)."
+        ) from error
+
+
+def filled(name: str, batch: Any, measured: bool) -> None:
+    """Refuse a batch without values; and one without samples, of which there is no mean."""
+    if batch is None:
+        raise ValueError(
+            f"{name} is None, but a tensor (N, ...) is expected, or several in a list or a dict."
+        )
+    for _, part in leaves((), batch):
+        if isinstance(part, torch.Tensor) and part.is_meta:
+            raise ValueError(
+                f"{name} has {kind_of(part)} on the device 'meta', where tensors have a shape and "
+                "no values. Give one with values."
+            )
+        if measured and isinstance(part, torch.Tensor) and part.shape[:1] == (0,):
+            raise ValueError(
+                f"{name} has {kind_of(part)}, but at least one sample is expected: of none there "
+                "is no mean loss."
+            )
 
 
 def movable(name: str, parts: Iterable[tuple[str, Any]], device: str) -> None:

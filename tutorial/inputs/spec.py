@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from tutorial.parameters import short
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -37,19 +39,19 @@ class InputSpec:
         sizes = tuple(None if size == -1 else size for size in sizes)
         if any(size is not None and (type(size) is not int or size < 1) for size in sizes):
             raise ValueError(
-                f"shape is {self.shape!r}, but sizes from 1 are expected, with None where a size "
-                "may vary: (None, 1, 28, 28)."
+                f"shape is {short(self.shape)}, but sizes from 1 are expected, with None where a "
+                "size may vary: (None, 1, 28, 28)."
             )
         dtype = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
         if not isinstance(dtype, torch.dtype):
             raise ValueError(
-                f"dtype is {self.dtype!r}, but a type of torch is expected, such as 'float32'."
+                f"dtype is {short(self.dtype)}, but a type of torch is expected, such as 'float32'."
             )
         name = self.name if isinstance(self.name, str) else ""
         if self.name is not None and (not name.isidentifier() or iskeyword(name)):
             raise ValueError(
-                f"name is {self.name!r}, but a name as in Python is expected, such as 'image': it "
-                "stands in the unrolled loop."
+                f"name is {short(self.name)}, but a name as in Python is expected, such as "
+                "'image': it stands in the unrolled loop."
             )
         object.__setattr__(self, "shape", sizes)
         object.__setattr__(self, "dtype", dtype)
@@ -66,11 +68,13 @@ def specs_of(name: str, given: Any) -> list[InputSpec] | None:
         return None
     listed = list(given) if isinstance(given, list | tuple) else [given]
     if isinstance(given, Mapping):
-        listed = [replace(spec, name=key) for key, spec in given.items()]
+        listed = list(given.values())
     for spec in listed:
         if not isinstance(spec, InputSpec):
             raise TypeError(
-                f"{name} holds {spec!r}, but InputSpec objects are expected, such as "
+                f"{name} holds {short(spec)}, but InputSpec objects are expected, such as "
                 'InputSpec((None, 1, 28, 28), name="image").'
             )
+    if isinstance(given, Mapping):
+        return [replace(spec, name=key) for key, spec in given.items()]
     return listed

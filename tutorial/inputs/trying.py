@@ -52,6 +52,11 @@ def call_network(name: str, structure: BatchStructure, names: dict[str, Any], mo
             fix = "Make tensors of them: torch.as_tensor(x)."
         elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
             fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
+        elif "more than 1 value per channel" in str(error):
+            fix = (
+                "Batch norm takes a variance over a batch, which needs at least 2 samples: choose "
+                "a larger batch_size."
+            )
         elif "does not require grad" in str(error) and not torch.is_grad_enabled():
             fix = (
                 "evaluate and predict run under torch.no_grad(): where forward takes a gradient, "

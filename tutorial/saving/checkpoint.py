@@ -150,6 +150,13 @@ def read(path: str | Path, glance: bool = False) -> dict[str, Any]:
             f"path is {str(path)!r}, but this file holds {_contents(state)}, and no 'network'. "
             "Load a file that model.save wrote; weights alone go into network.load_state_dict."
         )
+    kinds = {"optimizer": dict, "scaler": dict, "random": dict, "schedulers": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(state.get(name, kind()), kind)]
+    if wrong:
+        raise ValueError(
+            f"path is {str(path)!r}, but this file holds {_contents(state[wrong[0]])} as "
+            f"{wrong[0]!r}, which model.save does not write. Load an earlier checkpoint."
+        )
     return state
 
 

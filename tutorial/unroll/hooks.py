@@ -1,5 +1,6 @@
 """The hooks of a loop: which callbacks it calls, and at which places."""
 
+import inspect
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -164,6 +165,7 @@ def register(
                 f"callbacks holds {short(callback)}, but tutorial.callbacks.Callback objects are "
                 f"expected; {hint}such as EarlyStopping(patience=2)."
             )
+        check_hooks(callback)
         if any(same(callback, other) for other in listed[:i]):
             raise ValueError(
                 f"callbacks holds the same {type(callback).__name__} twice, so it would be called "
@@ -186,6 +188,24 @@ def register(
     if params.get("epochs") is not None:  # a fit
         hooks.params["best_files"] = best_files(hooks.callbacks.values(), params)
     return hooks
+
+
+def check_hooks(callback: Callback) -> None:
+    """Refuse hooks that do not take what they are told: now, not after an epoch."""
+    for hook in HOOKS:
+        function = getattr(callback, hook)
+        if str(function.__module__).startswith("tutorial."):
+            continue
+        told = list(inspect.signature(getattr(Callback, hook)).parameters)[1:]
+        try:
+            inspect.signature(function).bind(*told)
+        except ValueError:  # one that is built in, and does not say what it takes
+            continue
+        except TypeError as error:
+            raise TypeError(
+                f"callbacks holds a {type(callback).__name__} whose {hook} cannot be called as "
+                f"{hook}({', '.join(told)}): {error}. Give it these parameters."
+            ) from None
 
 
 def same(one: Callback, other: Callback) -> bool:

@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 from typing import Any, Literal
 
 from tutorial.course.exercises.verdict import Right, Wrong
+from tutorial.parameters import short
 
 Findings = Iterator[Right | Wrong]
 Kind = Literal["function", "class", "number"]
@@ -63,10 +64,10 @@ def named(name: Any) -> Exercise:
         ValueError: there is none; the message has names that are like it.
     """
     known = exercises()
-    if name not in known:
-        like = get_close_matches(str(name), known, n=3, cutoff=0.5) or sorted(known)
+    if not isinstance(name, str) or name not in known:
+        like = get_close_matches(str(name), known, n=3, cutoff=0.5) or sorted(known)[:5]
         raise ValueError(
-            f"check: name is {name!r}, but no exercise has this name. "
+            f"check: name is {short(name)}, but no exercise has this name. "
             f"Do you mean {' or '.join(map(repr, like))}?"
         )
     return known[name]

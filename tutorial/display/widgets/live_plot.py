@@ -7,6 +7,7 @@ import anywidget
 import traitlets
 
 from tutorial.display.curves import Curves
+from tutorial.parameters import short
 
 HERE = Path(__file__).parent
 
@@ -34,6 +35,10 @@ class LivePlot(anywidget.AnyWidget):
     history: Any = traitlets.Dict({"points": [], "rows": [], "axes": {}}).tag(sync=True)
 
     def __init__(self, history: Any = None, **traits: Any) -> None:
+        if not hasattr(history, "step_losses") and history is not None:
+            raise TypeError(
+                f"history is {short(history)}, but a History is expected, as fit returns it."
+            )
         if history is not None:
             curves = Curves()
             curves.add_losses(history.step_losses)
