@@ -31,7 +31,7 @@ class Report:
     steps: int | None = None  # batches in this pass, where the loader knows
     done = 0  # batches of this pass that are behind us
     data = ""  # what this pass reads: 'train_data', ...
-    rows: list[dict[str, float]] = []
+    rows: list[dict[str, float]] = []  # noqa: RUF012
     rows_before = 0  # when this pass began
     may_be_empty = True  # of several ranks, one may have no batch; and an own loop may not say so
 
