@@ -241,10 +241,37 @@ def test_metrics_of_all_kinds_count_what_all_processes_see() -> None:
 
 
 def evaluated_only() -> Any:
-    theirs = torchmetrics.classification.MulticlassF1Score(3)
-    model = prepared(metrics=[tl.metrics.Accuracy((1, 2)), Wrong(), theirs])
+    theirs = torchmetrics.MetricCollection(
+        {
+            "f1": torchmetrics.classification.MulticlassF1Score(3),
+            "matrix": torchmetrics.classification.MulticlassConfusionMatrix(3),
+        }
+    )
+    model = prepared(metrics=[tl.metrics.Accuracy((1, 2)), Wrong(), AllClasses(), theirs])
     result = model.evaluate(samples(50), batch_size=4, verbose=0)
-    return {name: round(value, 6) for name, value in result.items()}
+    matrix = result.pop("matrix").tolist()
+    return {name: round(value, 6) for name, value in result.items()} | {"matrix": matrix}
+
+
+class AllClasses(tl.metrics.Metric):
+    """How many samples there are, once each class was seen."""
+
+    joined = ("seen",)
+
+    def name(self) -> str:
+        return "samples"
+
+    def reset(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def update(self, y_hat: Any, y: Any) -> None:
+        self.seen.append(y)
+
+    def compute(self) -> Any:
+        seen = torch.cat(self.seen)
+        if len(seen.unique()) < 3:
+            raise ValueError("some classes were not seen")
+        return float(len(seen))
 
 
 # ---- shares

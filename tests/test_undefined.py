@@ -196,6 +196,20 @@ def test_labels_that_come_later_are_looked_at_before_training() -> None:
     assert model.fit(TensorDataset(X, one_hot), verbose=0)
 
 
+def test_labels_of_tokens_that_come_later_are_looked_at_before_training() -> None:
+    def loss(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(y_hat.flatten(0, 1), y.flatten())
+
+    x, y = torch.randn(12, 5, 4), torch.arange(60).reshape(12, 5) % 3
+    y[-1, -1] = -100
+    for metric in (tl.metrics.Accuracy(), tl.metrics.Accuracy(ignore_index=-1)):
+        model = prepared(tl.Model(nn.Linear(4, 3)), loss, metric)
+        with pytest.raises(ValueError, match="labels that are no class"):
+            model.fit(TensorDataset(x, y), batch_size=4, shuffle=False, verbose=0)
+    model.prepare(model.optimizer, loss, tl.metrics.Accuracy(ignore_index=-100))
+    assert model.fit(TensorDataset(x, y), batch_size=4, verbose=0)
+
+
 def test_other_labels_are_of_each_kind() -> None:
     y = torch.zeros(4, 2, dtype=torch.int64)
     assert kinds_of_labels(y, None, 0).tolist() == [0, 1]

@@ -420,7 +420,8 @@ def metrics_add_up(metrics: Mapping[str, Any]) -> None:
     """Refuse a metric of which it is not known how the counts of several processes add up."""
     for metric in metrics.values():
         known = getattr(metric, "sums", ()) or getattr(metric, "joined", ())
-        if not (known or hasattr(metric, "dist_sync_on_step")):
+        parts = metric.modules() if isinstance(metric, nn.Module) else ()  # of a MetricCollection
+        if not known and not any(hasattr(part, "dist_sync_on_step") for part in parts):
             kind = type(metric).__name__
             raise TypeError(
                 f"metrics holds {kind}, but of a metric for several processes it must be known "
