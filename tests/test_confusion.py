@@ -112,3 +112,19 @@ def test_what_it_refuses(network, batches, error, said) -> None:
     model = network and tl.Model(network)
     with pytest.raises(error, match=said):
         tl.confusion(model, batches)
+
+
+def test_many_classes_are_a_short_text_with_the_most_frequent_mistakes() -> None:
+    counts = np.zeros((1000, 1000), dtype=np.int64)
+    np.fill_diagonal(counts, 7)
+    counts[3, 5], counts[999, 0], counts[0, 1] = 4, 9, 4
+    lines = repr(Confusion(counts)).splitlines()
+    assert [line.split() for line in lines[:-1]] == [
+        ["true", "predicted", "samples"],
+        *(["999", "0", "9"], ["0", "1", "4"], ["3", "5", "4"]),
+    ]
+    last = "the most frequent mistakes of 1000 classes; 7,000 of 7,017 correct; all in .matrix"
+    assert lines[-1] == last
+    busy = np.random.default_rng(0).integers(0, 9**9, (1000, 1000))
+    assert len(repr(Confusion(busy))) < 1000
+    assert len(repr(Confusion(np.eye(20, dtype=np.int64))).splitlines()) == 22

@@ -34,8 +34,25 @@ PROGRAM = """
 """
 
 
-def command(verbose: int) -> list[str]:
-    return [sys.executable, "-c", textwrap.dedent(PROGRAM.format(verbose=verbose))]
+TALKING = """
+    import sys, time
+    from tutorial.callbacks import LambdaCallback
+    def step(step, logs):
+        time.sleep(0.11)  # so that the bar is drawn in each step
+        print("step", step)
+    def evaluated(logs):
+        print("two", end=" ")
+        print("pieces\\nof a text")
+        print("an error", file=sys.stderr)
+    talk = LambdaCallback(on_train_batch_end=step, on_eval_end=evaluated)
+    model.fit(data, data, epochs=1, batch_size=30, callbacks=talk)
+    assert (sys.stdout, sys.stderr) == (sys.__stdout__, sys.__stderr__)
+"""
+
+
+def command(verbose: int, more: str = "") -> list[str]:
+    program = textwrap.dedent(PROGRAM.format(verbose=verbose)) + textwrap.dedent(more)
+    return [sys.executable, "-c", program]
 
 
 def in_a_pipe(verbose: int) -> str:
@@ -44,12 +61,12 @@ def in_a_pipe(verbose: int) -> str:
     return ran.stdout
 
 
-def in_a_terminal(verbose: int, columns: int = 100) -> str:
+def in_a_terminal(verbose: int, columns: int = 100, more: str = "") -> str:
     """What a terminal of this width is sent, all on one stream."""
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
-        os.execv(sys.executable, command(verbose))
+        os.execv(sys.executable, command(verbose, more))
     sent = b""
     while True:
         try:
@@ -103,6 +120,16 @@ def test_in_a_terminal_there_is_a_bar_that_ends_full(columns: int) -> None:
     if columns == 100:
         assert "3/3" in lines[0]
         assert re.search(r"loss \d\.\d{4}, acc \d\.\d{4}, eval_loss", lines[0])
+
+
+def test_what_is_printed_meanwhile_stands_on_its_own_lines_above_the_bar() -> None:
+    sent = in_a_terminal(verbose=0, more=TALKING)
+    lines = [line.split("\r")[-1] for line in sent.replace("\r\n", "\n").split("\n")]
+    *printed, bar, end = lines
+    assert printed == ["step 0", "step 1", "step 2", "two pieces", "of a text", "an error"]
+    assert bar.startswith("epoch 1/1 |") and "3/3" in bar and end == ""
+    first = sent[: sent.index("step 1")]
+    assert re.search(r"\repoch 1/1 \|.{16}\| 1/3", first)  # the bar goes on
 
 
 def test_a_live_display_is_updated_at_most_ten_times_a_second(monkeypatch) -> None:

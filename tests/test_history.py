@@ -57,3 +57,16 @@ def test_the_plot_holds_every_step_and_every_mean() -> None:
 
 def test_a_fit_without_metrics_or_finished_epochs_can_be_drawn() -> None:
     assert len(History([2.0, 1.0], [], interrupted=True).plot().axes) == 1
+
+
+def test_a_long_history_is_a_short_text() -> None:
+    names = ["loss", "a\nb", "x" * 300]
+    rows = [{"epoch": i + 1, **dict.fromkeys(names, 0.5)} for i in range(1000)]
+    text = repr(History([0.5] * 10_000, rows))
+    assert len(text) < 3000
+    lines = text.splitlines()
+    assert lines[0].split() == ["epoch", "loss", r"'a\nb'", "x" * 40 + "..."]
+    shown = [line.split()[0] for line in lines[1:-1]]
+    assert shown == [*map(str, range(1, 16)), "...", *map(str, range(986, 1001))]
+    assert lines[-1] == "10000 steps"
+    assert len(repr(History([], rows[:30])).splitlines()) == 32  # all of it

@@ -8,8 +8,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+SHOWN = 15  # epochs at the beginning, and as many at the end
+WIDEST = 40  # characters of a column's name
+
+
 class History:
-    """The record of one `fit`.
+    """The record of one `fit`; of many epochs, its text has the first and the last ones.
 
     Attributes:
         step_losses: the loss of every step, a list of floats.
@@ -65,11 +69,20 @@ class History:
 
     def __repr__(self) -> str:
         names = self.columns()
-        table = [names, *([_short(row.get(name)) for name in names] for row in self.rows)]
+        table = [[_short(row.get(name)) for name in names] for row in self.rows]
+        if len(table) > 2 * SHOWN:
+            table[SHOWN:-SHOWN] = [["..." for _ in names]]
+        table = [[heading(name) for name in names], *table]
         count = len(self.step_losses)
         steps = f"{count} step{'' if count == 1 else 's'}"
         last = f"{steps}, interrupted" if self.interrupted else steps
         return "\n".join([*(aligned(table) if names else []), last])
+
+
+def heading(name: str) -> str:
+    """The name of a column, on one line."""
+    plain = name if name.isprintable() else ascii(name)
+    return plain if len(plain) <= WIDEST else f"{plain[:WIDEST]}..."
 
 
 def _short(number: float | None) -> str:

@@ -37,17 +37,17 @@ def choose(verbose: int, log_freq: int) -> Report:
         from tutorial.display.notebook import NotebookDisplay
 
         return NotebookDisplay()
-    if not at_a_terminal():
+    if not is_terminal("stderr"):
         return Lines()
     from tutorial.display.terminal import TerminalBar
 
     return TerminalBar()
 
 
-def at_a_terminal() -> bool:
-    """Whether stderr is a terminal. A program without a console has none, or a closed one."""
+def is_terminal(name: str) -> bool:
+    """Whether stdout or stderr is a terminal. A program without a console has neither."""
     with suppress(AttributeError, ValueError):
-        return sys.stderr.isatty()
+        return bool(getattr(sys, name).isatty())
     return False
 
 

@@ -24,6 +24,8 @@ WITH_NUMBERS = 20  # classes; with more of them, the counts would not be legible
 class Confusion:
     """A confusion matrix; a notebook shows it as a figure.
 
+    Of more than 20 classes, the text has the most frequent mistakes in place of the table.
+
     Attributes:
         matrix: integers, (C, C): in row i and column j, the samples of class i predicted as j.
 
@@ -64,10 +66,21 @@ class Confusion:
 
     def __repr__(self) -> str:
         names = range(len(self.matrix))
-        table = [["", *names], *([i, *self.matrix[i]] for i in names)]
-        correct, total = int(self.matrix.trace()), int(self.matrix.sum())
-        last = f"rows: true class, columns: predicted class; {correct:,} of {total:,} correct"
+        correct = f"{int(self.matrix.trace()):,} of {int(self.matrix.sum()):,} correct"
+        if len(names) > WITH_NUMBERS:
+            table: list[list[Any]] = [["true", "predicted", "samples"], *self.mistakes(10)]
+            last = f"the most frequent mistakes of {len(names)} classes; {correct}; all in .matrix"
+        else:
+            table = [["", *names], *([i, *self.matrix[i]] for i in names)]
+            last = f"rows: true class, columns: predicted class; {correct}"
         return "\n".join([*aligned([list(map(str, row)) for row in table]), last])
+
+    def mistakes(self, most: int) -> list[list[int]]:
+        """The most frequent mistakes: true class, predicted class, samples."""
+        wrong = self.matrix - np.diag(self.matrix.diagonal())
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = zip(*np.unravel_index(order, wrong.shape), strict=True)
+        return [[int(i), int(j), int(wrong[i, j])] for i, j in pairs if wrong[i, j]]
 
 
 def confusion(model: Any, data: Any, batch_size: Count = 1000) -> Confusion:

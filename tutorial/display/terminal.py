@@ -1,10 +1,14 @@
-"""The progress bar of a terminal, by tqdm: one for each epoch."""
+"""The progress bar of a terminal, by tqdm: one for each epoch.
+
+What is printed while it is shown, such as by a callback, stands above it, on lines of its own.
+"""
 
 import sys
 from typing import Any
 
 from tqdm import tqdm
 
+from tutorial.display import is_terminal
 from tutorial.display.report import Live, Logs, join
 
 # What matters most stands first: a narrow terminal cuts off the end.
@@ -28,6 +32,8 @@ class TerminalBar(Live):
                 dynamic_ncols=True,
                 bar_format=FORMAT,
             )
+            for name in filter(is_terminal, ("stdout", "stderr")):
+                setattr(sys, name, Above(getattr(sys, name), self.bar))
 
     def update(self, step: int, logs: Logs) -> None:
         super().update(step, logs)
@@ -51,5 +57,31 @@ class TerminalBar(Live):
     def close(self, how: str = "done") -> None:
         if self.bar is not None:
             self.fill()
+            for name in ("stdout", "stderr"):
+                if getattr(getattr(sys, name), "bar", None) is self.bar:
+                    setattr(sys, name, getattr(sys, name).stream)
             self.bar.close()
         self.bar = None
+
+
+class Above:
+    """A stream to the terminal on which a bar is shown: its lines stand above the bar."""
+
+    def __init__(self, stream: Any, bar: Any) -> None:
+        self.stream, self.bar = stream, bar
+        self.within_a_line = False
+
+    def write(self, text: str) -> Any:
+        """Write; the bar makes room, and is drawn again after the end of a line."""
+        if text and not self.within_a_line:
+            self.bar.clear()
+        written = self.stream.write(text)
+        if text:
+            self.within_a_line = not text.endswith("\n")
+        if text and not self.within_a_line:
+            self.stream.flush()
+            self.bar.refresh()
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
