@@ -4,9 +4,10 @@ A file tests a module or a promise: test_equality.py the first one of all, that 
 in a fresh process and the loop by hand agree in every bit. What is compared with is written without
 the library, in by_hand.py and oracles.py; mutants.py breaks each line of the loop, and prints which
 of these notices (`make mutants`); situations/ has what users bring, each compared with a loop by
-hand (`make situations` prints the table); data, networks and callbacks of several files are in
-fakes.py; warm.py makes processes, browser.py drives notebooks, golden/ holds programs as they are
-printed.
+hand (`make situations` prints the table); misuses.py has what they do wrong, and the words that
+they get (`python tests/misuses.py` prints them); data, networks and callbacks of several files are
+in fakes.py; warm.py makes processes, browser.py drives notebooks, golden/ holds programs as they
+are printed.
 Random calls, of whatever a call can be made of, are compared with a loop by hand: test_random.py
 and random_*.py.
 `make test` takes ten minutes: it leaves out what is marked `slow`, and of the five tables of

@@ -209,6 +209,9 @@ for value in ("acc", ["acc"], Accuracy, [Accuracy], len, CE()):
     shown = repr(value[0] if isinstance(value, list) else value)
     row(f"prepare: metrics={value!r}", lambda m, v=value: m.prepare(None, CE(), v), TypeError,
         f"metrics holds {shown}", "update(y_hat, y)", "tutorial.metrics.Accuracy()")
+row("fit: metrics by their names", lambda m: m.prepare(m.optimizer, CE(), {"acc": Accuracy()}) or
+    m.fit(GOOD), ValueError, "the output 'acc'", "the network's outputs are 0",
+    'Accuracy(name="top1")')
 row("prepare: two of one name", lambda m: m.prepare(None, CE(), [Accuracy(), Accuracy()]),
     ValueError, "two values as 'acc'", "each name can stand once", 'Accuracy(name="top1")')
 row("prepare: two of torchmetrics' of one class",
@@ -361,6 +364,10 @@ row("fit: a loader that drops all", lambda m: m.fit(DataLoader(GOOD, 64, drop_la
     ValueError, "train_data is empty", "drop_last=True leaves out a short batch")
 row("fit: drop_last with too few samples", fit(batch_size=64, drop_last=True), ValueError,
     "train_data has 20 samples, fewer than batch_size=64", "Make batch_size smaller")
+row("fit: a batch of no samples", lambda m: m.fit([(X, Y), (X[:0], Y[:0])]), ValueError,
+    "train_data: one of its batches has no samples", "Leave it out")
+row("fit: a first batch of no samples", lambda m: m.fit(iter([(X[:0], Y[:0])])), ValueError,
+    "train_data: a batch has a tensor of shape (0, 8)", "at least one sample is expected")
 row("fit: None for a batch", lambda m: m.fit([None]), ValueError, "train_data: a batch is None",
     "is expected")
 row("fit: samples of None", lambda m: m.fit(Own(lambda i: None)), ValueError,

@@ -154,7 +154,8 @@ def decide_pass(model: Any, call: Call) -> Program:
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
     if hooks.schedulers and call.method == "fit":
-        hooks.check_schedulers(model, scheduled_steps(call, sources[0]), bool(options["RESUME"]))
+        steps = scheduled_steps(model, call, sources[0])
+        hooks.check_schedulers(model, steps, resumed=options["RESUME"] is not None)
     return program_of(model, call, options, data, replace(seen[0], reduction=reduction), hooks)
 
 
@@ -190,6 +191,8 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
     """Refuse data that does not go with the other arguments."""
     for source in sources:
         source.check_distributable(processes)
+        if call.method != "predict":
+            source.check_filled()
         source.check_reiterable(call.arguments.get("epochs", 1))
     train = sources[0]
     train.check_full_batch()
@@ -230,10 +233,10 @@ def check_structures(train: BatchStructure, evaluated: BatchStructure) -> None:
         )
 
 
-def scheduled_steps(call: Call, source: DataSource) -> dict[str, int | None]:
+def scheduled_steps(model: Any, call: Call, source: DataSource) -> dict[str, int | None]:
     """How often a scheduler steps in a fit: after each update, or after each epoch."""
     batches, epochs = source.steps(), call.arguments["epochs"]
-    if batches is None or call.arguments["loop"] is not None or process_group.join() > 1:
+    if batches is None or call.arguments["loop"] is not None or model.world_size > 1:
         return {"step": None, "epoch": None}
     taken = min(epochs * batches, call.arguments["num_iters"] or math.inf)
     whole, rest = divmod(int(taken), batches)

@@ -120,6 +120,14 @@ class DataSource:
                 "nothing is left. Make batch_size smaller."
             )
 
+    def check_filled(self) -> None:
+        """Refuse a list with a batch of no samples."""
+        if self.smallest_batch() == 0:
+            raise ValueError(
+                f"{self.name}: one of its batches has no samples, and of none there is no mean "
+                "loss. Leave it out."
+            )
+
     def check_reiterable(self, passes: int) -> None:
         """Refuse an iterator for several passes."""
         if passes > 1 and self.is_iterator():

@@ -156,7 +156,7 @@ def of_source(source: DataSource, model: Any, learning: bool, stacking: bool) ->
             raise UnknownError from error
         raise
     name, predicting = source.name, source.name == "test_data"
-    filled(f"{name}: a batch", batch, measured=False)
+    filled(f"{name}: a batch", batch, measured=not predicting)
     labelled(name, batch, model, predicting)
     structure = reading(name, batch, model, predicting, learning)
     names = tree_map(partial(moved, device=model.device), structure.unpack(batch))

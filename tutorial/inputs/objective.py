@@ -194,7 +194,8 @@ class Measures:
             there = outputs.keys or range(len(outputs.paths))
             raise ValueError(
                 f"a loss or metric is for the output {key!r}, but the network's outputs are "
-                f"{', '.join(map(repr, there))}. Name one of these."
+                f"{', '.join(map(repr, there))}. Name one of these. (In a "
+                'report, a metric is called so: Accuracy(name="top1").)'
             )
         return place
 
