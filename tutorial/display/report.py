@@ -87,9 +87,11 @@ class Report:
         gaps = [name for name, value in logs.items() if math.isnan(value)]
         if gaps and not self.warned:
             self.warned = True
-            why = self.undefined.get(gaps[0].removeprefix("eval_"), "such as of one class alone")
+            why = self.undefined.get(
+                gaps[0].removeprefix("eval_"), "they may be of one class alone"
+            )
             warnings.warn(
-                f"{self.title}: {gaps[0]} is nan, as these data leave it undefined: {why}",
+                f"{self.title}: nan for {', '.join(gaps)}, which these data leave undefined: {why}",
                 stacklevel=2,
             )
         self.title = ""
