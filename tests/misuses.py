@@ -26,7 +26,6 @@ from torch.utils.data import (
     BatchSampler,
     DataLoader,
     Dataset,
-    IterableDataset,
     SequentialSampler,
     Subset,
     TensorDataset,
@@ -393,15 +392,8 @@ row("evaluate: a generator that is used up", lambda m: m.evaluate(used_up(), ver
     "evaluate: eval_data gave no batch", "at least one is expected", "give a list of batches")
 row("predict: a generator that is used up", lambda m: m.predict(used_up(), verbose=0), ValueError,
     "predict: test_data gave no batch", "at least one is expected", "give a list of batches")
-row("fit: a group without end", lambda m: m.fit(Endless(), accumulate_grad_batches=2), TypeError,
-    "train_data has no length", "accumulate_grad_batches", "Give a Dataset")
 row("fit: to resume a generator", lambda m: m.fit(used_up(), save_dir="c", resume=True), ValueError,
     "resume is True", "train_data is an iterator", "Give a Dataset")
-
-
-class Endless(IterableDataset):
-    def __iter__(self) -> Iterator[Any]:
-        return iter([GOOD[0]])
 
 
 def used_up() -> Iterator[Any]:

@@ -148,6 +148,9 @@ CASES: dict[str, dict[str, Any]] = {
     "fit accumulate, clip, schedule": {
         "ACCUMULATE_GRAD_BATCHES": 4, "CLIP_GRAD_NORM": 1.0, **STEP,
     },
+    "fit accumulate, last unknown": {
+        "ACCUMULATE_GRAD_BATCHES": 4, "LAST_UNKNOWN": True, "TRAIN_LOADING": "as_is", **EVAL,
+    },
     "fit accumulate, limits": {"ACCUMULATE_GRAD_BATCHES": 4, "NUM_ITERS": 100},
     "fit accumulate, 16-mixed": {"ACCUMULATE_GRAD_BATCHES": 4, **SCALED},
     "fit accumulate, distributed": {"ACCUMULATE_GRAD_BATCHES": 4, **RANKS},

@@ -141,6 +141,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         "EVAL_BATCH_SIZE": eval_size,
         "EVAL_DATA": len(sources) == 2,
         "SHUFFLE": sources[0].shuffle,
+        "LAST_UNKNOWN": not sources[0].knows_length,
         "RESUME": None,
     }
     for source in sources:
@@ -196,8 +197,6 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
         source.check_reiterable(call.arguments.get("epochs", 1))
     train = sources[0]
     train.check_full_batch()
-    if call.arguments.get("accumulate_grad_batches", 1) > 1:
-        train.check_length("accumulate_grad_batches")
     if call.arguments.get("resume"):
         checks.save_dir_given(call.arguments["save_dir"])
         train.check_resumable()

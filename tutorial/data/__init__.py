@@ -5,6 +5,7 @@ same bytes.
 
 mnist.py    MNIST
 batches.py  Batches: a loader for data that lies in tensors
+ahead.py    LookAhead: a loader that knows which batch is the last
 mnist/      the files, and their licence
 """
 

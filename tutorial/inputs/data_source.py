@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from tutorial.checks import kind_of
-from tutorial.data.batches import rows_of
+from tutorial.data.batches import Batches, rows_of
 from tutorial.device import has_room
 from tutorial.inputs.structure import leaves, variables
 from tutorial.loop.helpers import make_loader
@@ -62,6 +62,19 @@ class DataSource:
         full, rest = divmod(self.length, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
+    @property
+    def knows_length(self) -> bool:
+        """Whether a pass surely has as many batches as it says: not if the user's own code says."""
+        if isinstance(self.data, list | tuple | Batches):
+            return True
+        if self.mode != "as_is":
+            return not self.is_stream
+        if self.loader is None or isinstance(self.loader.dataset, IterableDataset):
+            return False
+        samplers = [self.loader.sampler, self.loader.batch_sampler]
+        kinds = [type(sampler).__module__ for sampler in samplers if sampler is not None]
+        return all(kind.startswith("torch.") for kind in kinds)
+
     def batches(self) -> Iterator[Any]:
         """The batches that the loop's loader gives."""
         data = self.data
@@ -101,15 +114,6 @@ class DataSource:
         return isinstance(self.data, list | tuple) and alike(self.data)
 
     # ---- what a call may need of it
-
-    def check_length(self, argument: str) -> None:
-        """Refuse data without a length where the loop must know its last batch beforehand."""
-        if self.length is None:
-            raise TypeError(
-                f"{self.name} has no length (len({self.name}) fails), but {argument} needs to know "
-                "which batch is the last. Give a Dataset or a list of batches, or leave that "
-                "option out."
-            )
 
     def check_full_batch(self) -> None:
         """Refuse to drop the only batch."""

@@ -15,6 +15,7 @@ from torch import distributed as dist
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
+from tutorial.data.ahead import LookAhead
 from tutorial.data.batches import Batches
 from tutorial.distributed.process_group import broadcast_object
 from tutorial.distributed.shard import shard_state_dict
@@ -31,6 +32,7 @@ TOOLS: dict[str, Any] = {
     "BatchSampler": BatchSampler,
     "Batches": Batches,
     "DataLoader": DataLoader,
+    "LookAhead": LookAhead,
     "RandomSampler": RandomSampler,
     "SequentialSampler": SequentialSampler,
     "RankSlice": RankSlice,

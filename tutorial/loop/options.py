@@ -51,6 +51,7 @@ UPDATE = True  # train_batch: make the step, or only add up gradients
 
 # How batches are made: from tensors "in_memory", "per_batch", "per_sample"; or given "as_is".
 TRAIN_LOADING = EVAL_LOADING = TEST_LOADING = "per_sample"
+LAST_UNKNOWN = False  # may the training data have another length than it says, or none?
 # What each rank gets: all data ("none"), a "strided" part of every batch, or a "contiguous" part.
 TRAIN_SPLIT = EVAL_SPLIT = TEST_SPLIT = "none"
 UNPACK: str | None = None  # how a batch is unpacked, if not as (x, y)

@@ -4,15 +4,27 @@ Their gradients add up. At the end of a group they are divided by its samples, s
 batches act as one large one; also where the last one is short.
 """
 
-from tutorial.loop.layers import fit_epoch, fit_step
+from typing import Any
+
+from tutorial.data.ahead import LookAhead
+from tutorial.loop.layers import fit, fit_epoch, fit_step
 from tutorial.loop.options import (
     ACCUMULATE_GRAD_BATCHES,
     DISTRIBUTED,
+    LAST_UNKNOWN,
     LOSS_REDUCTION,
     NUM_ITERS,
     WEIGHT_MAY_BE_ZERO,
     WEIGHTS,
 )
+
+
+@fit(ACCUMULATE_GRAD_BATCHES > 1 and LAST_UNKNOWN)
+def know_the_last_batch(train_loader):
+    ...
+    train_loader = LookAhead(train_loader)  # it tells which batch is the last
+    step_losses: list[Any] = []
+    ...
 
 
 @fit_epoch(ACCUMULATE_GRAD_BATCHES > 1 and LOSS_REDUCTION != "sum")
@@ -29,7 +41,7 @@ def update_once_a_group(optimizer, train_loader, step, step_losses, samples_in_g
     # An update after every so many batches, and after the last one.
     if (
         (step + 1) % ACCUMULATE_GRAD_BATCHES == 0
-        or step + 1 == len(train_loader)
+        or (train_loader.last if LAST_UNKNOWN else step + 1 == len(train_loader))
         or (NUM_ITERS is not None and len(step_losses) + 1 == NUM_ITERS)
     ) and (not WEIGHT_MAY_BE_ZERO or samples_in_group > 0):
         optimizer.step()
