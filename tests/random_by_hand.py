@@ -25,11 +25,30 @@ DEFAULTS = {
 
 def train(call: Call, together: int = 1) -> dict[str, Any]:
     """Train by hand; with so many of the call's batches together in one."""
-    parts, options = prepared(call), DEFAULTS | call.options
-    network, optimizer, callbacks = parts["network"], parts["optimizer"], parts["callbacks"]
+    parts = prepared(call)
+    loss_fn, optimizer = parts["loss_fn"], parts["optimizer"]
     scaler = torch.amp.GradScaler("cpu", enabled=call.precision == "16-mixed")
-    k = options["accumulate_grad_batches"] // together
     tl.seed(6)
+    fits = [fit(call, parts, scaler, together) for _ in range(call.times)]
+    torch.set_flush_denormal(False)
+    return {
+        "step_losses": [step_losses for step_losses, _, _ in fits],
+        "rows": [rows for _, rows, _ in fits],
+        "network": parts["network"].state_dict(),
+        "loss_fn": state_of(loss_fn),
+        "optimizer": optimizer.state_dict(),
+        "recorded": fits[-1][2] if call.callback == "Recorder" else [],
+        "random": random_state(),
+    }
+
+
+def fit(
+    call: Call, parts: dict[str, Any], scaler: Any, together: int
+) -> tuple[list[float], list[dict[str, float]], list[Any]]:
+    """One training: the losses of all steps, the rows, and what a callback is told."""
+    network, optimizer, callbacks = parts["network"], parts["optimizer"], parts["callbacks"]
+    options = DEFAULTS | call.options
+    k = options["accumulate_grad_batches"] // together
     loader, eval_loader = loaders(call, parts, together)
     step_losses, rows, recorded = list[float](), list[dict[str, float]](), list[Any]([{}])
     best, best_weights, worse, ends = float("inf"), None, 0, False
@@ -62,34 +81,23 @@ def train(call: Call, together: int = 1) -> dict[str, Any]:
             result = evaluate(call, parts, eval_loader)
             rows[-1] |= {f"eval_{name}": number for name, number in result.items()}
             recorded.append(result)
-            if call.callback == "ReduceLROnPlateau":
-                worse = 0 if result["loss"] < best else worse + 1
-                best = min(result["loss"], best)
-                if worse >= callbacks[-1].patience:
-                    worse = 0
-                    for weights in optimizer.param_groups:
-                        weights["lr"] *= 0.5
+            worse = 0 if result["loss"] < best else worse + 1
+            best = min(result["loss"], best)
+            if call.callback == "ReduceLROnPlateau" and worse >= callbacks[-1].patience:
+                worse = 0
+                for weights in optimizer.param_groups:
+                    weights["lr"] *= 0.5
             if call.callback == "EarlyStopping":
-                worse = 0 if result["loss"] < best else worse + 1
                 ends = ends or worse >= callbacks[-1].patience
                 if worse == 0:
-                    best, best_weights = result["loss"], copy.deepcopy(network.state_dict())
+                    best_weights = copy.deepcopy(network.state_dict())
         if ends:
             break
     if hasattr(optimizer, "eval"):
         optimizer.eval()
     if worse and best_weights is not None:
         network.load_state_dict(best_weights)
-    torch.set_flush_denormal(False)
-    return {
-        "step_losses": step_losses,
-        "rows": rows,
-        "network": network.state_dict(),
-        "loss_fn": state_of(parts["loss_fn"]),
-        "optimizer": optimizer.state_dict(),
-        "recorded": recorded if call.callback == "Recorder" else [],
-        "random": random_state(),
-    }
+    return step_losses, rows, recorded
 
 
 def state_of(loss_fn: Any) -> Any:
@@ -282,8 +290,10 @@ class Means:
         y_hat, y = (torch.cat([part[0] for part in parts]) if parts[0] else None for parts in (
             [seen.outputs for seen in self.all], [seen.labels for seen in self.all]
         ))  # fmt: skip
+        of_output = f"_{self.call.names[0].removeprefix('loss_')}" if self.call.names else ""
         for metric in self.call.chosen("metric"):
-            means |= METRICS[metric](y_hat.detach(), y)
+            numbers = METRICS[metric](y_hat.detach(), y)
+            means |= {f"{name}{of_output}": number for name, number in numbers.items()}
         return means
 
 

@@ -413,6 +413,7 @@ class Call:
     Attributes:
         parts: the call's variables in their order, and the code that makes each.
         options: of fit.
+        times: how often it is made, one after the other.
         model: what else is said to Model.
         precision: what it is computed in.
         drawn: what was chosen, and from which table: ("loss", "MSELoss").
@@ -423,6 +424,7 @@ class Call:
 
     parts: dict[str, str]
     options: dict[str, Any]
+    times: int
     model: str
     precision: str
     drawn: tuple[tuple[str, str], ...]
@@ -461,7 +463,7 @@ class Call:
                 f"model = tl.Model(network{self.model})",
                 f"model.prepare(optimizer, loss_fn, metrics, {self.precision!r})",
                 "tl.seed(6)",
-                f"print(model.fit({arguments}).rows)",
+                *[f"print(model.fit({arguments}).rows)"] * self.times,
                 "",
             ]
         )
@@ -488,10 +490,15 @@ def public_names() -> dict[str, Any]:
 
 
 class Choice:
-    """Chooses, and notes what was chosen from which table."""
+    """Chooses, and notes what was chosen from which table.
 
-    def __init__(self, draw: Any) -> None:
-        self.draw = draw
+    Attributes:
+        large: of k accumulated batches shall be asked whether they are one large one.
+        drawn: what was chosen: ("loss", "MSELoss").
+    """
+
+    def __init__(self, draw: Any, large: bool) -> None:
+        self.draw, self.large = draw, large
         self.drawn: list[tuple[str, str]] = []
 
     def of(self, table: str, names: Iterable[str]) -> str:
@@ -512,41 +519,38 @@ class Choice:
 @st.composite
 def calls(draw: Any, large: bool = False) -> Call:
     """Any call; or, large, one of which k accumulated batches must be one large one."""
-    choice = Choice(draw)
+    choice = Choice(draw, large)
     dtype = choice.of("dtype", ["float64"] if large else ["float32", "float64"])
-    names = {
-        "count": choice.number(5, 14),
-        "some": choice.number(1, 4),
-        "double": ".double()" if dtype == "float64" else "",
-    }
-    together, losses = some_losses(choice, large)
-    kinds = some_inputs(choice, losses)
-    network = some_network(choice, kinds, together, losses, large)
-    inputs = {
-        name: input_code(kind).format(**names)
-        for name, kind in zip("x" if len(kinds) == 1 else "ab", kinds, strict=True)
-    }
-    labels = {name: LABELS[kind].format(**names) for name, kind in kinds_of_labels(losses).items()}
-    data, sizes = some_data(choice, network, kinds, inputs, labels, losses, names["count"], large)
-    metrics = some_metrics(choice, losses)
-    scheduler, callbacks = some_callbacks(choice, "eval_data" in data, names["some"], large)
-    optimizer = some_optimizer(choice, losses, large)
+    double = ".double()" if dtype == "float64" else ""
+    names = {"count": choice.number(5, 14), "some": choice.number(1, 4), "double": double}
+    together, losses = some_losses(choice)
+    network = some_network(choice, together, losses)
+    kinds = kinds_of_labels(losses)
+    parts = Parts(
+        {name: input_code(kind).format(**names) for name, kind in network.inputs.items()},
+        {name: LABELS[kind].format(**names) for name, kind in kinds.items()},
+        [*kinds.values()] in (["classes"], ["one number"], ["one sign"]),
+    )
+    data, sizes = some_data(choice, network, parts, names["count"])
+    metrics = some_metrics(choice, losses, together)
+    scheduler, callbacks = some_callbacks(choice, "eval_data" in data, names["some"])
     return Call(
         parts={
-            **inputs,
-            **labels,
-            "network": network + names["double"],
+            **parts.inputs,
+            **parts.labels,
+            "network": network.code + double,
             "loss_fn": loss_code(together, losses).format(**names),
-            "metrics": f"[{', '.join(metrics)}]",
-            **optimizer,
+            "metrics": metrics,
+            **some_optimizer(choice, losses),
             **scheduler,
             **data,
             "callbacks": f"[{', '.join(callbacks)}]",
         },
-        precision=some_precision(choice, network, kinds, losses) if dtype == "float32" else "32",
-        options=some_options(choice, sizes, large),
-        model="" if labels else ", labels=[]",
-        inputs=len(inputs),
+        precision="32" if double else some_precision(choice, network, losses),
+        options=some_options(choice, sizes),
+        times=1 if large else 1 + choice.one_in(6),
+        model="" if parts.labels else ", labels=[]",
+        inputs=len(parts.inputs),
         losses=losses,
         names=TOGETHER[together][1] if together else (),
         drawn=tuple(choice.drawn),
@@ -556,10 +560,10 @@ def calls(draw: Any, large: bool = False) -> Call:
 # ---- losses
 
 
-def some_losses(choice: Choice, large: bool) -> tuple[str, tuple[Loss, ...]]:
+def some_losses(choice: Choice) -> tuple[str, tuple[Loss, ...]]:
     """How several losses go together, or ""; and the losses."""
-    if large or not choice.one_in(6):
-        able = [name for name, loss in LOSSES.items() if not large or loss.kind != "neither"]
+    if choice.large or not choice.one_in(6):
+        able = [name for name, loss in LOSSES.items() if not choice.large or loss.kind != "neither"]
         return "", (LOSSES[choice.of("loss", able)],)
     together = choice.of("losses together", TOGETHER)
     if together == "one function":
@@ -589,6 +593,38 @@ def loss_code(together: str, losses: tuple[Loss, ...]) -> str:
 
 
 @dataclass(frozen=True)
+class Network:
+    """A network as code, and the kinds of its inputs by their variables."""
+
+    code: str
+    inputs: dict[str, str]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one layer after the other."""
+        return self.code.startswith("nn.Sequential")
+
+    def takes(self, samples: int, precision: str = "32") -> bool:
+        """Whether it can be trained with so many samples, in this precision."""
+        x = [
+            torch.ones(samples, *INPUTS[kind]).to(torch.int64 if kind == "tokens" else None)
+            for kind in self.inputs.values()
+        ]
+        network = eval(self.code, public_names())
+        if precision == "bf16":
+            to_bfloat16(network)
+        try:
+            with autocast(precision), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                y_hat = network(*x)
+            parts = y_hat.values() if isinstance(y_hat, dict) else y_hat
+            sum(part.sum() for part in parts).backward()
+        except (RuntimeError, ValueError):
+            return False
+        return True
+
+
+@dataclass(frozen=True)
 class Body:
     """Layers as code, and how many numbers of a sample they give."""
 
@@ -596,10 +632,24 @@ class Body:
     size: int
 
 
-def some_inputs(choice: Choice, losses: tuple[Loss, ...]) -> list[str]:
-    """One or two kinds of inputs."""
-    two = len(losses) == 1 and losses[0].head in HEADS and choice.one_in(6)
-    return [choice.of("input", INPUTS) for _ in range(1 + two)]
+def some_network(choice: Choice, together: str, losses: tuple[Loss, ...]) -> Network:
+    """A network for one kind of input, or two, and for these losses."""
+    two = not together and losses[0].head in HEADS and choice.one_in(6)
+    inputs = {name: choice.of("input", INPUTS) for name in ("ab" if two else "x")}
+    body, *others = [some_body(choice, kind) for kind in inputs.values()]
+    if others:
+        join = choice.of("layer", JOINS)
+        size = 3 if join == "Bilinear" else body.size + others[0].size
+        joined = JOINS[join].format(left=body.size, right=others[0].size)
+        head = sequential(HEADS[losses[0].head].format(size=size))
+        return Network(f"Join({body.code}, {others[0].code}, {joined}, {head})", inputs)
+    kind, heads = SEVERAL.get(losses[0].head, ("", (losses[0].head,)))
+    if together:
+        kind, heads = TOGETHER[together][0], tuple(loss.head for loss in losses)
+    kind = kind or ("AsDict" if choice.one_in(8) else "")
+    each = [sequential(HEADS[head].format(size=body.size)) for head in heads]
+    code = f"{kind}({', '.join([body.code, *each])})" if kind else sequential(body.code, *each)
+    return Network(code, inputs)
 
 
 def input_code(kind: str) -> str:
@@ -610,33 +660,14 @@ def input_code(kind: str) -> str:
     return f"torch.randn({sizes}){{double}}"
 
 
-def some_network(
-    choice: Choice, kinds: list[str], together: str, losses: tuple[Loss, ...], large: bool
-) -> str:
-    """A network for these inputs and losses, as code."""
-    body, *others = [some_body(choice, kind, large) for kind in kinds]
-    if others:
-        join = choice.of("layer", JOINS)
-        size = 3 if join == "Bilinear" else body.size + others[0].size
-        joined = JOINS[join].format(left=body.size, right=others[0].size)
-        head = sequential(HEADS[losses[0].head].format(size=size))
-        return f"Join({body.code}, {others[0].code}, {joined}, {head})"
-    kind = "AsDict" if choice.one_in(8) else ""
-    kind, heads = SEVERAL.get(losses[0].head, (kind, (losses[0].head,)))
-    if together:
-        kind, heads = TOGETHER[together][0], tuple(loss.head for loss in losses)
-    each = [sequential(HEADS[head].format(size=body.size)) for head in heads]
-    return f"{kind}({', '.join([body.code, *each])})" if kind else sequential(body.code, *each)
-
-
-def some_body(choice: Choice, kind: str, large: bool) -> Body:
+def some_body(choice: Choice, kind: str) -> Body:
     """A few layers, and what makes vectors of what they give."""
     shape, codes = INPUTS[kind], list[str]()
     for i in range(choice.number(1, 4)):
         embeds = kind == "tokens" and i == 0
         table: Any = EMBEDDINGS if embeds else LAYERS
         fitting = [name for name in table if embeds or len(shape) in LAYERS[name][0]]
-        if large:  # each sample must be on its own
+        if choice.large:  # each sample must be on its own
             fitting = [name for name in fitting if name not in NOT_BY_SAMPLE]
         name, width = choice.of("layer", fitting), choice.number(1, 4)
         code = table[name] if embeds else table[name][1]
@@ -665,27 +696,6 @@ def sequential(*codes: str) -> str:
     return f"nn.Sequential({', '.join(codes)})"
 
 
-def takes(network: str, kinds: list[str], samples: int, precision: str = "32") -> bool:
-    """Whether it can be trained with so many samples, in this precision."""
-    kinds_of_tensors = [torch.int64 if kind == "tokens" else torch.float32 for kind in kinds]
-    x = [
-        torch.ones(samples, *INPUTS[kind], dtype=of)
-        for kind, of in zip(kinds, kinds_of_tensors, strict=True)
-    ]
-    made = eval(network, public_names())
-    if precision == "bf16":
-        to_bfloat16(made)
-    try:
-        with autocast(precision), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            y_hat = made(*x)
-        parts = y_hat.values() if isinstance(y_hat, dict) else y_hat
-        sum(part.sum() for part in parts).backward()
-    except (RuntimeError, ValueError):
-        return False
-    return True
-
-
 def autocast(precision: str) -> Any:
     """The context of a forward pass in this precision."""
     return torch.autocast("cpu", DTYPES[precision]) if precision in DTYPES else nullcontext()
@@ -704,16 +714,23 @@ NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 # ---- data
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What samples are made of: variables and their code; is the label one number?"""
+
+    inputs: dict[str, str]
+    labels: dict[str, str]
+    is_scalar: bool
+
+
 def some_data(
-    choice: Choice, network: str, kinds: list[str], inputs: dict[str, str],
-    labels: dict[str, str], losses: tuple[Loss, ...], count: int, large: bool,
-) -> tuple[dict[str, str], dict[str, int]]:  # fmt: skip
+    choice: Choice, network: Network, parts: Parts, count: int
+) -> tuple[dict[str, str], dict[str, int]]:
     """The data as code; and the sizes of their batches."""
-    sample = choice.of("samples", fitting_samples(len(inputs), len(labels), large))
-    keys = keys_for(network, [*inputs], [*labels])
-    is_scalar = [loss.labels for loss in losses] in (["classes"], ["one number"], ["one sign"])
-    fitting = fitting_sources(sample, is_scalar, network.startswith("nn.Sequential"), large)
-    alone = takes(network, kinds, 1)
+    sample = choice.of("samples", fitting_samples(choice, parts))
+    keys = keys_for(network, parts)
+    fitting = fitting_sources(choice, sample, network, parts)
+    alone = network.takes(1)
     data, sizes = dict[str, str](), dict[str, int]()
     for variable in ["train_data", "eval_data"][: 1 + choice.one_in(2)]:
         name = choice.of(variable.replace("_", " "), fitting)
@@ -722,8 +739,8 @@ def some_data(
         samples = SAMPLES[sample].format(
             all=", ".join(f"{part}{rows}" for part in keys),
             named=", ".join(f"{key}={part}{rows}" for part, key in keys.items()),
-            x="".join(f"{part}{rows}, " for part in inputs),
-            y="".join(f"{part}{rows}, " for part in labels),
+            x="".join(f"{part}{rows}, " for part in parts.inputs),
+            y="".join(f"{part}{rows}, " for part in parts.labels),
         )
         able = [
             n
@@ -732,67 +749,68 @@ def some_data(
         ]
         sizes[variable] = choice.draw(st.sampled_from(able))
         data[variable] = source.code.format(samples=samples, count=total, size=sizes[variable])
-        if "collate_fn" in name or data:  # both must give the same
-            fitting = [other for other in fitting if ("collate" in other) == ("collate" in name)]
+        is_dict = "collate_fn" in name  # then that of the other one, too
+        fitting = [other for other in fitting if ("collate_fn" in other) == is_dict]
     return data, sizes
 
 
-def keys_for(network: str, inputs: list[str], labels: list[str]) -> dict[str, str]:
+def keys_for(network: Network, parts: Parts) -> dict[str, str]:
     """The key in a dict of each part: for inputs, forward's name."""
-    named = dict(zip(inputs, inputs, strict=True))
-    if network.startswith("nn.Sequential"):
-        named = {"x": "input"}
-    of_labels = ["left", "right"] if network.startswith("NamedHeads") else ["label", "other"]
-    of_labels = ["label", "weight"] if "weight" in labels else of_labels
-    return named | dict(zip(labels, of_labels, strict=False))
+    inputs = {"x": "input"} if network.is_plain else {name: name for name in parts.inputs}
+    labels = ["left", "right"] if "NamedHeads" in network.code else ["label", "other"]
+    labels = ["label", "weight"] if "weight" in parts.labels else labels
+    return inputs | dict(zip(parts.labels, labels, strict=False))
 
 
-def fitting_samples(inputs: int, labels: int, large: bool) -> list[str]:
-    """How a sample with so many parts may look."""
+def fitting_samples(choice: Choice, parts: Parts) -> list[str]:
+    """How a sample with these parts may look."""
+    inputs, labels = len(parts.inputs), len(parts.labels)
     odd = {
         "nested": labels > 0 and inputs + labels > 2,
         "NamedTuple": inputs == labels == 1,
-        "augmented": not large,
-        "augmented by itself": not large,
+        "augmented": not choice.large,
+        "augmented by itself": not choice.large,
     }
     return [name for name in SAMPLES if odd.get(name, True)]
 
 
-def fitting_sources(sample: str, is_scalar: bool, is_plain: bool, large: bool) -> list[str]:
+def fitting_sources(choice: Choice, sample: str, network: Network, parts: Parts) -> list[str]:
     """What may give such samples."""
-    pairs = sample in ("TensorDataset", "one by one", "StackDataset") and is_plain
+    pairs = sample in ("TensorDataset", "one by one", "StackDataset") and network.is_plain
     odd = {
-        "a list of samples": pairs and is_scalar,
-        "DataLoader, collate_fn": pairs,
+        "a list of samples": pairs and parts.is_scalar,
+        "DataLoader, collate_fn": pairs and len(parts.labels) == 1,
         "Batches": sample == "TensorDataset",
     }
     return [
         name
         for name, source in SOURCES.items()
-        if odd.get(name, True) and not (large and (source.batches or not source.has_length))
+        if odd.get(name, True) and not (choice.large and (source.batches or not source.has_length))
     ]
 
 
 # ---- what else a call is made of
 
 
-def some_metrics(choice: Choice, losses: tuple[Loss, ...]) -> list[str]:
-    """Up to two metrics of the one output, as code."""
+def some_metrics(choice: Choice, losses: tuple[Loss, ...], together: str) -> str:
+    """Up to two metrics of the one output, or of the first one, as code."""
     known = {losses[0].labels, losses[0].head} if losses[0].head in HEADS else set()
     fitting = [name for name, (_, what) in METRICS.items() if known & set(what)]
-    if len(losses) > 1 or not fitting or choice.one_in(2):
-        return []
-    names = {choice.of("metric", fitting) for _ in range(1 + choice.one_in(3))}
-    if {"Accuracy", "Accuracy, ignore_index"} <= names:  # both are called acc
-        names = {"Accuracy"}
-    return [METRICS[name][0] for name in METRICS if name in names]
+    if together == "one function" or not fitting or choice.one_in(2):
+        return "[]"
+    names = [choice.of("metric", fitting)]
+    if choice.one_in(3):
+        other = METRICS[names[0]][0].partition("(")[0]  # two of a class would have one name
+        names += [choice.of("metric", [n for n in fitting if other not in METRICS[n][0]])]
+    listed = f"[{', '.join(METRICS[name][0] for name in names)}]"
+    return {"a list": f"[{listed}, []]", "a dict": f"dict(left={listed})"}.get(together, listed)
 
 
-def some_optimizer(choice: Choice, losses: tuple[Loss, ...], large: bool) -> dict[str, str]:
+def some_optimizer(choice: Choice, losses: tuple[Loss, ...]) -> dict[str, str]:
     """An optimizer, and what it trains, as code."""
-    fitting = LINEAR if large else tuple(OPTIMIZERS)
+    fitting = LINEAR if choice.large else tuple(OPTIMIZERS)
     if ("layer", "Embedding, sparse") in choice.drawn:
-        fitting = ("SGD",) if large else ("SGD", "Adagrad")
+        fitting = ("SGD",) if choice.large else ("SGD", "Adagrad")
     learns = ["network", *["loss_fn"] * (losses[0].code.startswith("Learned"))]
     weights = ", ".join(f"*{part}.parameters()" for part in learns)
     return {
@@ -801,32 +819,30 @@ def some_optimizer(choice: Choice, losses: tuple[Loss, ...], large: bool) -> dic
     }
 
 
-def some_callbacks(
-    choice: Choice, evaluates: bool, some: int, large: bool
-) -> tuple[dict[str, str], list[str]]:
+def some_callbacks(choice: Choice, evaluates: bool, some: int) -> tuple[dict[str, str], list[str]]:
     """A scheduler or none, and the callbacks, as code."""
     scheduler, callbacks = dict[str, str](), list[str]()
     if choice.one_in(3):
         scheduler["scheduler"] = SCHEDULES[choice.of("schedule", SCHEDULES)]
         by = choice.of("schedule by", ["step", "epoch"])
         callbacks.append(f"LRScheduler(scheduler, by_{by}=True)")
-    if choice.one_in(3) and not large:
+    if choice.one_in(3) and not choice.large:
         fitting = [name for name in CALLBACKS if evaluates or name in ("Recorder", "StopAfter")]
         callbacks.append(CALLBACKS[choice.of("callback", fitting)].format(some=some))
     return scheduler, callbacks
 
 
-def some_precision(choice: Choice, network: str, kinds: list[str], losses: tuple[Loss, ...]) -> str:
+def some_precision(choice: Choice, network: Network, losses: tuple[Loss, ...]) -> str:
     """What is computed in: 16 bits where network and loss can."""
     precision = choice.of("precision", DTYPES) if choice.one_in(3) else ""
     odd = {"BCELoss", "MultiMarginLoss"}  # torch has no such kernels
     able = not any(name in loss.code for loss in losses for name in odd)
-    if precision and not (able and takes(network, kinds, 2, precision)):
+    if precision and not (able and network.takes(2, precision)):
         choice.drawn.pop()
     return dict(choice.drawn).get("precision", "32")
 
 
-def some_options(choice: Choice, sizes: dict[str, int], large: bool) -> dict[str, Any]:
+def some_options(choice: Choice, sizes: dict[str, int]) -> dict[str, Any]:
     """The options of fit."""
     train, *evaluation = sizes.values()
     options: dict[str, Any] = {"batch_size": (train, *evaluation) if evaluation else train}
@@ -835,15 +851,15 @@ def some_options(choice: Choice, sizes: dict[str, int], large: bool) -> dict[str
     options["epochs"] = choice.number(1, 3)
     if choice.one_in(2):
         options["shuffle"] = False
-    if has_length and (large or choice.one_in(3)):
+    if has_length and (choice.large or choice.one_in(3)):
         options["accumulate_grad_batches"] = choice.number(2, 4)
     if choice.one_in(4) and ("layer", "Embedding, sparse") not in choice.drawn:
         options["clip_grad_norm"] = choice.draw(st.sampled_from([0.5, 0.01]))
     if evaluation and choice.one_in(4):
         options["eval_freq"] = 2
-    if choice.one_in(4) and not large:
+    if choice.one_in(4) and not choice.large:
         options["drop_last"] = True
-    if choice.one_in(4) and not large:
+    if choice.one_in(4) and not choice.large:
         options["num_iters"] = choice.number(1, 8)
     choice.drawn += [("option", name) for name in options]
     return options

@@ -60,11 +60,11 @@ def prepared(call: Call) -> tuple[tl.Model, dict[str, Any]]:
 def fit(call: Call) -> dict[str, Any]:
     """What fit gives, in the same form as the loop by hand."""
     model, arguments = prepared(call)
-    history = model.fit(**arguments, verbose=0)
+    fits = [model.fit(**arguments, verbose=0) for _ in range(call.times)]
     logs = [callback.logs for callback in arguments["callbacks"] if hasattr(callback, "logs")]
     return {
-        "step_losses": history.step_losses,
-        "rows": history.rows,
+        "step_losses": [history.step_losses for history in fits],
+        "rows": [history.rows for history in fits],
         "network": model.network.state_dict(),
         "loss_fn": by_hand.state_of(model.loss_fn),
         "optimizer": model.optimizer.state_dict(),
@@ -113,11 +113,14 @@ def script_is_fit(call: Call, found: Mapping[str, Any], run: Callable[[Program],
     """The script alone, in a fresh process: all in every bit."""
     model, arguments = prepared(call)
     with as_told():
+        for _ in range(call.times - 1):
+            model.fit(**arguments, verbose=0)
         program = model.unroll("fit", **arguments, verbose=0)
     if "lambda" in call.parts["loss_fn"]:
         assert "a lambda has no source of its own" in program.script()
         return
     script = run(program)
+    found = {**found, "step_losses": found["step_losses"][-1], "rows": found["rows"][-1]}
     for what, value in script.items():
         assert_close(f"{what} of the script", value, found[what], 0.0)
 
@@ -131,15 +134,19 @@ def k_batches_are_one_large_one(call: Call) -> None:
         rows = model.fit(**arguments, verbose=0).rows
         weights = model.network.state_dict()
         result = model.evaluate(data, batch_size=size, verbose=0)
+        y_hat = model.predict(data, batch_size=size, stack_outputs=True, verbose=0)
     with warnings.catch_warnings(), unchanged_denormals():
         warnings.simplefilter("ignore")
         expected = by_hand.train(call, together=call.options["accumulate_grad_batches"])
         parts = call.make() | {"network": model.network}
-        whole = DataLoader(data, batch_size=1000)
+        whole = DataLoader(data, batch_size=len(data))
         mean = by_hand.evaluate(call, parts, whole)
+        [batch] = whole
+        outputs = by_hand.Seen(call, parts, batch).outputs
     assert_close("network", weights, expected["network"], 1e-12)
-    assert_close("rows", rows, expected["rows"], 1e-12)
+    assert_close("rows", [rows], expected["rows"], 1e-12)
     assert_close("evaluate", result, mean, 1e-12)
+    assert_close("predict", by_hand.tensors_of(y_hat), outputs, 1e-12)
 
 
 def assert_close(what: str, found: Any, expected: Any, rounding: float) -> None:
@@ -157,7 +164,7 @@ def assert_close(what: str, found: Any, expected: Any, rounding: float) -> None:
 def alike(a: Any, b: Any, rounding: float) -> bool:
     if not rounding or type(a) is not type(b) or not isinstance(a, float | torch.Tensor):
         return identical(a, b)
-    a, b = (torch.as_tensor(each).double() for each in (a, b))
+    a, b = (torch.as_tensor(each, dtype=torch.float64) for each in (a, b))
     return a.shape == b.shape and torch.allclose(a, b, rounding, rounding, equal_nan=True)
 
 
