@@ -425,6 +425,35 @@ def test_a_loss_that_is_a_mean_is_not_told(batch_size: int) -> None:
         model.fit(TensorDataset(X, Y), batch_size=batch_size, num_iters=1, verbose=0)
 
 
+@pytest.mark.parametrize("floating", [True, False])
+def test_a_weight_may_be_made_of_labels_or_of_weights_in_the_data(floating: bool) -> None:
+    def weighted(y_hat: Any, y: Any, weight: Any) -> Any:
+        each = (y_hat - y).square().mean(1)
+        return (weight * each).sum() / weight.sum(), weight.sum()
+
+    shares = torch.rand(61, generator=GENERATOR, dtype=torch.float64)
+    weight = shares if floating else (shares > 0.4).long()
+    model = model_of(network_for(TARGET), weighted)
+    with torch.no_grad():
+        expected = weighted(model.network(X), TARGET, weight)[0].item()
+    for batch_size in (61, 17, 1):
+        result = model.evaluate(TensorDataset(X, TARGET, weight), batch_size=batch_size, verbose=0)
+        assert result == {"loss": pytest.approx(expected, abs=1e-12)}
+
+
+def test_of_two_losses_one_may_need_no_gradient() -> None:
+    def two(y_hat: Any, y: Any) -> Any:
+        return [F.cross_entropy(y_hat, y), F.cross_entropy(y_hat, y).detach()]
+
+    class Own(torch.optim.SGD):
+        pass
+
+    model = model_of(network_for(Y), two, partial(Own, lr=0.01))
+    assert list(model.fit(TensorDataset(X, Y), verbose=0).rows[0])[1:] == [
+        "loss", "loss_0", "loss_1",
+    ]  # fmt: skip
+
+
 def test_two_losses_are_no_loss_and_its_weight() -> None:
     def two(y_hat: Any, y: Any) -> Any:
         return F.cross_entropy(y_hat, y), y_hat.square().mean()

@@ -163,7 +163,8 @@ class Question:
     def loss(self, cut: Callable[[Tensor], Tensor] = lambda part: part) -> Part:
         """What the loss says of the batch, or of what is cut from each tensor of it."""
         try:
-            each = iter([self.cut(part, cut) for part in self.parts])
+            pairs = zip(self.parts, self.places, strict=True)
+            each = iter([self.cut(part, cut, place is None) for part, place in pairs])
             by_place, by_name = tree_map(lambda _: next(each), self.given)
             returned = self.loss_fn(*by_place, **by_name)
         except Exception as error:  # it takes only what it gets
@@ -184,11 +185,11 @@ class Question:
         total = numbers.pop("loss", sum(numbers.values())) if several else returned.item()
         return Part((total, *numbers.values()), weight, sizes.pop() if len(sizes) == 1 else 0)
 
-    def cut(self, part: Any, cut: Callable[[Tensor], Tensor]) -> Any:
-        """What is cut from a part; gradients go to it."""
+    def cut(self, part: Any, cut: Callable[[Tensor], Tensor], is_output: bool) -> Any:
+        """What is cut from a part; gradients go to an output: a weight of labels has none."""
         part = cut(part) if has_length(part) else part
         floating = isinstance(part, Tensor) and part.is_floating_point()
-        return part.detach().requires_grad_() if floating else part
+        return part.detach().requires_grad_(is_output) if floating else part
 
     def cuts(self, whole: Part) -> list[list[Part]]:
         """What the loss says of the first samples and of the rest; cut at two places.

@@ -30,7 +30,7 @@ def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> N
     """Refuse an optimizer of the user's that is not served by one step for each loss."""
     if hasattr(optimizer, "train"):
         optimizer.train()
-    torch.autograd.backward(losses, retain_graph=True)
+    torch.autograd.backward([loss for loss in losses if loss.requires_grad], retain_graph=True)
     try:
         optimizer.step()
     except Exception as error:
