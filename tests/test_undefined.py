@@ -17,6 +17,7 @@ from torchmetrics.regression import MeanSquaredError, R2Score, SpearmanCorrCoef
 import tutorial as tl
 from tutorial.callbacks import EarlyStopping
 from tutorial.inputs.undefined import kinds_of_labels, other_labels
+from tutorial.metrics import value_or_nan
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
 SORTED = torch.arange(30) // 10  # as ImageFolder sorts
@@ -115,6 +116,13 @@ def test_a_metric_that_is_always_defined_leaves_no_trace_in_the_loop() -> None:
     assert "value_or_nan" not in str(model.unroll("fit", data, data))
     model, data, _ = CASES["two classes"]()
     assert '"exact": float(value_or_nan(exact))' in str(model.unroll("fit", data))
+
+
+def test_a_lack_of_memory_is_an_error() -> None:
+    for error in (MemoryError, torch.cuda.OutOfMemoryError):
+        with pytest.raises(error):
+            value_or_nan(Exact(wrong, error))
+    assert math.isnan(value_or_nan(Exact(wrong, RuntimeError)))
 
 
 def test_its_loop_is_proved() -> None:

@@ -128,6 +128,8 @@ def value_or_nan(metric: Any, part: Any = None) -> Any:
     """
     try:
         value = metric.compute()
+    except (MemoryError, torch.cuda.OutOfMemoryError):  # which is no matter of the data
+        raise
     except Exception:
         return torch.nan
     return value if part is None else value[part]
