@@ -620,6 +620,39 @@ def test_what_changed_is_said(make_model, data, more_data, tmp_path) -> None:
     assert messages == []  # it was said once
 
 
+def test_another_learning_rate_or_optimizer_is_said(make_model, data, tmp_path) -> None:
+    def run(model: tl.Model, epochs: int, folder: str = "a") -> list[str]:
+        options = {"train_data": data, "epochs": epochs}
+        return told(model, tmp_path / folder, lambda model: [], **options)[1]
+
+    assert run(make_model(), 1) == run(make_model(), 2) == []
+    [message] = run(make_model(lr=0.1), 3)
+    assert "resume: the optimizer's lr was 0.01, and is 0.1 now. The training goes on" in message
+    [message] = run(make_model(lr=0.1, optimizer=torch.optim.AdamW), 4)
+    assert "the optimizer was 'Adam', and is 'AdamW' now" in message
+    model = make_model()
+    assert run(model, 1, "b") == []
+    model.optimizer.param_groups[0]["lr"] = 0.5  # it is not new: this may be a schedule's
+    assert run(model, 2, "b") == []
+
+
+def test_a_stream_that_says_too_few_batches_may_be_cut_there(make_model, data, tmp_path) -> None:
+    class Short(torch.utils.data.IterableDataset):
+        def __len__(self) -> int:
+            return 3 * 32
+
+        def __iter__(self) -> Iterator[Any]:
+            return iter(data)
+
+    def run(folder: str, limit: int) -> Any:
+        loader = DataLoader(Short(), 32)
+        options = {"train_data": loader, "num_iters": limit}
+        return told(make_model(), tmp_path / folder, lambda model: [], **options)[0]
+
+    run("cut", 3)
+    assert alike(run("cut", 12), run("one", 12))
+
+
 def test_where_only_the_end_is_left(make_model, data, more_data, tmp_path) -> None:
     both = {"train_data": data, "eval_data": more_data}
     told(make_model(), tmp_path, stops(99), num_iters=7, **both)

@@ -262,6 +262,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
         "num_iters": call.arguments.get("num_iters"),
         "eval_freq": call.arguments.get("eval_freq", 1),
         "steps": sources[0].steps(),
+        "length_unsure": not sources[0].knows_length,
         "batch_size": size,
         "verbose": call.arguments["verbose"],
         "metrics": model.measures.names(seen),
@@ -279,8 +280,23 @@ def settings_of(model: Any, call: Call, sources: list[DataSource], hooks: Hooks)
         **{name: call.arguments[name] for name in (*same, "clip_grad_norm")},
         "precision": model.precision.name,
         "the number of batches in an epoch": sources[0].steps(),
+        **optimizer_settings(model, hooks),
         "callbacks": hooks.settings(),
     }
+
+
+def optimizer_settings(model: Any, hooks: Hooks) -> dict[str, Any]:
+    """The optimizer and its options, where nothing has changed these yet."""
+    optimizer = model.optimizer
+    if optimizer is None or optimizer.state or hooks.schedulers:
+        return {}
+    groups = [
+        {name: value for name, value in group.items() if isinstance(value, float | tuple)}
+        for group in optimizer.param_groups
+    ]
+    named = {f"the optimizer's {n}": [group.get(n) for group in groups] for n in groups[0]}
+    single = {name: values[0] if len(values) == 1 else values for name, values in named.items()}
+    return {"the optimizer": type(optimizer).__name__, **single}
 
 
 def resume_options(model: Any, call: Call, hooks: Hooks, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -122,7 +122,8 @@ class ModelCheckpoint(Callback):
         last = ended or self.epochs == self.params["epochs"] or bool(self.model.stop_training)
         due = self.epochs % self.params.get("eval_freq", 1) == 0
         evaluated = last and not due and self.params["evaluates"]
-        return (ended and steps != self.params["steps"]) or evaluated
+        whole = steps == self.params["steps"] and not self.params.get("length_unsure")
+        return (ended and not whole) or evaluated
 
     def remove_earlier(self, epoch: int) -> None:
         """Remove the file that is one too many; a training cannot go on from one that was cut."""

@@ -221,7 +221,7 @@ def plain_settings(state: Any, name: str = "") -> dict[str, Any]:
 def changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     """What this call does otherwise than the one that wrote a checkpoint, in words."""
     for name, before in then.items():
-        if name != "callbacks" and before != now[name]:
+        if name != "callbacks" and before != now.get(name, before):
             yield f"{name} was {before!r}, and is {now[name]!r} now"
     for (kind, before), (other, after) in zip(then["callbacks"], now["callbacks"], strict=False):
         if kind != other:
