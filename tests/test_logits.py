@@ -151,6 +151,35 @@ def test_each_of_several_losses_tells_of_its_output() -> None:
         prepared(losses, fits[::-1], network).evaluate(data, verbose=0)
 
 
+def test_a_metric_of_ones_own_may_convert_logits() -> None:
+    class Converts(Recall):
+        def update(self, y_hat: torch.Tensor, y: torch.Tensor, weight: Any = None) -> None:
+            super().update(torch.sigmoid(y_hat), y, weight)
+
+    class Own(tl.metrics.Metric):
+        from_logits = False
+
+        def __init__(self) -> None:
+            self.inner = Converts()
+
+        def name(self) -> str:
+            return "own"
+
+        def reset(self) -> None:
+            self.inner.reset()
+
+        def update(self, y_hat: torch.Tensor, y: torch.Tensor) -> None:
+            self.inner.update(y_hat, y)
+
+        def compute(self) -> torch.Tensor:
+            return self.inner.compute()
+
+    data = TensorDataset(X, Y[:, None].float())
+    model = prepared(nn.BCEWithLogitsLoss(), [Converts(), Own()], From0To1(1))
+    found = model.evaluate(data, verbose=0)
+    assert found["converts"] == found["own"] == 1
+
+
 def test_what_a_loss_does_with_something_else_tells_nothing() -> None:
     y_hat, gate = torch.rand(4, 1), torch.randn(4, 1)
     assert taken_as(lambda: (y_hat * torch.sigmoid(gate)).sum(), [y_hat]) == {}

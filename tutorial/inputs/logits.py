@@ -8,6 +8,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from tutorial import checks
+from tutorial.metrics import BinaryMetric
 
 # Functions by their names, as F, torch and Tensor have each under its own.
 OF_LOGITS = {
@@ -76,14 +77,13 @@ def probabilities_fit(name: str, metric: Any, y_hat: Any, taken: tuple[str, str]
 
     Args:
         name: of the data.
-        metric: any; of ours, those for two classes have `from_logits`.
+        metric: any; of ours, those for two classes say which they expect.
         y_hat: what it measures.
         taken: what the loss takes that as, if this is known.
     """
-    said = getattr(metric, "from_logits", None)
-    if taken is None or not isinstance(said, bool) or not metric.at_threshold(y_hat):
+    if taken is None or not expects_one(metric) or not metric.at_threshold(y_hat):
         return
-    kind, function = taken
+    (kind, function), said = taken, metric.from_logits
     own, expected = type(metric).__name__, "logits" if said else "probabilities"
     if kind != expected:
         fix = f"Leave from_logits out, {own}()." if said else f"Say so: {own}(from_logits=True)."
@@ -93,9 +93,15 @@ def probabilities_fit(name: str, metric: Any, y_hat: Any, taken: tuple[str, str]
         )
 
 
+def expects_one(metric: Any) -> bool:
+    """Whether it is one of ours for two classes, as it is: a class of one's own may convert."""
+    ours = isinstance(metric, BinaryMetric)
+    return ours and type(metric).update.__module__ == BinaryMetric.__module__
+
+
 def wants_to_know(metric: Any) -> bool:
     """Whether it makes a difference to the metric what an output is."""
-    return hasattr(metric, "from_logits") or bool(guessing(metric))
+    return expects_one(metric) or bool(guessing(metric))
 
 
 def guessing(metric: Any) -> list[str]:
