@@ -151,6 +151,15 @@ def test_each_of_several_losses_tells_of_its_output() -> None:
         prepared(losses, fits[::-1], network).evaluate(data, verbose=0)
 
 
+@pytest.mark.parametrize("kind", ["BCEWithLogitsLoss", "function", "partial"])
+def test_a_sigmoid_before_a_loss_that_applies_one_gets_a_warning(kind: str) -> None:
+    data = TensorDataset(X, Y[:, None].float())
+    for network in (From0To1(1, torch.sigmoid), nn.Sequential(nn.Linear(4, 1), nn.Sigmoid())):
+        with pytest.warns(UserWarning, match=r"ends in a sigmoid.*take nn\.BCELoss\(\)"):
+            prepared(ONE[kind], None, network).fit(data, verbose=0)
+    prepared(ONE[kind], None, From0To1(1)).fit(data, verbose=0)
+
+
 def test_a_metric_of_ones_own_may_convert_logits() -> None:
     class Converts(Recall):
         def update(self, y_hat: torch.Tensor, y: torch.Tensor, weight: Any = None) -> None:

@@ -38,6 +38,14 @@ def labels_fit(name: str, y_hat: Any, y: Any, all_labels: Any, loss_fn: Any) -> 
 def scores_fit(name: str, guess: list[Any], truth: list[Any], loss_fn: Any) -> None:
     """Warn if the scores were made probabilities already: the loss would do that a second time."""
     kind = loss_fn.func if isinstance(loss_fn, partial) else loss_fn
+    if isinstance(kind, nn.BCEWithLogitsLoss) or kind is F.binary_cross_entropy_with_logits:
+        made_by = [part.grad_fn.name() for part in guess if getattr(part, "grad_fn", None)]
+        if any(function.startswith("SigmoidBackward") for function in made_by):
+            checks.warn(
+                f"{name}: the network ends in a sigmoid, but BCEWithLogitsLoss expects logits: it "
+                "applies a sigmoid itself, and would learn slowly and badly from these. Remove "
+                "nn.Sigmoid from the network, or take nn.BCELoss()."
+            )
     if not (isinstance(kind, nn.CrossEntropyLoss) or kind is F.cross_entropy):
         return
     if len(guess) != 1 or len(truth) != 1 or truth[0].is_floating_point() or guess[0].dim() < 2:
