@@ -8,7 +8,6 @@ by.
 import copy
 import io
 import pickle
-import subprocess
 import sys
 import traceback
 import warnings
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from misuses import CE, GOOD, MISUSES, Own, X, Y, become, prepared
+from misuses import CE, GOOD, MISUSES, Own, X, Y, become, prepared, print_table
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -46,9 +45,9 @@ def test_misuse_is_refused_and_changes_nothing(name: str, tmp_path, monkeypatch)
     assert len(str(outcome.error)) < 900
 
 
-def test_the_table_can_be_printed() -> None:
-    command = [sys.executable, "tests/misuses.py", "fit: epochs=0"]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_the_table_can_be_printed(capsys) -> None:
+    print_table("fit: epochs=0")
+    printed = capsys.readouterr().out
     assert "fit: epochs=0\n    ValueError: epochs is 0, but an integer of at least 1" in printed
     assert "1 misuses: {'refused': 1}" in printed
 
@@ -181,6 +180,45 @@ def test_what_shows_at_its_step_names_it(name: str) -> None:
     assert [text for text in error.value.__notes__ if text.startswith(note)]
     assert model.history is not None
     assert (len(model.history.step_losses), len(model.history.rows)) == (steps, epochs)
+
+
+class Changing(nn.Linear):
+    """It changes in place what backward needs."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y_hat = torch.sigmoid(super().forward(x))
+        y_hat += 1
+        return y_hat
+
+
+class Keeping(nn.Linear):
+    """It keeps a state for the next batch, and all that it was computed from."""
+
+    state: Any = 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y_hat = super().forward(x) + self.state
+        self.state = y_hat.mean()
+        return y_hat
+
+
+@pytest.mark.parametrize(
+    ("network", "step", "advice"),
+    [(Changing, 1, "make a new tensor there"), (Keeping, 2, "keep as x.detach()")],
+)
+def test_torchs_riddles_come_with_advice(network: Any, step: int, advice: str) -> None:
+    with pytest.raises(RuntimeError) as error:
+        prepared(network(8, 3)).fit(GOOD, batch_size=5, verbose=0)
+    place, note = error.value.__notes__
+    assert place == f"(in epoch 1, step {step}, line 13 of the loop: loss.backward())"
+    assert advice in note
+
+
+def test_a_division_by_zero_of_the_users_is_no_empty_pass() -> None:
+    loader = DataLoader(GOOD, 5, num_workers=1, worker_init_fn=lambda number: 1 // 0)
+    with pytest.raises(ZeroDivisionError) as error:
+        prepared().fit(loader, verbose=0)
+    assert "(in epoch 1, step 1, line" in error.value.__notes__[0]
 
 
 @pytest.mark.parametrize("call", ["evaluate", "predict"])

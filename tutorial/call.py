@@ -154,7 +154,7 @@ def decide_pass(model: Any, call: Call) -> Program:
         resumed = resume_options(model, call, hooks, data)
         options |= resumed
         data |= {"set_rng_state": set_rng_state} if resumed else {}
-    if hooks.schedulers and call.method == "fit":
+    if hooks.schedulers and call.method == "fit" and model.optimizer is not None:
         steps = scheduled_steps(model, call, sources[0])
         hooks.check_schedulers(model, steps, resumed=options["RESUME"] is not None)
     return program_of(model, call, options, data, replace(seen[0], reduction=reduction), hooks)

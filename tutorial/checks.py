@@ -223,7 +223,7 @@ def save_dir_given(save_dir: Any) -> None:
 def writable(name: str, path: Path, is_file: bool = False) -> None:
     """Refuse a place where no file can be written: it is tried, and leaves no trace."""
     folder = path.parent if is_file else path
-    what, example = ("file", "log.csv") if is_file else ("directory", "checkpoints")
+    what, example = ("file", f"my_file{path.suffix}") if is_file else ("directory", "checkpoints")
     seen, fix = f"{name} is {short(str(path))}, but", f"Give another one, such as {example!r}."
     try:
         for place in (folder, *folder.parents):
@@ -289,7 +289,8 @@ def trainable(network: nn.Module, optimizer: Any, loss_fns: Mapping[str, Any]) -
     if not any(weight.requires_grad for weight in network.parameters()):
         raise ValueError(
             "the network has no trainable parameters: all are frozen (requires_grad=False), or "
-            "there are none. Let some learn: network.requires_grad_(True)."
+            "there are none. Let some learn: network.requires_grad_(True). Layers in a Python list "
+            "do not count: nn.ModuleList."
         )
     for name, weight in network.named_parameters():
         if weight.is_inference():

@@ -92,6 +92,11 @@ class Model:
                 f"network is {short(network)}, but an nn.Module is expected, such as "
                 "nn.Sequential(nn.Flatten(), nn.Linear(784, 10))."
             )
+        if not hasattr(network, "_parameters"):
+            raise TypeError(
+                f"network is a {type(network).__name__} that can hold no layers: its __init__ must "
+                "begin with super().__init__()."
+            )
         checked(Model.__init__, locals())
         self.world_size = process_group.join()
         self.device = get_device()

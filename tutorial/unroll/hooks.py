@@ -154,7 +154,7 @@ def register(
     Raises:
         TypeError: one of them is no Callback.
     """
-    several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
+    several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback | str)
     listed = list(callbacks) if several else [] if callbacks is None else [callbacks]
     for i, callback in enumerate(listed):
         if not isinstance(callback, Callback):

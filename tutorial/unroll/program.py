@@ -5,7 +5,6 @@ import copy
 import dataclasses
 import inspect
 import linecache
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache
@@ -29,6 +28,7 @@ from tutorial.parameters import File, checked, short
 from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
+from tutorial.unroll.errors import of_the_loop, says_where
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
 from tutorial.unroll.objects import stateful
@@ -167,8 +167,8 @@ class Program:
                 how = "stopped"
                 if not fits or not alone:
                     raise
-            except ZeroDivisionError:
-                if namespace.get("samples") != 0:
+            except ZeroDivisionError as error:
+                if namespace.get("samples") != 0 or not of_the_loop(error):
                     raise
                 if patient is not None:
                     patient.check_pass()
@@ -379,44 +379,6 @@ def call_by_names(function: Callable[..., Any], namespace: Mapping[str, Any]) ->
     """Call the student's function with those of the loop's names that are its parameters."""
     wanted = inspect.signature(function).parameters
     return function(**{name: namespace[name] for name in wanted if name in namespace})
-
-
-@contextmanager
-def says_where(namespace: Mapping[str, Any]) -> Iterator[None]:
-    """An error gets a note with the epoch, the step and the line of the loop."""
-    try:
-        yield
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        places = [i for i, f in enumerate(frames) if f.filename.startswith("<unrolled")]
-        if places:
-            frame = frames[places[-1]]
-            line = (frame.line or "").partition("  #")[0].strip()
-            counts = "".join(counted(frame, namespace, fetching=frame is not frames[-1]))
-            error.add_note(f"(in {counts}line {frame.lineno} of the loop: {line})")
-        raise
-
-
-def counted(
-    frame: traceback.FrameSummary, namespace: Mapping[str, Any], fetching: bool
-) -> Iterator[str]:
-    """The epoch and the step of a line: of those loops that it stands in.
-
-    Where the line is the head of a loop, and something is called there, that fetches the next
-    batch, which has no number yet: a report knows how many there were.
-    """
-    source = "".join(linecache.getlines(frame.filename))
-    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
-    for loop in loops:
-        if frame.lineno is None or not loop.lineno <= frame.lineno <= (loop.end_lineno or 0):
-            continue
-        targets = {node.id for node in ast.walk(loop.target) if isinstance(node, ast.Name)}
-        for name in ("epoch", "step"):
-            number, report = namespace.get(name), namespace["report"]
-            if name == "step" and fetching and loop.lineno == frame.lineno:
-                number = None if report is None else report.done
-            if name in targets and isinstance(number, int):
-                yield f"{name} {number + 1}, "
 
 
 @contextmanager
