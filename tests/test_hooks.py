@@ -263,7 +263,7 @@ def test_a_progress_bar_among_the_callbacks_is_the_display(data, make_model, cap
         ([nn.ReLU()], "callbacks holds ReLU"),
         ([EarlyStopping], "with brackets"),
         (EarlyStopping, "with brackets"),
-        ("early", "callbacks holds 'e'"),
+        ("early", "callbacks holds 'early'"),
         ([lambda epoch: None], "Callback objects"),
         (3, "callbacks holds 3"),
     ],
