@@ -154,19 +154,59 @@ def test_any_keys_are_their_own_or_refused(keys: list[str]) -> None:
         check_heads(tuple(keys))
 
 
-def test_keys_that_are_no_text() -> None:
-    class Numbered(Heads):
-        def forward(self, x: Tensor) -> dict[Any, Tensor]:
-            return {key: head(x) for key, head in zip(self.keys, self.heads, strict=True)}
-
-    model = model_of(Numbered([0, 1]), {0: nn.CrossEntropyLoss(), 1: nn.CrossEntropyLoss()})
+@pytest.mark.parametrize("keys", [(0, 1), (1, 0), (2, 1), (True, "b"), ((1, 2), (1, 3)), (1.5, 2)])
+def test_keys_that_are_no_text(keys: tuple[Any, Any]) -> None:
+    model = model_of(Heads(keys), {key: nn.CrossEntropyLoss() for key in reversed(keys)})
     labels = [Y, Y.roll(1)]
     result = model.evaluate(TensorDataset(X, *labels), verbose=0)
     wanted = by_hand(model.network, labels)
-    assert [result["loss_0"], result["loss_1"]] == pytest.approx([wanted[0], wanted[1]])
-    assert list(model.predict(DATA, verbose=0)) == [0, 1]
+    names = [key if isinstance(key, str) else f"loss_{key}" for key in keys]
+    assert [result[name] for name in names] == pytest.approx(list(wanted.values()))
+    assert list(model.predict(DATA, verbose=0)) == list(keys)
+
+
+def test_a_key_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(ValueError, match="which the loop cannot write down"):
-        model_of(Numbered([object(), 1])).evaluate(DATA, verbose=0)
+        model_of(Heads([object(), 1])).evaluate(DATA, verbose=0)
+
+
+class Keywords(nn.Module):
+    """Takes inputs under any keyword."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        self.seen = list(inputs)
+        return self.layer(sum(inputs.values()))
+
+
+class One(nn.Module):
+    """Takes one input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "keys", [("a-b", "image"), ('q"1', "\n"), ("lambda", "step"), ("ﬁ", "fi"), ("network", "len")]
+)
+def test_the_keys_of_a_batch(keys: tuple[str, ...]) -> None:
+    batches = [{**dict.fromkeys(keys, X[i : i + 4]), "label": Y[i : i + 4]} for i in (0, 4, 8)]
+    network = Keywords()
+    program = model_of(network).unroll("fit", batches)
+    program.run(tl.display.Report())
+    assert sorted(network.seen) == sorted(keys)
+    [key, _] = keys
+    batches = [{key: X[i : i + 4], "label": Y[i : i + 4]} for i in (0, 4, 8)]
+    model = model_of(One())
+    wanted = F.cross_entropy(model.network(X), Y).item()
+    assert model.evaluate(batches, verbose=0)["loss"] == pytest.approx(wanted, rel=1e-5)
 
 
 class Parts(nn.Module):

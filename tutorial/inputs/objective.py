@@ -349,11 +349,11 @@ def by_output(parts: Any) -> list[tuple[Any, Any]]:
 
 def place_of(key: Any, paths: tuple[Path, ...], keys: list[Any]) -> int | None:
     """Which of the paths is meant by a key: y_hat["digit"] or digit by 'digit', else by order."""
+    for place, path in enumerate(paths):
+        if path[-1] == key and (len(path) > 1 or isinstance(key, str)):
+            return place
     if isinstance(key, int):
         return key if key < len(paths) else None
-    for place, path in enumerate(paths):
-        if path[-1] == key:
-            return place
     named = any(len(path) > 1 and isinstance(path[-1], str) for path in paths)
     return None if named or key not in keys or len(keys) > len(paths) else keys.index(key)
 

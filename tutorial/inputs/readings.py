@@ -435,7 +435,7 @@ class NamesReader(Reader):
     def leaves(self, keys: Iterable[str]) -> list[tuple[Path, Any]]:
         """All leaves under these keys, with their paths."""
         own = {str(key): key for key in self.parts}
-        there = [own[key] for key in keys if key in own]
+        there = [own[str(key)] for key in keys if str(key) in own]
         return [leaf for key in there for leaf in leaves(("batch", key), self.parts[key])]
 
     def explained(self, *missing: str) -> str:

@@ -10,7 +10,9 @@ A part is known by its path: the variable that the loop binds, then keys, fields
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from keyword import iskeyword
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -310,8 +312,19 @@ def code(path: Path) -> Code:
 
 def call_code(function: str, arguments: Arguments) -> Code:
     """A call as code: network(image, text=text)."""
-    written = [f"{keyword}={code(p)}" if keyword else code(p) for keyword, p in arguments]
+    named = {k: code(path) for k, path in arguments if k is not None}
+    odd = [f"{key_code(k)}: {path}" for k, path in named.items() if not is_keyword(k)]
+    written = [
+        *(code(path) for k, path in arguments if k is None),
+        *(f"{k}={path}" for k, path in named.items() if is_keyword(k)),
+        *([f"**{{{', '.join(odd)}}}"] if odd else []),
+    ]
     return Code(f"{function}({', '.join(written)})")
+
+
+def is_keyword(name: str) -> bool:
+    """Whether it can be written as the name of an argument, and Python takes it as it stands."""
+    return name.isidentifier() and not iskeyword(name) and normalize("NFKC", name) == name
 
 
 def item_code(key: Any) -> str:
