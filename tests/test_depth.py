@@ -230,9 +230,9 @@ def test_what_cannot_be_written_out_is_refused(optimizer: Any, words: str, of: A
 
 def test_other_things_that_are_refused() -> None:
     model = model_of()
-    with pytest.raises(ValueError, match="depth is 'deep', but one of loop, optimizer"):
+    with pytest.raises(ValueError, match="depth is 'deep', but one of loop, optimizer, gradients"):
         model.unroll("fit", DATA, depth="deep")
-    with pytest.raises(ValueError, match="loop= brings one of your own"):
+    with pytest.raises(ValueError, match="loop= brings one of yours"):
         model.unroll("fit", DATA, loop="step_losses, rows = [], []", depth="optimizer")
     model.optimizer.register_step_post_hook(lambda *_: None)
     with pytest.raises(ValueError, match="the optimizer has hooks"):

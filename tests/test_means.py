@@ -35,6 +35,7 @@ SOFT = torch.softmax(torch.randn(61, 3, generator=GENERATOR, dtype=torch.float64
 TEXT = torch.where(torch.rand(61, 5, generator=GENERATOR) < 0.4, -100, torch.arange(5) % 3)
 WEIGHT = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64)
 TARGET = torch.randn(61, 3, generator=GENERATOR, dtype=torch.float64)
+WEIGHTS_OF_SAMPLES = torch.rand(61, generator=GENERATOR, dtype=torch.float64)
 CE, CALL = nn.CrossEntropyLoss, F.cross_entropy
 
 
@@ -362,6 +363,22 @@ def test_a_mean_over_a_mask_is_one(name: str, kind: Any) -> None:
             results.append([*model.parameters()])
         for other in results[1:]:
             torch.testing.assert_close(other, results[0], **EXACT)
+
+
+@pytest.mark.parametrize("mask", [torch.arange(61) % 3 > 0, WEIGHTS_OF_SAMPLES])
+def test_a_weight_may_be_the_sum_of_what_is_in_the_batch(mask: torch.Tensor) -> None:
+    """Of numbers, too, which could learn, but do not."""
+
+    def weighted(y_hat: Any, y: Any, mask: Any) -> Any:
+        each = (y_hat - y).square().mean(1) * mask
+        return each.sum() / mask.sum(), mask.sum()
+
+    network = network_for(TARGET)
+    expected = weighted(network(X), TARGET, mask)[0].item()
+    for batch_size in (61, 17):
+        model = model_of(network, weighted)
+        result = model.evaluate(TensorDataset(X, TARGET, mask), batch_size=batch_size, verbose=0)
+        assert result == {"loss": pytest.approx(expected, abs=1e-12)}
 
 
 @pytest.mark.parametrize("loss_fn", [nn.MSELoss(), lambda y_hat, y: (y_hat - y).square().mean()])

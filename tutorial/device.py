@@ -237,9 +237,10 @@ def flushes_denormals() -> bool:
 
 @contextmanager
 def unchanged_denormals() -> Iterator[None]:
-    """Afterwards the CPU flushes denormals if it did before."""
-    flushed = flushes_denormals()
+    """Afterwards the CPU flushes denormals, and uses oneDNN, if it did before."""
+    flushed, one_dnn = flushes_denormals(), torch.backends.mkldnn.enabled
     try:
         yield
     finally:
         torch.set_flush_denormal(flushed)
+        torch.backends.mkldnn.enabled = one_dnn

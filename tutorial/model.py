@@ -10,7 +10,6 @@ from torch import nn
 
 from tutorial import checks
 from tutorial.call import Call, decide, look_at_batch, report_of
-from tutorial.depth.depths import at_depth
 from tutorial.device import choose_fused, get_device
 from tutorial.distributed import process_group
 from tutorial.distributed.shard import shard_weights
@@ -533,7 +532,8 @@ class Model:
         Args:
             method: 'fit', 'evaluate', 'predict', 'train_batch', 'eval_batch' or 'predict_batch'.
             *args: the same arguments as that method's.
-            depth: how far: "loop", or "optimizer", with optimizer.step() as arithmetic on tensors.
+            depth: how far: "loop"; "optimizer": its step is arithmetic on tensors; "gradients":
+                so are the network, the losses and backward, layer by layer.
             **kwargs: the same arguments as that method's.
 
         Returns:
@@ -563,6 +563,10 @@ class Model:
         except Exception as error:
             raise checks.shortened(error) from error.__cause__
         program.remember()
+        if depth == "loop":
+            return program
+        from tutorial.depth.depths import at_depth  # its tracer takes its time to import
+
         return at_depth(program, depth)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import tutorial as tl
 
-from .situation import OF_A_BATCH, Case, situation
+from .situation import Case, situation
 
 
 class Rows(Dataset):
@@ -371,7 +371,7 @@ def token_loss(y_hat, y):
     return F.cross_entropy(y_hat.flatten(0, 1), y.flatten(), ignore_index=0)
 
 
-@situation(17, "token loss with padding ignored, in a function", **OF_A_BATCH)
+@situation(17, "token loss with padding ignored, in a function")
 def padding_ignored() -> Case:
     return Case(nn.Embedding(5, 5), token_loss, padded())
 

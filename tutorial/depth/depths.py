@@ -1,17 +1,23 @@
 """A program at another depth: what is written out further, and what cannot be."""
 
 import copy
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import partial, reduce
 from typing import Any
 
 import torch
 from torch import nn
 
 from tutorial.callbacks import LambdaCallback
+from tutorial.depth.gradients import ONE_BY_ONE, WrittenOut
 from tutorial.depth.optimizer import RULES, with_its_rule
+from tutorial.depth.passes import has_lstm
+from tutorial.depth.trace import CannotTraceError
+from tutorial.inputs.data_source import DataSource, look
+from tutorial.inputs.isolation import without_trace
 from tutorial.unroll.program import Program
 
-DEPTHS = ("loop", "optimizer")
+DEPTHS = ("loop", "optimizer", "gradients")
 
 
 def at_depth(program: Program, depth: str) -> Program:
@@ -22,8 +28,8 @@ def at_depth(program: Program, depth: str) -> Program:
         depth: one of DEPTHS.
 
     Returns:
-        A program that computes the same, bit for bit: as torch's optimizers do that step one weight
-        after the other. `program.as_called` is the one that was given.
+        A program that computes the same. `program.above` is the one to which it is equal, bit for
+        bit: the call, where the optimizer takes one weight after the other.
 
     Raises:
         ValueError: there is no such depth, or something in the call cannot be written out.
@@ -32,28 +38,40 @@ def at_depth(program: Program, depth: str) -> Program:
         raise ValueError(f"depth is {depth!r}, but one of {', '.join(DEPTHS)} is expected.")
     if depth == "loop":
         return program
-    optimizer = program.names.get("optimizer")
     if program.loop is not None:
         raise ValueError(
-            f"depth={depth!r} writes out the loop of fit, but loop= brings one of your own. Leave "
-            "out one of the two."
+            f"depth={depth!r} writes out our own loop, but loop= brings one of yours. Leave out "
+            "one of the two."
         )
-    if program.function not in ("fit", "train_batch"):  # nothing is learned
-        optimizer = None
-    deeper = copy.copy(program)
-    deeper.depth, deeper.as_called = depth, program
-    if optimizer is None:
-        return deeper
-    check_writable(program, optimizer, depth)
-    deeper.deeper = partial(
+    deeper, above = copy.copy(program), copy.copy(program)
+    deeper.depth, deeper.as_called, deeper.above = depth, program, above
+    steps: list[Callable[[str], str]] = []
+    if program.function in ("fit", "train_batch"):  # elsewhere nothing is learned
+        check_optimizer(program, depth)
+        steps.append(optimizer_step(program))
+        deeper.state = above.state = one_at_a_time(program.state)
+    if depth == "gradients":
+        written = passes(program)
+        steps.append(written)
+        deeper.tools = written.tools
+        if has_lstm(program.names["network"]):
+            above.deeper = ONE_BY_ONE.__add__
+    deeper.deeper = lambda source: reduce(lambda text, step: step(text), steps, source)
+    return deeper
+
+
+# ---- the optimizer
+
+
+def optimizer_step(program: Program) -> Callable[[str], str]:
+    """What writes out the optimizer's step."""
+    return partial(
         with_its_rule,
-        optimizer=optimizer,
+        optimizer=program.names["optimizer"],
         network=program.names["network"],
         changes=may_change(program),
         scheduled=bool(program.hooks.schedulers),
     )
-    deeper.state = one_at_a_time(program.state)
-    return deeper
 
 
 def may_change(program: Program) -> frozenset[str]:
@@ -88,8 +106,9 @@ def one_at_a_time(state: dict[str, Any] | None) -> dict[str, Any]:
     return state | {"optimizer": state["optimizer"] | {"param_groups": groups}}
 
 
-def check_writable(program: Program, optimizer: Any, depth: str) -> None:
+def check_optimizer(program: Program, depth: str) -> None:
     """Refuse what has no rule, or would not be run by one."""
+    optimizer = program.names["optimizer"]
     cls = type(optimizer).__name__
     said = f"depth={depth!r}: "
     if type(optimizer) not in RULES:
@@ -133,3 +152,47 @@ def check_writable(program: Program, optimizer: Any, depth: str) -> None:
 
 
 REFUSED = {"GRAD_SCALER": "precision='16-mixed'", "SHARDED": "shard=True"}
+
+
+# ---- forward and backward
+
+
+def passes(program: Program) -> WrittenOut:
+    """What writes out the network, the losses and backward.
+
+    Raises:
+        ValueError: they cannot be.
+    """
+    network = program.names["network"]
+    losses = {k: v for k, v in program.names.items() if k.startswith("loss_fn")}
+    for option, argument in NOT_ALONE.items():
+        if program.option(option):
+            raise ValueError(f"depth='gradients': {argument} is not written out. Leave it out.")
+    counts = program.option("LOSS_REDUCTION") in ("mean", "sum")
+    all_count = counts and program.option("BATCH_WEIGHT") is None
+    written = WrittenOut(network, losses, first_batch(program), all_count)
+    try:
+        written(program.as_called.source if program.as_called else program.source)
+    except CannotTraceError as error:
+        raise ValueError(
+            f"depth='gradients': {error}. Take depth='optimizer', or change that."
+        ) from error
+    return written
+
+
+NOT_ALONE = {"DISTRIBUTED": "a training by several processes", "COMPILE": "compile=True"}
+
+
+def first_batch(program: Program) -> Any:
+    """The first batch that the loop will see; or the one that the call was given, by its names."""
+    data = {name: value for name, value in program.names.items() if name.endswith("_data")}
+    if not data:
+        return program.names
+    [name, *_] = data
+    size = program.option("BATCH_SIZE")
+    source = look(name, data[name], program.option("DEVICE"), batch_size=size)
+
+    def read(sources: list[DataSource], model: Any) -> Iterator[Any]:
+        yield next(sources[0].batches())
+
+    return without_trace(read, [source], program.names["model"])

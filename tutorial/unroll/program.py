@@ -77,10 +77,13 @@ class Program:
         )
         # Where the call began, once `remember` was called: its state, and its callbacks.
         self.state: dict[str, Any] | None = None
-        # At another depth than the loop's: what writes its lines out, and the program as called.
+        # At another depth than the loop's: what writes its lines out, what they name besides, the
+        # program as called, and the one to which it is to be equal.
         self.depth = "loop"
         self.deeper: Callable[[str], str] = unchanged
+        self.tools: dict[str, Any] = {}
         self.as_called: Program | None = None
+        self.above: Program | None = None
         self.began: dict[str, Any] = {}
         self.parts: Parts | None = None  # what has a state besides, such as a generator
         self.script_parts: Script | None = None  # of the script that was written last
@@ -143,6 +146,7 @@ class Program:
         how = "failed"
         names = {**TOOLS, **self.names, **names, "report": report}
         code = self._code(names)
+        names = {**self.tools, **names}
         with (
             no_closed_output(),
             begun(self.function, names, self.hooks.places() if fits else ()) as namespace,
@@ -312,9 +316,10 @@ class Program:
             source = call_of(self.loop)
         nodes = ast.walk(ast.parse(source))
         used = {node.id for node in nodes if isinstance(node, ast.Name)}
-        for name in used & TOOLS.keys():
-            script.tool(name, TOOLS[name])
-        if self.hooks.schedulers or self.hooks.callbacks or self.as_called:
+        tools = {**TOOLS, **self.tools}
+        for name in used & tools.keys():
+            script.tool(name, tools[name])
+        if self.hooks.schedulers or self.hooks.callbacks or self.above:
             used.add("optimizer")
         script.settings()
         for name in script.in_turn(self.names):

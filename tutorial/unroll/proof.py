@@ -140,10 +140,9 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     if program.state is None:
         program.remember()
     threads = torch.get_num_threads()
-    above = program
-    if program.as_called is not None:  # a deeper one is compared with the one above it
-        above, history = copy.copy(program.as_called), None
-        above.state = program.state
+    above = program.above or program
+    if program.above is not None:  # a deeper one is compared with the one above it
+        history = None
     if history is None and can_fork(program.names["model"]):
         threads = 1  # a forked process has one, so that the other one gets no more
     there = run_script(program, threads)

@@ -1,0 +1,58 @@
+"""Names of weights and buffers: W_1 and b_1, as in a formula."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+
+class Names:
+    """The names of weights and buffers in the text."""
+
+    def __init__(self, network: nn.Module, losses: Mapping[str, Any]) -> None:
+        self.of: dict[str, str] = {}
+        self.network = network
+        for path, _ in [*network.named_parameters(), *network.named_buffers()]:
+            self.of[f"network {path}"] = state_name(path)
+        for variable, loss in losses.items():
+            if isinstance(loss, nn.Module):
+                for path, _ in [*loss.named_parameters(), *loss.named_buffers()]:
+                    self.of[f"{variable} {path}"] = f"{variable}.{path}"
+        self.read: set[str] = set()
+
+    def __call__(self, key: str) -> str:
+        """The name of a weight, a buffer, or a part of the batch."""
+        self.read.add(key)
+        return self.of.get(key, key)
+
+    def definitions(self) -> str:
+        """The lines that give the weights and buffers their names."""
+        lines = ""
+        for kind, values in (("parameters", "weight"), ("buffers", "buffer")):
+            keys = [f"network {path}" for path, _ in getattr(self.network, f"named_{kind}")()]
+            names = [self.of[key] for key in keys]
+            if any(key in self.read for key in keys):
+                left = wrapped(names)
+                lines += f"{left} = ({values}.detach() for {values} in network.{kind}())\n"
+        return lines
+
+
+def state_name(path: str) -> str:
+    """W_1 for 1.weight, b_conv1 for conv1.bias, running_mean_layer1_0_bn1."""
+    *where, what = path.split(".")
+    short = {"weight": "W", "bias": "b"}.get(what, what)
+    return "_".join([short, *where])
+
+
+def wrapped(names: list[str]) -> str:
+    """Names on the left of an assignment; many stand in brackets, some on each line."""
+    if len(names) == 1:
+        return f"[{names[0]}]"
+    if len(", ".join(names)) < 60:
+        return ", ".join(names)
+    lines = [""]
+    for name in names:
+        if len(lines[-1]) + len(name) > 90:
+            lines.append("")
+        lines[-1] += f" {name},"
+    return "(\n" + "".join(f"   {line}\n" for line in lines) + ")"
