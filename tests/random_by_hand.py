@@ -176,7 +176,7 @@ def loader_of(data: Any, size: int, shuffle: bool = False, drop_last: bool = Fal
 
 def is_sample(item: Any) -> bool:
     """Whether it is (x, y) with a single label."""
-    return isinstance(item, tuple) and item[-1].dim() == 0
+    return isinstance(item, tuple) and item[-1].ndim == 0
 
 
 def is_last(step: int, loader: Any) -> bool:

@@ -242,6 +242,8 @@ LOSSES: dict[str, Loss] = {
     "SmoothL1Loss": Loss("nn.SmoothL1Loss(beta=0.5)", "numbers", "scores"),
     "HuberLoss": Loss("nn.HuberLoss()", "one number", "flat"),
     "BCELoss": Loss("nn.BCELoss()", "yes or no", "probability"),
+    "F.binary_cross_entropy": Loss("F.binary_cross_entropy", "yes or no", "probability"),
+    "MSELoss, probability": Loss("nn.MSELoss()", "yes or no", "probability"),
     "BCEWithLogitsLoss": Loss("nn.BCEWithLogitsLoss()", "yes or no", "one"),
     "BCEWithLogitsLoss, pos_weight": Loss(
         f"nn.BCEWithLogitsLoss(pos_weight={WEIGHT})", "many yes or no", "scores"
@@ -414,6 +416,7 @@ class Call:
         parts: the call's variables in their order, and the code that makes each.
         options: of fit.
         times: how often it is made, one after the other.
+        as_script: whether its script is tried, too, which takes as long as all else.
         model: what else is said to Model.
         precision: what it is computed in.
         drawn: what was chosen, and from which table: ("loss", "MSELoss").
@@ -425,6 +428,7 @@ class Call:
     parts: dict[str, str]
     options: dict[str, Any]
     times: int
+    as_script: bool
     model: str
     precision: str
     drawn: tuple[tuple[str, str], ...]
@@ -497,30 +501,44 @@ class Choice:
         drawn: what was chosen: ("loss", "MSELoss").
     """
 
-    def __init__(self, draw: Any, large: bool) -> None:
-        self.draw, self.large = draw, large
+    def __init__(self, numbers: bytes, large: bool) -> None:
+        self.numbers, self.large = iter(numbers), large
         self.drawn: list[tuple[str, str]] = []
 
-    def of(self, table: str, names: Iterable[str]) -> str:
-        """One of these names."""
-        name: str = self.draw(st.sampled_from([*names]))
-        self.drawn.append((table, name))
-        return name
-
     def number(self, low: int, high: int) -> int:
-        """A whole number."""
-        return int(self.draw(st.integers(low, high)))
+        """A whole number; the simplest is the lowest."""
+        drawn = int.from_bytes([next(self.numbers), next(self.numbers)])
+        return low + drawn % (high - low + 1)
 
     def one_in(self, n: int) -> bool:
         """True once in n times."""
         return self.number(1, n) == n
 
+    def among(self, things: Iterable[Any]) -> Any:
+        """One of these."""
+        listed = [*things]
+        return listed[self.number(0, len(listed) - 1)]
 
-@st.composite
-def calls(draw: Any, large: bool = False) -> Call:
-    """Any call; or, large, one of which k accumulated batches must be one large one."""
-    choice = Choice(draw, large)
-    dtype = choice.of("dtype", ["float64"] if large else ["float32", "float64"])
+    def of(self, table: str, names: Iterable[str]) -> str:
+        """One of these names, which is noted."""
+        name: str = self.among(names)
+        self.drawn.append((table, name))
+        return name
+
+
+def calls(large: bool = False) -> st.SearchStrategy[Call]:
+    """Any call; or, large, one of which k accumulated batches must be one large one.
+
+    All numbers are drawn at once: else most examples would be variations of others.
+    """
+    numbers = st.binary(min_size=300, max_size=300)
+    return numbers.map(lambda numbers: call_of(Choice(numbers, large)))
+
+
+def call_of(choice: Choice) -> Call:
+    """The call that is chosen."""
+    as_script = choice.one_in(3)
+    dtype = choice.of("dtype", ["float64"] if choice.large else ["float32", "float64"])
     double = ".double()" if dtype == "float64" else ""
     names = {"count": choice.number(5, 14), "some": choice.number(1, 4), "double": double}
     together, losses = some_losses(choice)
@@ -548,7 +566,8 @@ def calls(draw: Any, large: bool = False) -> Call:
         },
         precision="32" if double else some_precision(choice, network, losses),
         options=some_options(choice, sizes),
-        times=1 if large else 1 + choice.one_in(6),
+        times=1 if choice.large else 1 + choice.one_in(6),
+        as_script=as_script,
         model="" if parts.labels else ", labels=[]",
         inputs=len(parts.inputs),
         losses=losses,
@@ -747,7 +766,7 @@ def some_data(
             for n in range(1, min(total + source.more, 6) + 1)
             if alone or (n > 1 and (total + source.more) % n != 1)
         ]
-        sizes[variable] = choice.draw(st.sampled_from(able))
+        sizes[variable] = choice.among(able)
         data[variable] = source.code.format(samples=samples, count=total, size=sizes[variable])
         is_dict = "collate_fn" in name  # then that of the other one, too
         fitting = [other for other in fitting if ("collate_fn" in other) == is_dict]
@@ -776,10 +795,11 @@ def fitting_samples(choice: Choice, parts: Parts) -> list[str]:
 
 def fitting_sources(choice: Choice, sample: str, network: Network, parts: Parts) -> list[str]:
     """What may give such samples."""
-    pairs = sample in ("TensorDataset", "one by one", "StackDataset") and network.is_plain
+    pairs = sample in ("TensorDataset", "one by one", "StackDataset", "NumPy")
+    of_tensors = pairs and sample != "NumPy" and network.is_plain
     odd = {
-        "a list of samples": pairs and parts.is_scalar,
-        "DataLoader, collate_fn": pairs and len(parts.labels) == 1,
+        "a list of samples": pairs and parts.is_scalar and len(parts.inputs) == 1,
+        "DataLoader, collate_fn": of_tensors and len(parts.labels) == 1,
         "Batches": sample == "TensorDataset",
     }
     return [
@@ -835,7 +855,7 @@ def some_callbacks(choice: Choice, evaluates: bool, some: int) -> tuple[dict[str
 def some_precision(choice: Choice, network: Network, losses: tuple[Loss, ...]) -> str:
     """What is computed in: 16 bits where network and loss can."""
     precision = choice.of("precision", DTYPES) if choice.one_in(3) else ""
-    odd = {"BCELoss", "MultiMarginLoss"}  # torch has no such kernels
+    odd = {"BCELoss", "F.binary_cross_entropy", "MultiMarginLoss"}  # torch has no such kernels
     able = not any(name in loss.code for loss in losses for name in odd)
     if precision and not (able and network.takes(2, precision)):
         choice.drawn.pop()
@@ -854,7 +874,7 @@ def some_options(choice: Choice, sizes: dict[str, int]) -> dict[str, Any]:
     if has_length and (choice.large or choice.one_in(3)):
         options["accumulate_grad_batches"] = choice.number(2, 4)
     if choice.one_in(4) and ("layer", "Embedding, sparse") not in choice.drawn:
-        options["clip_grad_norm"] = choice.draw(st.sampled_from([0.5, 0.01]))
+        options["clip_grad_norm"] = choice.among([0.5, 0.01])
     if evaluation and choice.one_in(4):
         options["eval_freq"] = 2
     if choice.one_in(4) and not choice.large:
