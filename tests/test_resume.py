@@ -620,6 +620,19 @@ def test_what_changed_is_said(make_model, data, more_data, tmp_path) -> None:
     assert messages == []  # it was said once
 
 
+def test_a_callback_of_ones_own_may_have_any_attributes(make_model, data, tmp_path) -> None:
+    class Counts(cb.Callback):
+        def __init__(self, left: int) -> None:
+            self.left = left
+
+        def on_train_batch_end(self, step: int, logs: Any = None) -> None:
+            self.left -= 1
+
+    both = {"train_data": data}
+    told(make_model(), tmp_path, lambda model: [Counts(3)], epochs=1, **both)
+    assert told(make_model(), tmp_path, lambda model: [Counts(40)], epochs=2, **both)[1] == []
+
+
 def test_another_learning_rate_or_optimizer_is_said(make_model, data, tmp_path) -> None:
     def run(model: tl.Model, epochs: int, folder: str = "a") -> list[str]:
         options = {"train_data": data, "epochs": epochs}
