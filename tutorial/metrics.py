@@ -20,7 +20,8 @@ class Metric(ABC):
     Attributes:
         sums: the names of its counts. Where several processes (ranks) train, these are summed.
         joined: the names of its lists, such as of all predictions. These are joined there.
-        higher_is_better: whether a larger value is better; None if that is not known.
+        higher_is_better: whether a larger value is better, as callbacks with mode="auto" must know;
+            None if that is not known.
 
     >>> class Samples(Metric):
     ...     def name(self): return "samples"
@@ -222,7 +223,7 @@ class Accuracy(Metric):
     `(N, d...)`; or classes last, `(N, d..., C)` with `(N, d...)` or `(N, d..., 1)`, where only
     that fits. Where scores tie, top-1 takes the first class, as `argmax` does; a larger k leaves
     the order to `torch.topk`. A third argument is what each label counts, `(N,)` or `(N, d...)`;
-    1 without it.
+    1 without it. Where none counts, the value is 0.
 
     Args:
         topk: How many predictions count: one k from 1 to C, or several to report side by side.
