@@ -98,7 +98,7 @@ def test_what_does_not_lie_in_tensors_is_refused() -> None:
     for data in (OneByOne(numbered(5)), tl.datasets.MNIST("test", RandomRotation(5))):
         with pytest.raises(TypeError, match=f"data is {type(data).__name__}, but .* a DataLoader"):
             Batches(data, batch_size=2)
-    with pytest.raises(ValueError, match="batch_size is 0, but 1 or more"):
+    with pytest.raises(ValueError, match="batch_size is 0, but an integer from 1"):
         Batches(numbered(5), batch_size=0)
     for rank in (-1, 2):
         with pytest.raises(ValueError, match=f"rank is {rank}, but of 2 processes one from 0 to 1"):

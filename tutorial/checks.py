@@ -40,7 +40,7 @@ write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) save
     model.fit(train_data, loop=train)"""
 
 
-LIBRARY = str(Path(__file__).parent)
+LIBRARY = f"{Path(__file__).parent}{os.sep}"  # how the names of its files begin
 
 
 def warn(message: str) -> None:
@@ -51,7 +51,7 @@ def warn(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-HIDDEN = (LIBRARY, str(Path(torch.__file__).parent), contextlib.__file__)
+HIDDEN = (LIBRARY, f"{Path(torch.__file__).parent}{os.sep}", contextlib.__file__)
 
 
 def shortened(error: Exception) -> Exception:
