@@ -228,6 +228,19 @@ def test_what_fails_in_an_evaluation_names_its_step(call: str) -> None:
     assert "(in step 3, line" in error.value.__notes__[0]
 
 
+def test_what_counts_its_passes_is_not_asked_for_one_beforehand() -> None:
+    class Counting:
+        passes = 0
+
+        def __iter__(self) -> Iterator[Any]:
+            self.passes += 1
+            return iter([BATCH])
+
+    data = Counting()
+    prepared().fit(data, epochs=3, verbose=0)
+    assert data.passes == 3
+
+
 # ---- the traceback of a refusal is short
 
 

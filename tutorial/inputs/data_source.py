@@ -167,11 +167,8 @@ class DataSource:
             )
 
     def is_iterator(self) -> bool:
-        """Whether it can be read only once."""
-        data = self.data
-        if self.loader is not None:
-            return False
-        return hasattr(data, "__next__") or (hasattr(data, "__iter__") and iter(data) is data)
+        """Whether it can be read only once. Its __iter__ is not called: that may count, or open."""
+        return self.loader is None and hasattr(self.data, "__next__")
 
 
 def look(
