@@ -93,6 +93,7 @@ def fit(
                     best_weights = copy.deepcopy(network.state_dict())
         if ends:
             break
+    optimizer.zero_grad()  # of a group that was cut off
     if hasattr(optimizer, "eval"):
         optimizer.eval()
     if worse and best_weights is not None:

@@ -540,6 +540,16 @@ def test_each_of_several_losses_counts_as_it_is(name: str) -> None:
     assert rows[0] == pytest.approx({"epoch": 1, **expected}, abs=1e-12)
 
 
+def test_labels_to_ignore_in_the_training_data_of_one_of_two_losses() -> None:
+    """In the validation data there are none."""
+    data = TensorDataset(X, Y, SOME)
+    model = model_of(heads(), [CE(WEIGHT), CE()], partial(torch.optim.SGD, lr=0.0))
+    rows = model.fit(data, TensorDataset(X, Y, Y), batch_size=7, verbose=0).rows
+    with torch.no_grad():
+        expected = CE()(model.network(X)[1], SOME).item()
+    assert rows[0]["loss_1"] == pytest.approx(expected, abs=1e-12)
+
+
 def test_losses_that_differ_do_not_accumulate_to_one_batch_and_this_is_told() -> None:
     data = TensorDataset(X, Y, TARGET)
     with pytest.warns(UserWarning, match="average over different things"):

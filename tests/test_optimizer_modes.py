@@ -72,3 +72,13 @@ def test_a_checkpoint_holds_what_was_learned(tmp_path) -> None:
     saved = torch.load(tmp_path / "1.pt", weights_only=True)
     assert not any(group["trains"] for group in saved["optimizer"]["param_groups"])
     assert torch.equal(saved["network"]["weight"], model.network.weight)
+
+
+def test_a_second_fit_begins_with_what_was_learned() -> None:
+    """Its dry run computes gradients before the optimizer changes the weights."""
+    tl.seed(0)
+    network = nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3))
+    model = tl.Model(network)
+    model.prepare(Averaging(network.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    for _ in range(2):
+        assert len(model.fit(DATA, batch_size=4, verbose=0).step_losses) == 3

@@ -55,6 +55,10 @@ class Reduction:
 
     def of_both(self, other: "Reduction") -> "Reduction":
         """Of training and validation data: some labels may be to ignore in one of them only."""
+        if self.each and other.each:
+            return replace(self, each=tuple(map(Reduction.of_both, self.each, other.each)))
+        if self.each:
+            return self
         return self if self.weight or other.kind != self.kind else replace(other, warning="")
 
 

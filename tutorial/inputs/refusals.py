@@ -28,9 +28,9 @@ from tutorial.inputs.trying import values
 
 def step_fits(optimizer: torch.optim.Optimizer, losses: list[torch.Tensor]) -> None:
     """Refuse an optimizer of the user's that is not served by one step for each loss."""
-    if hasattr(optimizer, "train"):
-        optimizer.train()
     torch.autograd.backward([loss for loss in losses if loss.requires_grad], retain_graph=True)
+    if hasattr(optimizer, "train"):  # only now: it may change the weights
+        optimizer.train()
     try:
         optimizer.step()
     except Exception as error:
