@@ -98,16 +98,23 @@ def fit_is_the_loop_by_hand(call: Call, found: Mapping[str, Any]) -> None:
         warnings.simplefilter("ignore")
         expected = by_hand.train(call)
     for what in ("step_losses", "network", "loss_fn", "optimizer", "random"):
-        assert_close(what, found[what], expected[what], 0.0)
+        assert_close(what, found[what], expected[what], rounding_of_layers(call))
     for what in ("rows", "recorded"):
         assert_close(what, found[what], expected[what], rounding_of_means(call))
+
+
+def rounding_of_layers(call: Call) -> float:
+    """How torch sums up in weight_norm's backward depends on where a weight lies in memory."""
+    return 1e-6 if "weight_norm" in call.chosen("layer") else 0.0
 
 
 def rounding_of_means(call: Call) -> float:
     """The sum of two losses is rounded as they are; all else is summed in 64 bits."""
     if call.names and call.precision != "32":
         return 1e-2
-    return 1e-6 if call.names and "float32" in call.chosen("dtype") else 1e-12
+    if call.names and "float32" in call.chosen("dtype"):
+        return 1e-6
+    return max(rounding_of_layers(call), 1e-12)
 
 
 def script_is_fit(call: Call, found: Mapping[str, Any], run: Callable[[Program], Any]) -> None:
@@ -120,10 +127,15 @@ def script_is_fit(call: Call, found: Mapping[str, Any], run: Callable[[Program],
     if "lambda" in call.parts["loss_fn"]:
         assert "a lambda has no source of its own" in program.script()
         return
+    if call.times > 1 and call.callback == "EarlyStopping":  # it keeps the best weights so far
+        assert "You must supply" in program.script()
+        return
+    if call.times > 1 and call.chosen("optimizer")[0] in ("ASGD", "NAdam"):
+        return  # torch's load_state_dict casts numbers of theirs to the type of the weights
     script = run(program)
     found = {**found, "step_losses": found["step_losses"][-1], "rows": found["rows"][-1]}
     for what, value in script.items():
-        assert_close(f"{what} of the script", value, found[what], 0.0)
+        assert_close(f"{what} of the script", value, found[what], rounding_of_layers(call))
 
 
 def k_batches_are_one_large_one(call: Call) -> None:
