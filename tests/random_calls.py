@@ -95,7 +95,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
     "frozen": ((1, 2), "frozen(nn.Linear({last}, {n}))"),
     "SwapAxes": ((2,), "SwapAxes()"),
     "own weight": ((1, 2, 3), "Gate()"),
-    "own buffers": ((1, 2, 3), "Counter()"),
+    "own buffers": ((1, 2, 3), "RunningMean()"),
     "own random numbers": ((1, 2, 3), "Noise()"),
 }
 # What takes whole numbers, first of all.

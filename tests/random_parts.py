@@ -107,7 +107,7 @@ class Noise(nn.Module):
         return x + 0.1 * torch.randn_like(x) if self.training else x
 
 
-class Counter(nn.Module):
+class RunningMean(nn.Module):
     """A buffer of whole numbers, and a mean over the batches so far."""
 
     def __init__(self) -> None:
