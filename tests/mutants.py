@@ -24,7 +24,7 @@ import torch
 from libcst import matchers as m
 
 import tutorial as tl
-from tutorial.device import unchanged_denormals
+from tutorial.device import unchanged_settings
 from tutorial.loop.layers import LAYERS, PLACES
 from tutorial.unroll import specialize, weave
 from tutorial.unroll.unroll import unroll
@@ -196,7 +196,7 @@ def part(mutant: Mutant) -> tuple[str, str]:
 
 def ask(name: str) -> None:
     """Ask one oracle."""
-    with warnings.catch_warnings(), unchanged_denormals(), oracles.one_thread():
+    with warnings.catch_warnings(), unchanged_settings(), oracles.one_thread():
         warnings.simplefilter("ignore")
         tl.set_device("cpu")
         tl.seed(0)

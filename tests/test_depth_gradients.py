@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 import tutorial as tl
 from tutorial.callbacks import LambdaCallback, LRScheduler
-from tutorial.depth.passes import has_lstm, one_dnn
+from tutorial.depth.passes import one_by_one
 from tutorial.unroll.proof import flat, identical
 
 ALONE = {"foreach": False, "fused": False}
@@ -56,7 +56,7 @@ def trained(
     if callable(call.get("callbacks")):
         call["callbacks"] = call["callbacks"](model)
     if depth == "loop":
-        with one_dnn(not has_lstm(model.network)):
+        with one_by_one(model.network):
             history = model.fit(verbose=0, **call)
     else:
         program = model.unroll("fit", depth=depth, **call)
@@ -94,7 +94,7 @@ def test_every_gradient_is_autograds(name: str) -> None:
     for depth in ("loop", "gradients"):
         model = model_of(network, loss)
         program = model.unroll("train_batch", x, y, update=False, depth=depth)
-        with one_dnn(not has_lstm(model.network)):
+        with one_by_one(model.network):
             results = [program.run(), program.run()]  # the second one's are added
         found.append(flat([results, [weight.grad for weight in model.parameters()]]))
     assert same(*found) == []

@@ -127,7 +127,7 @@ def compare(cls: Any, dtype: torch.dtype, changes: set[str], **arguments: Any) -
 @pytest.mark.parametrize("changes", [set(), {"lr"}, EVERY], ids=["none", "lr", "every"])
 def test_the_rule_is_what_torch_runs(cls: Any, changes: set[str]) -> None:
     for arguments in made_with(cls):
-        for dtype in (torch.float32, torch.float64):
+        for dtype in (torch.float32, torch.float64, torch.bfloat16):
             compare(cls, dtype, changes, **arguments)
 
 

@@ -29,7 +29,7 @@ from random_calls import Call, calls
 from torch.utils.data import DataLoader
 
 import tutorial as tl
-from tutorial.device import unchanged_denormals
+from tutorial.device import unchanged_settings
 from tutorial.unroll.program import Program
 from tutorial.unroll.proof import flat, identical
 
@@ -77,7 +77,7 @@ def fit(call: Call) -> dict[str, Any]:
 @contextmanager
 def as_told() -> Iterator[None]:
     """Refuse warnings that no call should give, and pass by a call that may be refused."""
-    with warnings.catch_warnings(record=True) as caught, unchanged_denormals():
+    with warnings.catch_warnings(record=True) as caught, unchanged_settings():
         warnings.simplefilter("always")
         try:
             yield
@@ -94,7 +94,7 @@ def as_told() -> Iterator[None]:
 
 def fit_is_the_loop_by_hand(call: Call, found: Mapping[str, Any]) -> None:
     """Losses, weights, random numbers in every bit; means as Python's numbers are exact."""
-    with warnings.catch_warnings(), unchanged_denormals():
+    with warnings.catch_warnings(), unchanged_settings():
         warnings.simplefilter("ignore")
         expected = by_hand.train(call)
     for what in ("step_losses", "network", "loss_fn", "optimizer", "random"):
@@ -148,7 +148,7 @@ def k_batches_are_one_large_one(call: Call) -> None:
         weights = model.network.state_dict()
         result = model.evaluate(data, batch_size=size, verbose=0)
         y_hat = model.predict(data, batch_size=size, stack_outputs=True, verbose=0)
-    with warnings.catch_warnings(), unchanged_denormals():
+    with warnings.catch_warnings(), unchanged_settings():
         warnings.simplefilter("ignore")
         expected = by_hand.train(call, together=call.options["accumulate_grad_batches"])
         parts = call.make() | {"network": model.network, "loss_fn": model.loss_fn}

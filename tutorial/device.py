@@ -235,12 +235,26 @@ def flushes_denormals() -> bool:
     return bool(torch.tensor(1e-39) * 1.0 == 0)
 
 
+def pass_back_once() -> None:
+    """Let autograd make a plain pass.
+
+    If its first one in a process is traced, as an export does, forked copies cannot use autograd.
+    """
+    first: Any = torch.ones(1, requires_grad=True)
+    first.backward()
+
+
 @contextmanager
-def unchanged_denormals() -> Iterator[None]:
-    """Afterwards the CPU flushes denormals, and uses oneDNN, if it did before."""
-    flushed, one_dnn = flushes_denormals(), torch.backends.mkldnn.enabled
+def unchanged_settings() -> Iterator[None]:
+    """Afterwards torch's settings that a program changes are as before.
+
+    The CPU flushes denormals if it did before, and uses oneDNN and the fast path of attention.
+    """
+    one_dnn: Any = torch.backends.mkldnn
+    before = flushes_denormals(), one_dnn.enabled, torch.backends.mha.get_fastpath_enabled()
     try:
         yield
     finally:
-        torch.set_flush_denormal(flushed)
-        torch.backends.mkldnn.enabled = one_dnn
+        torch.set_flush_denormal(before[0])
+        one_dnn.enabled = before[1]
+        torch.backends.mha.set_fastpath_enabled(before[2])

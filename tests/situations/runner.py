@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 import tutorial as tl
-from tutorial.device import unchanged_denormals
+from tutorial.device import unchanged_settings
 
 from .situation import Case, Situation
 
@@ -99,7 +99,7 @@ def attempt(row: Row, name: str, label: str) -> Iterator[None]:
     situation, outcome, note = row.situation, "equal", ""
     dtype = torch.get_default_dtype()
     quiet = redirect_stdout(io.StringIO())
-    with warnings.catch_warnings(record=True) as caught, unchanged_denormals(), quiet:
+    with warnings.catch_warnings(record=True) as caught, unchanged_settings(), quiet:
         warnings.simplefilter("always")
         try:
             yield

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from tutorial.callbacks import LambdaCallback
-from tutorial.depth.gradients import ONE_BY_ONE, WrittenOut
+from tutorial.depth.gradients import WrittenOut
 from tutorial.depth.optimizer import RULES, with_its_rule
-from tutorial.depth.passes import has_lstm
+from tutorial.depth.passes import settings_for
 from tutorial.depth.trace import CannotTraceError
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.isolation import without_trace
+from tutorial.inputs.structure import leaves
 from tutorial.unroll.program import Program
 
 DEPTHS = ("loop", "optimizer", "gradients")
@@ -54,8 +55,7 @@ def at_depth(program: Program, depth: str) -> Program:
         written = passes(program)
         steps.append(written)
         deeper.tools = written.tools
-        if has_lstm(program.names["network"]):
-            above.deeper = ONE_BY_ONE.__add__
+        above.deeper = settings_for(program.names["network"]).__add__
     deeper.deeper = lambda source: reduce(lambda text, step: step(text), steps, source)
     return deeper
 
@@ -170,7 +170,9 @@ def passes(program: Program) -> WrittenOut:
             raise ValueError(f"depth='gradients': {argument} is not written out. Leave it out.")
     counts = program.option("LOSS_REDUCTION") in ("mean", "sum")
     all_count = counts and program.option("BATCH_WEIGHT") is None
-    written = WrittenOut(network, losses, first_batch(program), all_count)
+    sources = sources_of(program)
+    batch = first_batch(program, sources)
+    written = WrittenOut(network, losses, batch, all_count, sizes_of(sources, batch))
     try:
         written(program.as_called.source if program.as_called else program.source)
     except CannotTraceError as error:
@@ -183,16 +185,29 @@ def passes(program: Program) -> WrittenOut:
 NOT_ALONE = {"DISTRIBUTED": "a training by several processes", "COMPILE": "compile=True"}
 
 
-def first_batch(program: Program) -> Any:
+def sources_of(program: Program) -> list[DataSource]:
+    """The data that the loop goes through."""
+    sizes = {"eval_data": program.option("EVAL_BATCH_SIZE")}
+    return [
+        look(name, data, program.option("DEVICE"), 0, sizes.get(name, program.option("BATCH_SIZE")))
+        for name, data in program.names.items()
+        if name.endswith("_data")
+    ]
+
+
+def first_batch(program: Program, sources: list[DataSource]) -> Any:
     """The first batch that the loop will see; or the one that the call was given, by its names."""
-    data = {name: value for name, value in program.names.items() if name.endswith("_data")}
-    if not data:
+    if not sources:
         return program.names
-    [name, *_] = data
-    size = program.option("BATCH_SIZE")
-    source = look(name, data[name], program.option("DEVICE"), batch_size=size)
 
     def read(sources: list[DataSource], model: Any) -> Iterator[Any]:
         yield next(sources[0].batches())
 
-    return without_trace(read, [source], program.names["model"])
+    return without_trace(read, sources[:1], program.names["model"])
+
+
+def sizes_of(sources: list[DataSource], batch: Any) -> set[int]:
+    """How many samples batches have, as far as it is known; where it is not, one in the last."""
+    first = next(len(part) for _, part in leaves((), batch) if isinstance(part, torch.Tensor))
+    whole = {first, *(source.batch_size for source in sources if source.mode != "as_is")}
+    return whole | {source.smallest_batch() or 1 for source in sources}

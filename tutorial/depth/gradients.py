@@ -1,22 +1,24 @@
 """Network, losses and backward written out, in the place of the lines that call them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
 import libcst as cst
+import torch
 from torch import Tensor, nn
 
 from tutorial.depth.names import Names
 from tutorial.depth.operations import NotPlainError
-from tutorial.depth.passes import Pass, has_lstm, mapped, names_read, resized, trace
+from tutorial.depth.passes import computed, mapped, names_read, resized, settings_for, trace
 from tutorial.depth.segments import Segment, Segments
+from tutorial.depth.trace import CannotTraceError
 from tutorial.depth.writer import Writer
 from tutorial.inputs.structure import leaves
+from tutorial.unroll.proof import flat, identical
 from tutorial.unroll.spelling import align_comments
 
 SIZES = (5, 7)  # of the two batches that are traced: what differs between them is their size
-ONE_BY_ONE = "torch.backends.mkldnn.enabled = False  # else an LSTM would be one operation\n"
 
 
 class WrittenOut:
@@ -28,13 +30,19 @@ class WrittenOut:
         batch: a batch as the loop's loader gives it; or, where the loop's names stand for it
             already, a dict of them.
         all_count: whether it is known that no label is to be ignored.
+        sizes: how many samples a batch may have; with these it is compared with PyTorch's own.
     """
 
     def __init__(
-        self, network: nn.Module, losses: Mapping[str, Any], batch: Any, all_count: bool = False
+        self,
+        network: nn.Module,
+        losses: Mapping[str, Any],
+        batch: Any,
+        all_count: bool = False,
+        sizes: Collection[int] = (4, 1),
     ) -> None:
         self.network, self.losses, self.batch = network, losses, batch
-        self.all_count = all_count
+        self.all_count, self.sizes = all_count, sizes
         self.texts: dict[Segment, str] = {}
         self.tools: dict[str, Any] = {}
         self.named = Names(network, losses)
@@ -42,7 +50,7 @@ class WrittenOut:
     def __call__(self, source: str) -> str:
         """The loop's source, written out."""
         program = cst.parse_module(source).visit(Segments(self.losses, self.write))
-        head = ONE_BY_ONE if has_lstm(self.network) else ""
+        head = settings_for(self.network)
         head += self.named.definitions()
         text = cst.ensure_type(program, cst.Module).code
         return align_comments(f"{head}{text}")
@@ -50,24 +58,55 @@ class WrittenOut:
     def write(self, segment: Segment) -> str:
         """A segment's text."""
         if segment not in self.texts:
-            traces = [self.trace(segment, size) for size in SIZES]
+            passes = [
+                trace(segment, self.network, self.losses, self.samples(segment, size), size)
+                for size in SIZES
+            ]
             try:
-                writer = Writer(segment, self.named, self.network, traces, self.all_count)
-                self.texts[segment] = writer.text()
+                writer = Writer(segment, self.named, self.network, passes, self.all_count)
+                text = writer.text()
             except NotPlainError:
-                writer = Writer(segment, self.named, self.network, traces, all_count=False)
-                self.texts[segment] = writer.text()
+                writer = Writer(segment, self.named, self.network, passes, all_count=False)
+                text = writer.text()
             self.tools |= writer.tools
+            self.check(segment, text)
+            self.texts[segment] = text
         return self.texts[segment]
 
-    def trace(self, segment: Segment, size: int) -> "Pass":
-        """Run the segment on copies, with so many samples."""
+    def samples(self, segment: Segment, size: int, first: int = 0) -> dict[str, Any]:
+        """So many samples from the first one on, under the names that the segment reads."""
         names = self.batch
         if segment.batch is not None:
             names = {"batch_itself": self.batch}
             exec(f"{segment.batch} = batch_itself", names)
         read = names_read(segment)
         names = {name: value for name, value in names.items() if name in read}
-        first = next(part for _, part in leaves((), names) if isinstance(part, Tensor))
-        few = partial(resized, length=len(first), size=size)
-        return trace(segment, self.network, self.losses, mapped(few, names), size)
+        length = next(len(part) for _, part in leaves((), names) if isinstance(part, Tensor))
+        few = partial(resized, length=length, size=size, first=first)
+        taken: dict[str, Any] = mapped(few, names)
+        return taken
+
+    def check(self, segment: Segment, text: str) -> None:
+        """Compute both, on copies, with batches of other sizes.
+
+        Raises:
+            CannotTraceError: they differ in a bit.
+        """
+        written = f"{self.named.definitions()}{text}"
+        # One sample is tried often: for a single row, what differs is seldom seen.
+        tries = [(size, first) for size in self.sizes for first in range(3 if size > 1 else 12)]
+        for size, first in tries:
+            space = {**self.tools, **self.samples(segment, size, first)}
+            run = partial(computed, segment=segment, network=self.network, losses=self.losses)
+            try:
+                expected = flat(run(segment.code, space=space))
+            except ValueError:  # such as of batch norm, which takes no single sample
+                continue
+            found = flat(run(written, space=space))
+            for name, value in expected.items():
+                nothing = found.get(name) is None and not torch.as_tensor(value).any()
+                if not identical(value, found.get(name)) and not nothing:
+                    raise CannotTraceError(
+                        f"written out, {name.replace('_', ' ')} of {size} samples is another one "
+                        "than PyTorch's own, so something in it is not seen by its tracer"
+                    )

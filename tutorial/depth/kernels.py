@@ -4,10 +4,33 @@ What each computes stands beside it. A script at depth "gradients" has those tha
 top. They are torch's own kernels, because a formula in several operations would round otherwise.
 """
 
+import linecache
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+PLAIN_KERNEL = '''def {name}(*args, **kwargs):
+    """torch's own operation of this name."""
+    return torch.ops.aten.{operation}(*args, **kwargs)
+'''
+
+
+def by_name(operation: str) -> Callable[..., Any]:
+    """A function for any other operation, with the operation's own name.
+
+    >>> by_name("mish_backward.default").__name__
+    'mish_backward'
+    """
+    name = operation.partition(".")[0].lstrip("_")
+    if name not in globals():
+        source = PLAIN_KERNEL.format(name=name, operation=operation)
+        file = f"<operation {operation}>"  # where inspect finds the source
+        linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+        exec(compile(source, file, "exec"), globals())
+    function: Callable[..., Any] = globals()[name]
+    return function
 
 
 def tanh_backward(d_y: Tensor, y: Tensor) -> Tensor:
@@ -152,7 +175,7 @@ def upsample_backward(name: str, d_y: Tensor, *how: Any) -> Tensor:
 
 
 def binary_cross_entropy_backward(
-    d_loss: Tensor, p: Tensor, y: Tensor, weight: Any, reduction: int
+    d_loss: Tensor, p: Tensor, y: Tensor, weight: Any = None, reduction: int = 1
 ) -> Tensor:
     """d_loss * (p - y) / (p * (1 - p)) / p.numel()."""
     return torch.ops.aten.binary_cross_entropy_backward(d_loss, p, y, weight, reduction)

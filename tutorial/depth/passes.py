@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tutorial.depth.segments import Segment, results_of
 from tutorial.depth.trace import CannotTraceError, Traced, Watch, record, tensors_in
-from tutorial.device import unchanged_randomness
+from tutorial.device import unchanged_randomness, unchanged_settings
 from tutorial.inputs.structure import code, leaves
 
 
@@ -27,11 +27,13 @@ class Pass:
         traced: the operations.
         inputs: code for each of the graph's inputs.
         size: how many samples it had.
+        structures: of results that hold several tensors, how; Tensor stands for each.
     """
 
     traced: Traced
     inputs: list[str]
     size: int
+    structures: dict[str, Any]
 
 
 def trace(
@@ -59,13 +61,14 @@ def trace(
         if dict(modules[key[0]].named_parameters()).get(key[1], tensor).requires_grad
         and key[1] in dict(modules[key[0]].named_parameters())
     ]  # fmt: skip
+    structures: dict[str, Any] = {}
     code_lines = compile(segment.lines, "<segment>", "exec")
 
     def run(watch: Any, tensors: list[Tensor]) -> dict[str, Tensor]:
         here = dict(zip([*states, *parts, *numbers], tensors, strict=True))
         state = {key: here[key] for key in states}
-        if segment.learns:
-            state |= {key: state[key].detach().requires_grad_() for key in learning}
+        # Also where nothing is learned: torch may choose by it how to multiply.
+        state |= {key: state[key].detach().requires_grad_() for key in learning}
         of_batch = iter([here[path] for path in parts])
         values = mapped(lambda p: next(of_batch) if isinstance(p, Tensor) else p, names)
         space: dict[str, Any] = {"torch": torch, "nn": nn, **losses, **values}
@@ -76,8 +79,16 @@ def trace(
         space["network"] = partial(through, watch, space["network"])
         with torch.set_grad_enabled(segment.learns):
             exec(code_lines, space)
-            found = {n: space[n] for n in results_of(segment.lines)}
-            found = {n: value for n, value in found.items() if isinstance(value, Tensor)}
+            found: dict[str, Tensor] = {}
+            for name in results_of(segment.lines):
+                result = space[name]
+                if isinstance(result, Tensor):
+                    found[name] = result
+                elif not is_plain(result):
+                    raise CannotTraceError(f"the network returns {type(result).__name__}")
+                else:
+                    structures[name] = mapped(kind_of_leaf, result)
+                    found |= {f"{name}@{i}": part for i, part in enumerate(tensors_in(result))}
             if segment.learned_from is not None:
                 total = eval(segment.learned_from, space)
                 watch.owns("loss", total)
@@ -92,11 +103,25 @@ def trace(
 
     watched = {path: part for path, part in network.named_modules() if path}
     before = attributes(network), random.getstate(), repr(np.random.get_state())
-    with unchanged_randomness(), one_dnn(not has_lstm(network)):
+    with unchanged_randomness(), one_by_one(network):
         traced = record(run, watched, [*states.values(), *parts.values(), *numbers.values()])
         refuse_hidden_state(network, *before)
     inputs = [f"{variable} {path}" for variable, path in states]
-    return Pass(traced, [*inputs, *map(str, map(code, parts)), *numbers], size)
+    return Pass(traced, [*inputs, *map(str, map(code, parts)), *numbers], size, structures)
+
+
+def is_plain(result: Any) -> bool:
+    """Whether a result is made of dicts, lists, tuples and tensors alone."""
+    if type(result) is dict:
+        return all(map(is_plain, result.values()))
+    if type(result) in (list, tuple):
+        return all(map(is_plain, result))
+    return isinstance(result, Tensor | int | float | str | None)
+
+
+def kind_of_leaf(part: Any) -> Any:
+    """Tensor for a tensor; anything else as it is."""
+    return Tensor if isinstance(part, Tensor) else part
 
 
 def attributes(network: nn.Module) -> dict[str, Any]:
@@ -131,26 +156,57 @@ def refuse_hidden_state(
         )
 
 
+def computed(
+    code: str,
+    segment: Segment,
+    network: nn.Module,
+    losses: Mapping[str, Any],
+    space: dict[str, Any],
+) -> dict[str, Any]:
+    """What some lines compute on copies: results, gradients, state, the next random number.
+
+    Args:
+        code: the segment's lines, or those that are written out.
+        segment: the segment.
+        network: the network.
+        losses: the losses, by their variables.
+        space: what else the lines name.
+    """
+    network, losses = copy.deepcopy((network, dict(losses)))
+    network.train(segment.learns)
+    modules = [network, *(loss for loss in losses.values() if isinstance(loss, nn.Module))]
+    here: dict[str, Any] = {"torch": torch, "nn": nn, "network": network, **losses, **space}
+    with unchanged_randomness(), one_by_one(network), torch.set_grad_enabled(segment.learns):
+        exec(code, here)
+        found = {name: here[name] for name in results_of(segment.lines)}
+        after = [*(module.state_dict() for module in modules), torch.rand(1)]
+    return {"gradients": [w.grad for w in network.parameters()], **found, "state": after}
+
+
 def called(module: nn.Module, state: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
     """A module with other weights and buffers."""
     return torch.func.functional_call(module, state, args, kwargs)
 
 
+def settings_for(network: nn.Module) -> str:
+    """The lines without which some layers of the network would be one operation for many."""
+    lines = ""
+    if any(isinstance(module, nn.LSTM) for module in network.modules()):
+        lines += "torch.backends.mkldnn.enabled = False  # else an LSTM is one operation\n"
+    attention = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+    if any(isinstance(module, attention) for module in network.modules()):
+        lines += (
+            "torch.backends.mha.set_fastpath_enabled(False)  # else attention is one operation\n"
+        )
+    return lines
+
+
 @contextmanager
-def one_dnn(enabled: bool) -> Iterator[None]:
-    """With oneDNN's operations, if they were on, or without them."""
-    backend: Any = torch.backends.mkldnn
-    before = backend.enabled
-    backend.enabled = before and enabled
-    try:
+def one_by_one(network: nn.Module) -> Iterator[None]:
+    """With these settings."""
+    with unchanged_settings():
+        exec(settings_for(network), {"torch": torch})
         yield
-    finally:
-        backend.enabled = before
-
-
-def has_lstm(network: nn.Module) -> bool:
-    """Whether there is an LSTM in it, which oneDNN would run as one operation."""
-    return any(isinstance(module, nn.LSTM) for module in network.modules())
 
 
 def through(watch: Watch, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -163,10 +219,10 @@ def through(watch: Watch, network: Callable[..., Any], *args: Any, **kwargs: Any
     return output
 
 
-def resized(part: Any, length: int, size: int) -> Any:
-    """So many samples of a batch's part."""
+def resized(part: Any, length: int, size: int, first: int) -> Any:
+    """So many samples of a batch's part, from the first one on, round and round."""
     if isinstance(part, Tensor) and part.dim() and len(part) == length:
-        return part[torch.arange(size) % length]
+        return part[torch.arange(first, first + size) % length]
     return part
 
 
@@ -175,7 +231,8 @@ def mapped(function: Callable[[Any], Any], nested: Any) -> Any:
     if isinstance(nested, Mapping):
         return {key: mapped(function, part) for key, part in nested.items()}
     if isinstance(nested, list | tuple):
-        return type(nested)(mapped(function, part) for part in nested)
+        parts = [mapped(function, part) for part in nested]
+        return type(nested)(*parts) if hasattr(nested, "_fields") else type(nested)(parts)
     return function(nested)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import libcst as cst
 from libcst import matchers as m
 
+from tutorial.depth.trace import CannotTraceError
+
 NETWORK = m.Call(m.Name("network"))
 BACKWARD = m.Call(m.Attribute(attr=m.Name("backward")))
 NO_CODE = cst.Module([])
@@ -20,15 +22,23 @@ class Segment:
         given: lines that only count what is in the batch, such as the labels that are to count.
         lines: the others, without the call of backward().
         learned_from: code for what backward() is called on; None if nothing is learned.
-        unless: an `if` that takes the loss's place where there is nothing to learn from.
+        unless: an `if` that says what the loss is where there is nothing to learn from.
+        weight: what is 0 then.
         batch: how the loop names its batch: (x, y); None if it has names already.
     """
 
     given: str
     lines: str
     learned_from: str | None
-    unless: str | None
+    unless: str
+    weight: str
     batch: str | None
+
+    @property
+    def code(self) -> str:
+        """All of it, as it stands in the loop."""
+        backward = f"({self.learned_from}).backward()\n" if self.learns else ""
+        return f"{self.given}{self.lines}{self.unless}{backward}"
 
     @property
     def learns(self) -> bool:
@@ -108,7 +118,7 @@ class Segments(cst.CSTTransformer):
 
     def segment(self, nodes: list[Any], batch: str | None, learns: bool) -> Segment:
         """The lines, sorted by what they do."""
-        given, lines, unless, learned_from = [], [], None, None
+        given, lines, unless, learned_from = [], [], list[cst.If](), None
         of_network: set[str] = set()
         for node in nodes:
             if learns and node is nodes[-1]:
@@ -116,13 +126,20 @@ class Segments(cst.CSTTransformer):
                 called = cst.ensure_type(cst.ensure_type(back, cst.Call).func, cst.Attribute)
                 learned_from = code_of(called.value)
             elif isinstance(node, cst.If):
-                unless = code_of(node)
+                unless.append(node)
             elif goes_through(node) or names_in(node) & of_network:
                 of_network |= set(assigned(node))
                 lines.append(code_of(node))
             else:
                 given.append(code_of(node))
-        return Segment("".join(given), "".join(lines), learned_from, unless, batch)
+        if len(unless) > 1:
+            raise CannotTraceError(
+                "there are several losses, and for each there may be nothing to learn from"
+            )
+        tests = [cst.ensure_type(node.test, cst.Comparison) for node in unless]
+        weight = code_of(*(test.left for test in tests))
+        given_text, text = "".join(given), "".join(lines)
+        return Segment(given_text, text, learned_from, code_of(*unless), weight, batch)
 
 
 def results_of(lines: str) -> list[str]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, make_fx
 
+from tutorial.device import pass_back_once
+
 FORWARD, BACKWARD = "forward", "backward"
 
 
@@ -140,9 +142,7 @@ def record(
         names.extend(results)
         return list(results.values())
 
-    # If autograd's first pass were a traced one, a forked copy of this process could not use it.
-    first: Any = torch.ones(1, requires_grad=True)
-    first.backward()
+    pass_back_once()
     try:
         graph = make_fx(noted, tracing_mode="real")(*inputs).graph
     except RuntimeError as error:

@@ -2,13 +2,16 @@
 
 import math
 import re
+from collections.abc import Iterator, Mapping
 from itertools import count
+from operator import getitem
+from textwrap import indent
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from tutorial.depth import operations
+from tutorial.depth import kernels, operations
 from tutorial.depth.names import Names
 from tutorial.depth.operations import KERNELS, PLAIN, TABLE
 from tutorial.depth.passes import Pass
@@ -46,7 +49,13 @@ class Writer:
         self.uses_n = False
         self.lines: list[str] = []
         self.heading: tuple[str, str] | None = None
+        self.turn: int | None = None  # the line where backward begins
         self.aliases: dict[fx.Node, fx.Node] = {}
+        if any(node.op == "get_attr" for node in nodes):
+            raise CannotTraceError(
+                "there is a tensor in it that is no weight, no buffer, and not made in forward. "
+                "Make it a buffer: self.register_buffer(...)"
+            )
         self.simplify()
 
     # -- which operations are written at all
@@ -58,6 +67,8 @@ class Writer:
             name = operation(node)
             if name in SAME:
                 self.aliases[node] = self.real(node.args[0])
+            elif (given := given_out(node)) is not None:
+                self.aliases[given] = node  # it is what is computed into it
             elif name == "t.default":
                 of = self.real(node.args[0])
                 if of in self.transposes:
@@ -102,9 +113,25 @@ class Writer:
                 self.codes.setdefault(node, "")
                 continue  # named in the line that gives them all
             self.write(node, order, in_place)
-        self.gradients()
+        turn = len(self.lines) if self.turn is None else self.turn
+        forward, backward = self.lines[:turn], self.lines[turn:]
+        forward += [*self.nested_results(), self.segment.unless]
+        backward += self.gradients()
+        if self.segment.weight and backward:
+            backward = [f"if {self.segment.weight} > 0:\n", indent("".join(backward), "    ")]
         size = f"n = len({self.first_input()})  # samples in this batch\n"
-        return self.segment.given + size * self.uses_n + "".join(self.lines)
+        return "".join([self.segment.given, size * self.uses_n, *forward, *backward])
+
+    def nested_results(self) -> Iterator[str]:
+        """The lines that put results together again: y_hat = {"out": x_3}."""
+        yield from (f"{name} = {self.codes[node]}\n" for name, node in self.same.items())
+        for name, structure in self.one.structures.items():
+            results = iter(
+                self.codes[self.real(self.traced.results[key])]
+                for key in self.traced.results
+                if key.startswith(f"{name}@")
+            )
+            yield f"{name} = {nested_code(structure, results)}\n"
 
     def first_input(self) -> str:
         """The first part of the batch."""
@@ -163,6 +190,8 @@ class Writer:
             return
         self.heading = place
         path, phase = place
+        if phase == BACKWARD and self.turn is None:
+            self.turn = len(self.lines)
         way = "backward, " if phase == BACKWARD else ""
         self.lines.append(f"# {way}{self.title(path)}\n")
 
@@ -175,7 +204,7 @@ class Writer:
         module = self.network.get_submodule(path)
         return f"{path}: {type(module).__name__}({short(module.extra_repr())})"
 
-    def gradients(self) -> None:
+    def gradients(self) -> Iterator[str]:
         """The lines that hand the gradients to the weights."""
         if not self.segment.learns:
             return
@@ -190,10 +219,8 @@ class Writer:
             weights = "network.parameters()"
         else:
             weights = "(" + ", ".join(weight_code(key) for key, _ in pairs) + ",)"
-        self.lines.append(
-            f"for weight, gradient in zip({weights}, {listed(codes)}):\n"
-            "    weight.grad = gradient if weight.grad is None else weight.grad + gradient\n"
-        )
+        yield f"for weight, gradient in zip({weights}, {listed(codes)}):\n"
+        yield "    weight.grad = gradient if weight.grad is None else weight.grad + gradient\n"
 
     # -- names
 
@@ -201,11 +228,14 @@ class Writer:
         """A name for each operation that has a line."""
         self.names: dict[fx.Node, str] = {}
         self.given_names: set[fx.Node] = set()
+        self.same: dict[str, fx.Node] = {}
         for key, node in self.traced.results.items():
             real = self.real(node)
             name = f"d_{self.named.of[key[2:]]}" if key.startswith("d ") else key
-            name = name.replace(".", "_")
+            name = name.replace(".", "_").replace("@", "_")
             if real in self.names or real.op == "placeholder":
+                if "@" not in key and not key.startswith("d "):
+                    self.same[name] = real  # two results are one
                 continue
             self.names[real] = name
             self.given_names.add(real)
@@ -271,7 +301,7 @@ class Writer:
         twin = self.twins[node]
         arguments = [self.argument(a, b) for a, b in zip(node.args, twin.args, strict=True)]
         named = {key: self.argument(value, twin.kwargs[key]) for key, value in node.kwargs.items()}
-        named = {k: v for k, v in named.items() if not (k == "device" and v == "'cpu'")}
+        named = {k: v for k, v in named.items() if (k, v) != ("device", "'cpu'")}
         name = operation(node)
         self.refuse_choices(node)
         if name == "getitem":
@@ -328,12 +358,13 @@ class Writer:
     def usual(self, name: str, arguments: list[str], named: dict[str, str]) -> str:
         """An operation by its name in torch: a method, in place or not, or a function."""
         base = name.partition(".")[0]
-        if base.endswith("_") or hasattr(Tensor, base):
+        if hasattr(Tensor, base):
             return operations.method(base)(*arguments, **named)
-        for module, prefix in ((torch, "torch"), (torch.nn.functional, "F")):
-            if hasattr(module, base):
-                return operations.function(f"{prefix}.{base}")(*arguments, **named)
-        raise CannotTraceError(f"the operation {name} has no readable form yet")
+        if hasattr(torch, base) and not base.startswith("_"):
+            return operations.function(f"torch.{base}")(*arguments, **named)
+        kernel = kernels.by_name(name)
+        self.tools[kernel.__name__] = kernel
+        return operations.call(kernel.__name__, arguments, named)
 
     def argument(self, value: Any, twin: Any) -> str:
         """An argument as code. A number that differs between the two batches is a size."""
@@ -392,18 +423,39 @@ LENGTHS = {
 }  # fmt: skip
 
 
+def nested_code(structure: Any, results: Iterator[str]) -> str:
+    """A nested structure as code, with results in the place of its tensors."""
+    if isinstance(structure, Mapping):
+        items = [f"{key!r}: {nested_code(part, results)}" for key, part in structure.items()]
+        return "{" + ", ".join(items) + "}"
+    if isinstance(structure, list | tuple):
+        parts = ", ".join(nested_code(part, results) for part in structure)
+        single = "," * (len(structure) == 1)
+        return f"[{parts}]" if isinstance(structure, list) else f"({parts}{single})"
+    return next(results) if structure is Tensor else repr(structure)
+
+
 def operation(node: fx.Node) -> str:
     """Its name, such as add.Tensor."""
     if node.op != "call_function":
         return node.op
-    return (
-        str(node.target).removeprefix("aten.") if "built-in" not in str(node.target) else "getitem"
-    )
+    if node.target is getitem:
+        return "getitem"
+    name, _, overload = str(node.target).removeprefix("aten.").partition(".")
+    if overload in ("out", "grad_input"):
+        overload = "Tensor" if f"{name}.Tensor" in TABLE else "default"
+    return f"{name}.{overload}"
 
 
 def inputs_of(node: fx.Node) -> list[fx.Node]:
     """The operations whose results it reads."""
-    return node.all_input_nodes
+    return [earlier for earlier in node.all_input_nodes if earlier is not given_out(node)]
+
+
+def given_out(node: fx.Node) -> fx.Node | None:
+    """The empty tensor that an operation is given for its result: out=."""
+    found: Any = node.kwargs.get("out", node.kwargs.get("grad_input"))
+    return found if isinstance(found, fx.Node) and found.op == "call_function" else None
 
 
 def is_several(node: Any) -> bool:
@@ -425,11 +477,9 @@ def writes(node: fx.Node) -> bool:
 def changes_state(node: fx.Node) -> bool:
     """Whether it changes one of the inputs: a buffer."""
     changed: Any = node
-    while writes(changed):
+    while writes(changed) or operation(changed) in SAME:
         changed = changed.args[0]
-        if changed.op == "placeholder":
-            return True
-    return False
+    return writes(node) and changed.op == "placeholder"
 
 
 def weight_code(key: str) -> str:

@@ -18,6 +18,7 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from tutorial import checks
+from tutorial.device import pass_back_once
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, tree_map
 from tutorial.running import randomness_kept
@@ -64,6 +65,7 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     names = names_of(inputs)
     path = without_ending(path)
     checks.writable("path", path.with_name(f"{path.name}.pt2"), is_file=True)
+    pass_back_once()
     with randomness_kept(), quiet():
         program = captured(network, inputs, names)
         in_memory = io.BytesIO()

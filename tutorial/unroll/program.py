@@ -18,7 +18,7 @@ from torch import nn
 
 from tutorial import checks
 from tutorial.callbacks.saving import floats
-from tutorial.device import rng_state, unchanged_denormals
+from tutorial.device import rng_state, unchanged_settings
 from tutorial.display.report import Report, no_closed_output
 from tutorial.distributed import process_group
 from tutorial.distributed.process_group import explain_peer_failure
@@ -159,7 +159,7 @@ class Program:
             if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
-                with unchanged_denormals(), explain_peer_failure(), says_where(namespace):
+                with unchanged_settings(), explain_peer_failure(), says_where(namespace):
                     if callable(code):
                         namespace["step_losses"] = call_by_names(code, namespace)
                     else:

@@ -18,7 +18,7 @@ from typing import Any
 from torch.utils.data import Dataset, IterableDataset
 
 from tutorial import device
-from tutorial.device import unchanged_denormals, unchanged_randomness
+from tutorial.device import unchanged_randomness, unchanged_settings
 from tutorial.model import Model, Seen
 from tutorial.notebook.cell.parts import Argument, Cell, CellError, Part, Site, names_in
 from tutorial.running import Watcher, watched_by
@@ -69,7 +69,7 @@ def look_ahead(cell: Cell, namespace: Mapping[str, Any]) -> list[Call]:
     chosen = device._chosen
     with (
         unchanged_randomness(),
-        unchanged_denormals(),
+        unchanged_settings(),
         contextlib.redirect_stdout(quiet),
         contextlib.redirect_stderr(quiet),
         warnings.catch_warnings(),

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from tutorial.device import unchanged_denormals, unchanged_randomness
+from tutorial.device import unchanged_randomness, unchanged_settings
 from tutorial.history import History
 from tutorial.model import Model
 from tutorial.notebook.cell.lookahead import copied
@@ -128,7 +128,7 @@ def run_copy(
     with (
         quiet(),
         unchanged_randomness(),
-        unchanged_denormals(),
+        unchanged_settings(),
         warnings.catch_warnings(),
         new_figures_closed(),
         generators_put_back({name: namespace.get(name) for name in mentioned}),
