@@ -237,6 +237,24 @@ def test_the_mlp_is_short_enough_to_be_read() -> None:
         assert len([line for line in source.splitlines() if line.strip()]) <= most
 
 
+class Collides(nn.Module):
+    """Its weights and layers are called as the loop calls its own things."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step, self.samples = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+        self.register_buffer("loss", torch.ones(3))
+        self.n, self.x, self.d_x = nn.Linear(64, 3), nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.d_x(self.x(self.n(x)) * self.step + self.samples) * self.loss
+
+
+def test_names_of_the_loop_stay_the_loops() -> None:
+    make = partial(model_of, Collides, nn.CrossEntropyLoss())
+    assert same(*(trained(make, DATA, depth) for depth in ("loop", "gradients"))) == []
+
+
 # ---- what cannot be written out
 
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import nn
 
+from tutorial.loop.names import OF_BATCHES, reserved_names
+
 
 class Names:
     """The names of weights and buffers in the text."""
@@ -13,7 +15,10 @@ class Names:
         self.of: dict[str, str] = {}
         self.network = network
         for path, _ in [*network.named_parameters(), *network.named_buffers()]:
-            self.of[f"network {path}"] = state_name(path)
+            name = state_name(path)
+            while name in self.of.values() or name in taken_by_the_loop():
+                name += "_"
+            self.of[f"network {path}"] = name
         for variable, loss in losses.items():
             if isinstance(loss, nn.Module):
                 for path, _ in [*loss.named_parameters(), *loss.named_buffers()]:
@@ -35,6 +40,11 @@ class Names:
                 left = wrapped(names)
                 lines += f"{left} = ({values}.detach() for {values} in network.{kind}())\n"
         return lines
+
+
+def taken_by_the_loop() -> set[str]:
+    """What the loop calls things itself."""
+    return {*reserved_names(), *OF_BATCHES, "n", "weight", "gradient", "state", "group"}
 
 
 def state_name(path: str) -> str:
