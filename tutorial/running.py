@@ -345,7 +345,13 @@ def gradients_kept(weights: Iterable[torch.Tensor]) -> Iterator[None]:
 
 
 class Watcher:
-    """Is told of each run that begins in this context, and can refuse it by raising an error."""
+    """Is told of each run that begins in this context, and can refuse it by raising an error.
+
+    Attributes:
+        runs: whether calls are to run, and not only to be looked at on copies.
+    """
+
+    runs = True
 
     def begins(self, method: str) -> None:
         """A call of this method of Model is about to run."""

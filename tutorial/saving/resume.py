@@ -223,7 +223,8 @@ def changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
     for name, before in then.items():
         if name != "callbacks" and before != now.get(name, before):
             yield f"{name} was {before!r}, and is {now[name]!r} now"
-    for (kind, before), (other, after) in zip(then["callbacks"], now["callbacks"], strict=False):
+    pairs = zip(then.get("callbacks", ()), now["callbacks"], strict=False)  # a script notes none
+    for (kind, before), (other, after) in pairs:
         if kind != other:
             yield f"there was the callback {kind}, and now there is {other} in its place"
             continue

@@ -25,6 +25,7 @@ from tutorial.callbacks.files import best_files, places
 from tutorial.loop.names import unlike, variable
 from tutorial.loop.options import Code
 from tutorial.parameters import short
+from tutorial.running import WATCHER
 from tutorial.saving import checkpoint
 from tutorial.saving.parts import Parts, start_new_workers
 
@@ -100,9 +101,19 @@ class Hooks:
         """
         states, _ = checkpoint.waiting(model, len(self.schedulers))
         for i, (name, scheduler) in enumerate(self.schedulers.items()):
-            checks.scheduler_fits(scheduler, model.optimizer)
+            if WATCHER.get().runs:  # else it may be a copy, of which the optimizer is one, too
+                checks.scheduler_fits(scheduler, model.optimizer)
             taken = 0 if resumed else (states[i] if states else vars(scheduler)).get("last_epoch")
             checks.schedule_lasts(scheduler, taken, steps[self.by[name]])
+
+    def told(self) -> dict[str, Any]:
+        """What callbacks are told, without what says nothing, or is only for a resume to compare."""
+        usual = {"length_unsure": False, "best_files": {}}
+        return {
+            key: value
+            for key, value in self.params.items()
+            if key != "settings" and (key not in usual or value != usual[key])
+        }
 
     def places(self) -> set[str]:
         """The files and directories into which the callbacks write."""

@@ -318,7 +318,7 @@ class Script:
             bracketed("model = SimpleNamespace(", parts, ")"),
             "for callback in model.callbacks:\n"
             "    callback.set_model(model)\n"
-            f"    callback.set_params({self.code(hooks.params, 'params')})",
+            f"    callback.set_params({self.code(hooks.told(), 'params')})",
         ]
 
     def has(self, code: str) -> bool:

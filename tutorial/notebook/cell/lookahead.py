@@ -89,6 +89,8 @@ class NotNowError(Exception):
 class NothingRuns(Watcher):
     """Refuses every run while we look ahead."""
 
+    runs = False
+
     def begins(self, method: str) -> None:
         raise NotNowError(method)
 

@@ -311,7 +311,7 @@ class Writer:
         written = {"epochs": spelled.get("EPOCHS"), "batch_size": spelled.get("BATCH_SIZE")}
         items = [
             f'"{name}": {written.get(name) or Script().code(value, name)}'
-            for name, value in hooks.params.items()
+            for name, value in hooks.told().items()
             if name != "began"
         ]
         yield f"for {callback} in {model}.callbacks:"
