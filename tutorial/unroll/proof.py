@@ -182,8 +182,8 @@ def distance(one: dict[str, Any], other: dict[str, Any]) -> str:
         for key in a
     )
     return (
-        "the call itself takes the optimizer's fused step, which rounds otherwise: its weights and "
-        f"losses are at most {far:.1e} away"
+        "the call itself takes the optimizer's fused step, which may round otherwise: its weights "
+        f"and losses are {f'at most {far:.1e} away' if far else 'the same here'}"
     )
 
 
