@@ -107,13 +107,9 @@ class Hooks:
             checks.schedule_lasts(scheduler, taken, steps[self.by[name]])
 
     def told(self) -> dict[str, Any]:
-        """What callbacks are told, without what says nothing, or is only for a resume to compare."""
-        usual = {"length_unsure": False, "best_files": {}}
-        return {
-            key: value
-            for key, value in self.params.items()
-            if key != "settings" and (key not in usual or value != usual[key])
-        }
+        """What callbacks are told: without what says nothing, or only a resume compares."""
+        silent = {"length_unsure": False, "best_files": {}, "settings": self.params.get("settings")}
+        return {k: v for k, v in self.params.items() if k not in silent or v != silent[k]}
 
     def places(self) -> set[str]:
         """The files and directories into which the callbacks write."""
