@@ -108,7 +108,11 @@ class Hooks:
 
     def told(self) -> dict[str, Any]:
         """What callbacks are told: without what says nothing, or only a resume compares."""
-        silent = {"length_unsure": False, "best_files": {}, "settings": self.params.get("settings")}
+        silent: dict[str, Any] = {
+            "length_unsure": False,
+            "best_files": {},
+            "settings": self.params.get("settings"),
+        }
         return {k: v for k, v in self.params.items() if k not in silent or v != silent[k]}
 
     def places(self) -> set[str]:
