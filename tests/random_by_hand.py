@@ -5,6 +5,7 @@ and what the loss averages over.
 """
 
 import copy
+import math
 import random
 from collections.abc import Iterable
 from typing import Any
@@ -318,9 +319,10 @@ def share(part: Any, whole: Any) -> float:
 
 
 def auc(y_hat: Any, y: Any) -> float:
-    """How often a positive scores above a negative; a tie counts half."""
+    """How often a positive scores above a negative; a tie counts half. Of one class: nan."""
     above = y_hat[y == 1][:, None] - y_hat[y == 0]
-    return ((above > 0).sum() + (above == 0).sum() / 2).item() / max(above.numel(), 1)
+    wins = ((above > 0).sum() + (above == 0).sum() / 2).item()
+    return wins / above.numel() if above.numel() else math.nan
 
 
 METRICS: dict[str, Any] = {
@@ -329,8 +331,8 @@ METRICS: dict[str, Any] = {
         "acc_top1": accuracy(y_hat, y), "acc_top2": accuracy(y_hat, y, 2)
     },
     "Accuracy, ignore_index": lambda y_hat, y: {"acc": accuracy(y_hat, y)},
-    "Precision": lambda y_hat, y: {"precision": share(y == 1, y_hat > 0.5)},
-    "Recall": lambda y_hat, y: {"recall": share(y_hat > 0.5, y == 1)},
+    "Precision": lambda y_hat, y: {"precision": share(y == 1, y_hat >= 0.5)},
+    "Recall": lambda y_hat, y: {"recall": share(y_hat >= 0.5, y == 1)},
     "Auc": lambda y_hat, y: {"auc": auc(y_hat, y)},
     "own, no Metric": lambda y_hat, y: {"largest": y_hat.abs().max().float().item()},
     "own Metric": lambda y_hat, y: {
