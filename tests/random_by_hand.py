@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from random_calls import Call, autocast, to_bfloat16
+from random_calls import Call, Loss, autocast, to_bfloat16
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -213,6 +213,9 @@ class Seen:
         tensors = tensors_of(batch)
         x, self.labels = tensors[: call.inputs], tensors[call.inputs :]
         self.samples, self.kind = len(x[0]), call.losses[0].kind
+        self.count = self.samples
+        if call.by_labels and self.labels:
+            self.count = self.labels[0].numel()
         with autocast(call.precision):
             self.outputs = tensors_of(parts["network"](*x))
             self.loss, self.weight, self.parts = self.compare(call, parts["loss_fn"])
@@ -227,10 +230,10 @@ class Seen:
             for fn, loss, name, y_hat, y in zip(
                 fns, call.losses, call.names, self.outputs, self.labels, strict=True
             ):
-                weight = eval(loss.weight, {"y": y, "loss_fn": fn})
+                weight = weight_of(call, loss, y, fn)
                 each[name] = fn(y_hat, y) if weight else 0.0 * y_hat.sum(), weight
             (first, _), (second, _) = each.values()
-            return first + second, self.samples, each
+            return first + second, self.count, each
         given = [*self.outputs, *self.labels]
         if call.losses[0].head == "spread":  # a loss of the mean, the label and the variance
             given = [given[0], given[2], given[1]]
@@ -240,11 +243,17 @@ class Seen:
         if isinstance(returned, list):
             returned = {f"loss_{i}": loss for i, loss in enumerate(returned)}
         if isinstance(returned, dict):
-            each = {name: (loss, self.samples) for name, loss in returned.items()}
+            each = {name: (loss, self.count) for name, loss in returned.items()}
             total = each.pop("loss", (sum(returned.values()),))[0]
-            return total, self.samples, each
+            return total, self.count, each
         y = self.labels[0] if self.labels else self.outputs[0]
-        return returned, eval(call.losses[0].weight, {"y": y, "loss_fn": loss_fn}), {}
+        return returned, weight_of(call, call.losses[0], y, loss_fn), {}
+
+
+def weight_of(call: Call, loss: Loss, y: torch.Tensor, loss_fn: Any) -> Any:
+    """What a batch counts in the mean of a loss."""
+    by_labels = call.by_labels and loss.weight == "len(y)"
+    return eval("y.numel()" if by_labels else loss.weight, {"y": y, "loss_fn": loss_fn})
 
 
 def divide_gradients(weights: list[torch.Tensor], by: float) -> None:

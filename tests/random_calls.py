@@ -423,6 +423,8 @@ class Call:
         inputs: how many of a batch's tensors are inputs; the others are labels.
         losses: the losses, one or for each output one: what must be known of them by hand.
         names: of several losses the names under which they are reported.
+        by_labels: whether by hand a batch counts by its labels' numbers, not by its samples: k for
+            each, so that the mean is the same but for rounding.
     """
 
     parts: dict[str, str]
@@ -435,6 +437,7 @@ class Call:
     inputs: int
     losses: tuple[Loss, ...]
     names: tuple[str, ...]
+    by_labels: bool = False
 
     def chosen(self, table: str) -> list[str]:
         """What was chosen from a table."""

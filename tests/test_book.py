@@ -239,7 +239,7 @@ def page(chromium, address) -> Iterator[Any]:
 def test_every_page_loads_and_fits_a_phone(page, pages, address) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     for name in pages:
-        page.goto(address + name)
+        page.goto(address + name, wait_until="networkidle")  # what comes late is not cut off
         assert page.locator("h1:visible").count() == 1, name
         assert page.evaluate("document.documentElement.scrollWidth") == 360, name
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from multiprocessing.connection import Connection, Listener
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ TOLD = (
     "neither a mean nor a sum over samples",
     "accumulate_grad_batches: the losses average over different things",
     "the mean loss is nan",  # in float16
+    "nan for auc, which these data leave undefined",  # of one class alone
     r"Detected call of `lr_scheduler.step\(\)` before",  # all updates were left out, in float16
 )
 # What may be refused: nothing so far.
@@ -93,20 +95,25 @@ def as_told() -> Iterator[None]:
 
 
 def fit_is_the_loop_by_hand(call: Call, found: Mapping[str, Any]) -> None:
-    """Losses, weights, random numbers in every bit; means as Python's numbers are exact."""
+    """Losses, weights, random numbers in every bit; means as Python's numbers are exact.
+
+    A batch may count by its samples, or by its labels' numbers: one of the two loops it must be.
+    """
+    try:
+        is_train(call, found)
+    except AssertionError:
+        is_train(replace(call, by_labels=True), found)
+
+
+def is_train(call: Call, found: Mapping[str, Any]) -> None:
+    """The same as what the loop by hand gives."""
     with warnings.catch_warnings(), unchanged_settings():
         warnings.simplefilter("ignore")
         expected = by_hand.train(call)
     for what in ("step_losses", "network", "loss_fn", "optimizer", "random"):
-        assert_close(what, found[what], expected[what], rounding_of_layers(call))
+        assert_close(what, found[what], expected[what], 0.0)
     for what in ("rows", "recorded"):
         assert_close(what, found[what], expected[what], rounding_of_means(call))
-
-
-def rounding_of_layers(call: Call) -> float:
-    """How torch sums up in some layers seems to depend on where a weight lies in memory."""
-    by_place = {"weight_norm", "spectral_norm", "RNN", "GRU", "LSTM"}
-    return 1e-5 if by_place & set(call.chosen("layer")) else 0.0
 
 
 def rounding_of_means(call: Call) -> float:
@@ -115,7 +122,7 @@ def rounding_of_means(call: Call) -> float:
         return 1e-2
     if call.names and "float32" in call.chosen("dtype"):
         return 1e-6
-    return max(rounding_of_layers(call), 1e-12)
+    return 1e-12
 
 
 def script_is_fit(call: Call, found: Mapping[str, Any], run: Callable[[Program], Any]) -> None:
@@ -136,7 +143,7 @@ def script_is_fit(call: Call, found: Mapping[str, Any], run: Callable[[Program],
     script = run(program)
     found = {**found, "step_losses": found["step_losses"][-1], "rows": found["rows"][-1]}
     for what, value in script.items():
-        assert_close(f"{what} of the script", value, found[what], rounding_of_layers(call))
+        assert_close(f"{what} of the script", value, found[what], 0.0)
 
 
 def k_batches_are_one_large_one(call: Call) -> None:
@@ -257,27 +264,19 @@ def examples(count: int) -> Callable[[Any], Any]:
 
 def any_calls(count: int, run: Callable[[Program], Any]) -> list[Call]:
     """Check so many calls of any kind."""
-    tried, again = list[Call](), list[Call]()
+    tried = list[Call]()
 
-    def compare(call: Call) -> None:
+    @examples(count)
+    @given(calls())
+    def check(call: Call) -> None:
         with as_told():
             found = fit(call)
         fit_is_the_loop_by_hand(call, found)
         if call.as_script:
             script_is_fit(call, found, run)
-
-    @examples(count)
-    @given(calls())
-    def check(call: Call) -> None:
-        try:
-            compare(call)
-        except AssertionError:  # a fault is there again; a last bit that differs by where in
-            again.append(call)  # memory a matrix lies, as BLAS may round, is not
-            compare(call)
         tried.append(call)
 
     check()
-    assert len(again) <= max(1, count // 100), again
     return tried
 
 

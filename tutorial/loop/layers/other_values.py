@@ -1,28 +1,14 @@
 """What a metric gives that is no number, such as a matrix: part of the result, not of a report."""
 
-from tutorial.loop.evaluate import evaluation_pass
 from tutorial.loop.helpers import value
 from tutorial.loop.layers import eval_batch, evaluate, train_batch
 from tutorial.loop.options import OTHER_VALUES
 
 
 @evaluate(OTHER_VALUES)
-def other_values(result):
-    ...
-    result.update({name: value(metric, part, gaps) for name, metric, part, gaps in OTHER_VALUES})
-    return result
-
-
 @eval_batch(OTHER_VALUES)
-def other_values_of_one_batch(network, loss_fn, eval_loader):
-    ...
-    result = evaluation_pass(network, loss_fn, eval_loader)
-    result.update({name: value(metric, part, gaps) for name, metric, part, gaps in OTHER_VALUES})
-    return result
-
-
 @train_batch(OTHER_VALUES)
-def other_values_before_the_step(result):
+def other_values(result):
     ...
     result.update({name: value(metric, part, gaps) for name, metric, part, gaps in OTHER_VALUES})
     return result
