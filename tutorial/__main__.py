@@ -1,14 +1,21 @@
-"""`make demo`: train on real data, look at the loop that did it, and prove that it did."""
+"""`make demo`: train on real data, look at the loop that did it, prove it, and look deeper."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset, TensorDataset
 from torchvision.transforms import Normalize
 
 import tutorial as tl
+from tutorial.depth.depths import DEPTHS
+from tutorial.unroll.program import Program
+from tutorial.unroll.proof import Proof
 
-PICTURE = Path("build/digits.png")
+BUILD = Path("build")
+PICTURE = BUILD / "digits.png"
 
 
 def main() -> None:
@@ -44,7 +51,7 @@ def main() -> None:
     predicted = scores.argmax(dim=1)
     wrong = predicted != test_data.targets
     dozen = torch.cat([(~wrong).nonzero()[:9], wrong.nonzero()[:3]]).flatten()
-    PICTURE.parent.mkdir(exist_ok=True)
+    BUILD.mkdir(exist_ok=True)
     figure = tl.show(test_data.data[dozen], test_data.targets[dozen], predicted[dozen])
     figure.savefig(PICTURE, dpi=120)
     print(f"{int(wrong.sum())} of them wrong; a dozen are in {PICTURE}")
@@ -55,8 +62,31 @@ def main() -> None:
     say("The proof: the same loop as a script, alone in a fresh process")
     proof = program.verify(history)
     print(proof)
-    if not proof:
+
+    few = TensorDataset(*train_data[:10_000])
+    say(f"All the way down: the same call, written out further, on {len(few):,} of the digits")
+    print(f"{keep(program)} lines  as above")
+    proofs = [proof, *(prove_at(depth, model, few) for depth in DEPTHS[1:])]
+    print(*dict.fromkeys(proof.note for proof in proofs[1:] if proof.note), sep="\n")
+    print(f"To read them: {BUILD}/fit_{'.py, fit_'.join(DEPTHS)}.py")
+    if not all(proofs):
         raise SystemExit(1)
+
+
+def prove_at(depth: str, model: tl.Model, train_data: Dataset[Any]) -> Proof:
+    """Prove that the call's program at this depth does the same; print how long it is."""
+    began = time.perf_counter()
+    program = model.unroll("fit", train_data, batch_size=64, epochs=1, depth=depth)
+    proof = program.verify()
+    seconds = time.perf_counter() - began
+    print(f"{keep(program)} lines  {proof.line} ({seconds:.0f} s)", flush=True)
+    return proof
+
+
+def keep(program: Program) -> str:
+    """Write the program's text into a file; say its depth and how many lines it has."""
+    (BUILD / f"fit_{program.depth}.py").write_text(program.source, encoding="utf-8")
+    return f"{program.depth:10}{len(program.source.splitlines()):3}"
 
 
 def say(title: str) -> None:
