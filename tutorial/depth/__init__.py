@@ -19,4 +19,5 @@ writer.py           writes the operations as lines
 names.py            W_1 and b_1: the names of weights and buffers
 operations.py       the table: how each operation reads
 kernels.py          torch's backward operations that have no name in torch
+arrays/             the same operations in NumPy
 """

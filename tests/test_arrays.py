@@ -1,0 +1,458 @@
+"""Each of torch's operations in NumPy gives what torch's own gives, forward and backward."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tutorial.depth import arrays, kernels
+
+FUNCTIONS = {
+    name: function
+    for name, function in inspect.getmembers(arrays, inspect.isfunction)
+    if function.__module__.startswith(arrays.__name__)
+}
+
+
+def torchs(name: str) -> Callable[..., Any] | None:
+    """torch's operation of this name."""
+    if name in vars(kernels):
+        return getattr(kernels, name)
+    for place in (F, torch):
+        if callable(getattr(place, name, None)):
+            return getattr(place, name)
+    for operation in (name, f"_{name}"):
+        if hasattr(torch.ops.aten, operation):
+            return getattr(torch.ops.aten, operation)
+    return None
+
+
+def in_numpy(part: Any) -> Any:
+    """The same with arrays in the place of tensors."""
+    if isinstance(part, Tensor):
+        return part.detach().clone().numpy()
+    if isinstance(part, tuple):
+        return tuple(map(in_numpy, part))
+    return part
+
+
+def check(name: str, *args: Any, parts: int | None = None, **kwargs: Any) -> Any:
+    """Compare both, and return what torch's gives.
+
+    Args:
+        name: of the function.
+        args: its arguments.
+        parts: how many of its results say something, if not all.
+        kwargs: more arguments.
+    """
+    given = [in_numpy(arg) for arg in args]
+    found = FUNCTIONS[name](*given, **{key: in_numpy(arg) for key, arg in kwargs.items()})
+    operation: Any = torchs(name)
+    expected = operation(*[a.clone() if isinstance(a, Tensor) else a for a in args], **kwargs)
+    for one, other in zip(several(found)[:parts], several(expected)[:parts], strict=True):
+        if other is not None:  # what is not wanted, is None
+            assert one.shape == other.shape
+            np.testing.assert_allclose(one, other.numpy(), rtol=1e-12, atol=1e-13)
+            assert np.asarray(one).dtype == other.numpy().dtype
+    return expected
+
+
+def several(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=GENERATOR)
+
+
+def integers(high: int, *shape: int) -> Tensor:
+    return torch.randint(high, shape, generator=GENERATOR)
+
+
+no_hurry = settings(deadline=None, max_examples=60)  # the machine may be busy
+GENERATOR = torch.Generator().manual_seed(17)
+
+
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Which numbers a test has, does not depend on the tests before it."""
+    GENERATOR.manual_seed(18)
+
+
+# ---- a table: what each is tried with
+
+EDGES = torch.tensor([-800, -30.0, -3, -1, -0.5, 0, 0.5, 1, 3, 6, 30, 800], dtype=torch.float64)
+X = torch.cat([random(48) * 3, EDGES]).reshape(5, 12)  # with the places where formulas change
+D = random(5, 12)
+P = torch.cat([random(13, 3).sigmoid(), torch.tensor([[0.0, 1, 1]]).double()])
+YES = (random(14, 3) > 0).double()
+SIGNS = 2 * YES - 1
+PAIR = (random(14, 3) * 2, random(14, 3))
+W3 = random(3).abs()
+SCORES, CLASSES = random(14, 3), integers(3, 14)
+SOME = torch.where(torch.arange(14) % 3 == 0, -100, CLASSES)
+LOG_P, NONE = SCORES.log_softmax(1), torch.full((14,), -100)
+MAPS, PLACES = random(4, 3, 2, 5).log_softmax(1), integers(3, 4, 2, 5)
+MASK = torch.triu(torch.full((5, 5), -float("inf")).double(), 1)
+ROWS = torch.where(torch.tensor([[True], [False], [True]]), random(3, 4), -float("inf"))
+ONE = torch.tensor(1.5).double()
+EACH = random(14, 3)
+
+Case = tuple[Any, ...] | dict[str, Any]
+CASES: dict[str, list[tuple[Any, ...]]] = {
+    "relu": [(X,)],
+    "tanh_backward": [(D, X.tanh())],
+    "gelu": [(X,), (X, {"approximate": "tanh"})],
+    "gelu_backward": [(D, X), (D, X, {"approximate": "tanh"})],
+    "silu": [(X,)],
+    "silu_backward": [(D, X)],
+    "mish": [(X,)],
+    "mish_backward": [(D, X)],
+    "sigmoid": [(X,)],
+    "erf": [(X,)],
+    "softplus": [(X,), (X, 2, 3)],
+    "softplus_backward": [(D, X, 1.0, 20.0), (D, X, 2, 3)],
+    "log_sigmoid_forward": [(X,)],
+    "log_sigmoid_backward": [(D, X, X.abs().neg().exp())],
+    "elu": [(X,), (X, 0.7)],
+    "elu_backward": [
+        (D, 1.0, 1, 1, False, X), (D, 0.5, 1, 2.0, False, X), (D, 1.6, 1.05, 1, False, X),
+        (D, 0.5, 1.5, 2.0, True, torch.ops.aten.elu(X, 0.5, 1.5, 2.0)),
+    ],
+    "celu": [(X,), (X, 0.5)],
+    "leaky_relu": [(X,), (X, 0.1)],
+    "threshold": [(X, 0.5, 2.0)],
+    "prelu_kernel": [(X, random(12).expand(5, 12))],
+    "prelu_kernel_backward": [(D, X, random(12).expand(5, 12))],
+    "rrelu_with_noise": [(X, D, 0.125, 0.25, False)],
+    "rrelu_with_noise_backward": [
+        (D, X, random(5, 12).abs().where(X <= 0, 1), 0.125, 0.25, True, False),
+        (D, X, D, 0.125, 0.25, False, False),
+    ],
+    "hardtanh": [(X,), (X, 0.0, 6.0)],
+    "hardtanh_backward": [(D, X, -1.0, 1.0), (D, X, 0.0, 6.0)],
+    "hardsigmoid": [(X,)],
+    "hardsigmoid_backward": [(D, X)],
+    "hardswish": [(X,)],
+    "hardswish_backward": [(D, X)],
+    "softshrink": [(X,), (X, 0.3)],
+    "softshrink_backward": [(D, X, 0.5)],
+    "hardshrink": [(X,), (X, 0.3)],
+    "hardshrink_backward": [(D, X, 0.5)],
+    "glu": [(X,), (X.T, 0)],
+    "glu_backward": [(D[:, :6], X, -1), (D.T[:6], X.T, 0)],
+    "logsumexp": [(X, 1), (X, 0, True), (ROWS, 1)],
+    "softmax": [(X, 1), (X, 0)],
+    "log_softmax": [(X, 1), (X, 0)],
+    "_safe_softmax": [(X, 1), (ROWS, -1)],
+    "softmax_backward": [(D, X.softmax(1), 1), (D, X.softmax(0), 0)],
+    "log_softmax_backward": [(D, X.log_softmax(1), 1), (D, X.log_softmax(0), 0)],
+    "embedding": [(integers(5, 3, 4), random(5, 2))],
+    "embedding_backward": [
+        (random(3, 4, 2), integers(5, 3, 4), 6, -1, False),
+        (random(3, 4, 2), integers(3, 3, 4), 6, 1, False),
+        (random(3, 4, 2), integers(5, 3, 4), 6, -1, True),
+    ],
+    "mse_loss": [PAIR, (*PAIR, {"reduction": "sum"}), (*PAIR, {"reduction": "none"})],
+    "smooth_l1_loss": [
+        PAIR, (*PAIR, {"reduction": "sum", "beta": 0.5}), (*PAIR, {"reduction": "none"}),
+        (*PAIR, {"beta": 0.0}),
+    ],
+    "smooth_l1_loss_backward": [
+        (ONE, *PAIR, 1, 1.0), (ONE, *PAIR, 2, 0.5), (EACH, *PAIR, 0, 0.5), (ONE, *PAIR, 1, 0.0),
+    ],
+    "huber_loss": [
+        PAIR, (*PAIR, {"reduction": "sum", "delta": 0.5}), (*PAIR, {"reduction": "none"}),
+    ],
+    "huber_loss_backward": [(ONE, *PAIR, 1, 1.0), (ONE, *PAIR, 2, 0.5), (EACH, *PAIR, 0, 0.5)],
+    "soft_margin_loss": [
+        (SCORES, SIGNS), (SCORES, SIGNS, {"reduction": "sum"}),
+        (SCORES, SIGNS, {"reduction": "none"}),
+    ],
+    "soft_margin_loss_backward": [
+        (ONE, SCORES, SIGNS, 1), (ONE, SCORES, SIGNS, 2), (EACH, SCORES, SIGNS, 0)
+    ],
+    "binary_cross_entropy": [
+        (P, YES), (P, YES, {"weight": W3, "reduction": "sum"}), (P, YES, {"reduction": "none"}),
+    ],
+    "binary_cross_entropy_backward": [
+        (ONE, P, YES, None), (ONE, P, YES, W3.expand(14, 3), 2), (EACH, P, YES, None, 0),
+    ],
+    "binary_cross_entropy_with_logits": [
+        (SCORES, YES), (SCORES * 100, YES), (SCORES, YES, {"pos_weight": W3}),
+        (SCORES, YES, {"weight": W3, "pos_weight": W3, "reduction": "sum"}),
+        (SCORES, YES, {"reduction": "none"}),
+    ],
+    "nll_loss": [
+        (LOG_P, labels, weight, reduction, ignored)
+        for labels, weight, ignored in [
+            (CLASSES, None, -100), (CLASSES, W3, -100), (CLASSES, W3, 1), (SOME, None, -100),
+            (SOME, W3, -100), (NONE, W3, -100),
+        ]
+        for reduction in (1, 2)
+    ],
+    "nll_loss2d": [
+        (MAPS, PLACES, None, 1, -100), (MAPS, PLACES, W3, 1, 1), (MAPS, PLACES, W3, 2, -100),
+    ],
+    "nll_loss_backward": [
+        (ONE, LOG_P, labels, weight, reduction, ignored, total)
+        for labels, weight, ignored, total in [
+            (CLASSES, None, -100, 14 * ONE), (CLASSES, W3, -100, ONE), (CLASSES, W3, 1, ONE),
+            (SOME, None, -100, ONE), (SOME, W3, -100, ONE), (NONE, W3, -100, 0 * ONE),
+        ]
+        for reduction in (1, 2)
+    ] + [(EACH[:, 0], LOG_P, SOME, W3, 0, -100, ONE)],
+    "nll_loss2d_backward": [
+        (ONE, MAPS, PLACES, None, 1, -100, 40 * ONE), (ONE, MAPS, PLACES, W3, 1, 1, ONE),
+        (ONE, MAPS, PLACES, W3, 2, -100, ONE), (random(4, 2, 5), MAPS, PLACES, W3, 0, -100, ONE),
+    ],
+    "multi_margin_loss": [
+        (SCORES, CLASSES), (SCORES, CLASSES, {"p": 2, "margin": 0.5, "weight": W3}),
+        (SCORES, CLASSES, {"reduction": "sum"}), (SCORES, CLASSES, {"reduction": "none"}),
+    ],
+    "multi_margin_loss_backward": [
+        (ONE, SCORES, CLASSES, 1, 1.0, None), (ONE, SCORES, CLASSES, 2, 0.5, W3),
+        (ONE, SCORES, CLASSES, 1, 0.5, W3, 2), (EACH[:, 0], SCORES, CLASSES, 2, 1.0, None, 0),
+    ],
+    "select_scatter": [(random(3, 4, 5), random(3, 5), 1, -1), (random(3, 4), random(4), 0, 2)],
+    "slice_scatter": [
+        (random(3, 6, 2), random(3, 2, 2), 1, 1, 6, 3), (random(3, 4), random(2, 4), 0, 1, 3),
+        (random(3, 4), random(3, 4), 0, 0, 2**63 - 1),
+    ],
+}  # fmt: skip
+TABLE = [(name, case) for name, cases in CASES.items() for case in cases]
+
+
+@pytest.mark.parametrize(("name", "case"), TABLE, ids=[name for name, _ in TABLE])
+def test_it_is_torchs(name: str, case: tuple[Any, ...]) -> None:
+    kwargs = case[-1] if isinstance(case[-1], dict) else {}
+    check(name, *case[: len(case) - bool(kwargs)], **kwargs)
+
+
+# ---- convolution: any sizes
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> dict[str, Any]:
+    """A convolution's shapes and options."""
+    rank = draw(st.integers(1, 3))
+    each = [st.integers(1, 3), st.integers(0, 2), st.integers(1, 2)]
+    stride, padding, dilation = (
+        draw(st.one_of(one, st.tuples(*[one] * rank))) if rank > 1 else draw(one) for one in each
+    )
+    return {
+        "rank": rank,
+        "size": draw(st.tuples(*[st.integers(1, 3)] * rank)),
+        "area": draw(st.tuples(*[st.integers(5, 7 if rank < 3 else 6)] * rank)),
+        "channels": draw(st.tuples(st.integers(1, 2), st.integers(1, 3))),
+        "n": draw(st.integers(1, 3)),
+        "bias": draw(st.booleans()),
+        "wanted": draw(st.booleans()),
+        "options": {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": draw(st.integers(1, 3)),
+        },
+    }
+
+
+@no_hurry
+@given(convolutions())
+def test_a_convolution_is_torchs(drawn: dict[str, Any]) -> None:
+    GENERATOR.manual_seed(18)
+    c, o = drawn["channels"]
+    options = drawn["options"]
+    groups = options["groups"]
+    x = random(drawn["n"], c * groups, *drawn["area"])
+    W = random(o * groups, c, *drawn["size"])
+    b = random(o * groups) if drawn["bias"] else None
+    y = check(f"conv{drawn['rank']}d", x, W, b, **options)
+    wanted = (drawn["wanted"], True, True)
+    check("convolution_backward", random(*y.shape), x, W, **options, wanted=wanted)
+
+
+@no_hurry
+@given(convolutions(), st.integers(0, 2))
+def test_a_transposed_convolution_is_torchs(drawn: dict[str, Any], more: int) -> None:
+    GENERATOR.manual_seed(18)
+    c, o = drawn["channels"]
+    rank, options = drawn["rank"], drawn["options"]
+    groups = options["groups"]
+    least = [
+        max(
+            np.broadcast_to(options["stride"], rank)[i],
+            np.broadcast_to(options["dilation"], rank)[i],
+        )
+        for i in range(rank)
+    ]
+    output_padding = tuple(min(more, int(n) - 1) for n in least)
+    if output_padding == (0,) * rank:
+        output_padding = 0
+    options = {**options, "output_padding": output_padding}
+    x = random(drawn["n"], c * groups, *drawn["area"])
+    W = random(c * groups, o, *drawn["size"])
+    b = random(o * groups) if drawn["bias"] else None
+    y = check(f"conv_transpose{drawn['rank']}d", x, W, b, **options)
+    wanted = (drawn["wanted"], True, True)
+    check("convolution_backward", random(*y.shape), x, W, **options, transposed=True, wanted=wanted)
+
+
+# ---- pools
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[Any, ...], dict[str, Any]]:
+    """An image's shape, a window's size, and the options of both pools."""
+    shape = (draw(st.integers(1, 2)), 2, *draw(st.tuples(*[st.integers(4, 8)] * 2)))
+    size = draw(st.tuples(*[st.integers(1, 4)] * 2))
+    stride = draw(st.one_of(st.none(), st.tuples(*[st.integers(1, 4)] * 2)))
+    padding = tuple(draw(st.integers(0, length // 2)) for length in size)
+    return shape, size, {"stride": stride, "padding": padding, "ceil_mode": draw(st.booleans())}
+
+
+@no_hurry
+@given(pools(), st.integers(1, 2), st.booleans())
+def test_a_max_pool_is_torchs(drawn: Any, dilation: int, same: bool) -> None:
+    GENERATOR.manual_seed(18)
+    shape, size, options = drawn
+    assume(all(dilation * (s - 1) < n for s, n in zip(size, shape[2:], strict=True)))
+    x = random(*shape)
+    if same:  # numbers that are equal: the first one counts
+        x = x.round()
+    options["dilation"] = dilation
+    check("max_pool2d", x, size, **options)
+    y, places = check("max_pool2d", x, size, **options, return_indices=True)
+    check("max_pool2d_backward", random(*y.shape), x, places, size, **options)
+
+
+@no_hurry
+@given(pools(), st.booleans(), st.one_of(st.none(), st.integers(1, 5)))
+def test_an_average_pool_is_torchs(drawn: Any, with_padding: bool, divisor: int | None) -> None:
+    GENERATOR.manual_seed(18)
+    shape, size, options = drawn
+    x = random(*shape)
+    options |= {"count_include_pad": with_padding, "divisor_override": divisor}
+    y = check("avg_pool2d", x, size, **options)
+    given = [list(options["stride"] or []), list(options["padding"]), *[*options.values()][2:]]
+    check("avg_pool2d_backward", random(*y.shape), x, list(size), *given)
+
+
+X3 = random(2, 3, 5, 6, 7)
+
+
+def test_pools_with_three_axes_are_torchs() -> None:
+    for options in ([[2, 2, 2], [1, 2, 2]], [[3, 2, 1], [2, 1, 2], [1, 1, 0]]):
+        y, places = check("max_pool3d_with_indices", X3, *options)
+        full = [*options, [0, 0, 0], [1, 1, 1], False] if len(options) == 2 else [
+            *options, [1, 1, 1], False]  # fmt: skip
+        check("max_pool3d_with_indices_backward", random(*y.shape), X3, *full, places)
+        y = check("avg_pool3d", X3, *options)
+        full = [*full[:3], False, True, None]
+        check("avg_pool3d_backward", random(*y.shape), X3, *full)
+
+
+@pytest.mark.parametrize("size", [1, (1, 2), (3, 4), (7, 3), (5, 2)])
+def test_an_adaptive_average_pool_is_torchs(size: Any) -> None:
+    x = random(2, 3, 5, 7)
+    y = check("adaptive_avg_pool2d", x, size)
+    check("adaptive_avg_pool2d_backward", random(*y.shape), x)
+
+
+# ---- normalization
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 3, 5), (4, 3, 2, 5), (1, 3, 2, 5)])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("running", [True, False])
+def test_batch_norm_is_torchs(shape: tuple[int, ...], affine: bool, running: bool) -> None:
+    x, d = random(*shape) * 3 + 1, random(*shape)
+    W, b = (random(3), random(3)) if affine else (None, None)
+    stats = (random(3), random(3).abs()) if running else (None, None)
+    _, mean, rstd = check("native_batch_norm", x, W, b, *stats, True, 0.1, 1e-3)
+    wanted = (True, affine, affine)
+    check("batch_norm_backward", d, x, W, mean, rstd, 1e-3, wanted=wanted)
+    if running:
+        check("native_batch_norm", x, W, b, *stats, False, 0.1, 1e-3, parts=1)
+        check("batch_norm_backward", d, x, W, mean, rstd, 1e-3, running=stats, wanted=wanted)
+        before = stats[0].clone()
+        theirs = [part.clone() for part in stats]
+        ours = [in_numpy(part) for part in stats]
+        torch.native_batch_norm(x, W, b, *theirs, True, 0.3, 1e-5)
+        arrays.native_batch_norm(*map(in_numpy, (x, W, b)), *ours, True, 0.3, 1e-5)
+        assert not torch.equal(theirs[0], before)
+        for one, other in zip(ours, theirs, strict=True):  # changed in place
+            np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(6, 3), (4, 2, 5), (4, 5, 2, 3)])
+@pytest.mark.parametrize("last", [1, 2])
+@pytest.mark.parametrize("affine", ["W, b", "W", ""])
+def test_layer_norm_is_torchs(shape: tuple[int, ...], last: int, affine: str) -> None:
+    x, d = random(*shape) * 3 + 1, random(*shape)
+    of = list(shape[-last:])
+    W, b = (random(*of) if name in affine else None for name in "Wb")
+    _, mean, rstd = check("native_layer_norm", x, of, W, b, 1e-3)
+    wanted = (True, W is not None, b is not None)
+    check("layer_norm_backward", d, x, mean, rstd, W, b, wanted=wanted, shape=of)
+    if W is not None:
+        check("layer_norm_backward", d, x, mean, rstd, W, b, wanted=wanted)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 4, 5), (2, 4, 3, 5)])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("affine", [True, False])
+def test_group_norm_is_torchs(shape: tuple[int, ...], groups: int, affine: bool) -> None:
+    x, d = random(*shape) * 3 + 1, random(*shape)
+    W, b = (random(4), random(4)) if affine else (None, None)
+    sizes = (shape[0], 4, int(np.prod(shape[2:])), groups)
+    _, mean, rstd = check("native_group_norm", x, W, b, *sizes, 1e-3)
+    check("group_norm_backward", d, x, mean, rstd, W, *sizes, [True, affine, affine])
+
+
+# ---- attention
+
+
+@pytest.mark.parametrize(
+    ("how", "more"),
+    [
+        ((), {}),
+        ((0.0, True), {}),
+        ((0.0, False), {"scale": 0.3}),
+        ((0.0, False), {"attn_mask": MASK}),
+        ((0.0, False), {"attn_mask": random(2, 3, 5, 5)}),
+    ],
+)
+def test_attention_is_torchs(how: tuple[Any, ...], more: dict[str, Any]) -> None:
+    q, k, v = (random(2, 3, 5, 4) for _ in range(3))
+    y, sums = check("attention", q, k, v, *how, **more)
+    how = how or (0.0, False)
+    check("attention_backward", random(*y.shape), q, k, v, y, sums, *how, **more)
+
+
+# ---- that nothing is left out
+
+HERE = inspect.getsource(inspect.getmodule(in_numpy))  # type: ignore[arg-type]
+
+
+def test_every_operation_is_tried() -> None:
+    operations = {name for name in FUNCTIONS if torchs(name)}
+    assert len(operations) > 80
+    tried = {*CASES, *re.findall(r'"(\w+)"', HERE)}
+    tried |= {f"{name}{n}d" for n in (1, 2, 3) for name in ("conv", "conv_transpose")}
+    assert operations - tried == set()
+
+
+def test_what_is_no_operation_of_torch_is_part_of_one() -> None:
+    sources = {name: inspect.getsource(function) for name, function in FUNCTIONS.items()}
+    for name in FUNCTIONS:
+        others = " ".join(source for other, source in sources.items() if other != name)
+        assert torchs(name) or re.search(rf"\b{name}\b", others)
