@@ -1,6 +1,7 @@
 """A program can be read, run, stepped into, changed and handed back."""
 
 import bdb
+import copy
 import linecache
 import os
 import re
@@ -221,6 +222,26 @@ def test_a_loop_with_two_optimizers_is_run_shown_and_proved() -> None:
     proof = program.verify(history)
     assert proof, proof.line
     assert proof.compared["step losses"] == 3
+
+
+@pytest.mark.parametrize("depth", ["optimizer", "gradients"])
+def test_a_text_of_another_depth_is_changed_handed_back_and_proved(depth, capsys) -> None:
+    data = torch.utils.data.TensorDataset(torch.randn(70, 4), torch.randint(3, (70,)))
+    network = nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 3))
+    one, other = (
+        tl.Model(own_copy) for own_copy in (copy.deepcopy(network), copy.deepcopy(network))
+    )
+    for model, lr in ((one, 0.1), (other, 0.05)):
+        model.prepare(torch.optim.SGD(model.parameters(), lr=lr), nn.CrossEntropyLoss())
+    source = one.unroll("fit", data, depth=depth, shuffle=False).source
+    changed = source.replace("alpha=-0.1", "alpha=-0.05")
+    assert changed != source
+    program = one.unroll("fit", data, loop=changed, shuffle=False)
+    history = one.fit(data, loop=changed, shuffle=False, verbose=0)
+    expected = other.fit(data, shuffle=False, verbose=0)
+    assert history.step_losses == pytest.approx(expected.step_losses, rel=1e-6)
+    proof = program.verify(history)
+    assert proof, proof.line
 
 
 def test_several_optimizers_are_refused_with_a_loop_for_them() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from tutorial import checks
+from tutorial.depth.kernels import named_in
 from tutorial.device import set_rng_state
 from tutorial.display import choose
 from tutorial.display.report import Report
@@ -470,4 +471,7 @@ def program_of(
     }
     names = {name: value for name, value in names.items() if value is not None}
     loop = call.arguments.get("loop")
-    return Program(call.method, call.title(), options, names, loop, hooks, seen.inputs)
+    program = Program(call.method, call.title(), options, names, loop, hooks, seen.inputs)
+    if isinstance(program.loop, str):  # perhaps it was written out at another depth
+        program.tools = named_in(program.loop)
+    return program

@@ -4,6 +4,8 @@ What each computes stands beside it. A script at depth "gradients" has those tha
 top. They are torch's own kernels, because a formula in several operations would round otherwise.
 """
 
+import ast
+import inspect
 import linecache
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +33,18 @@ def by_name(operation: str) -> Callable[..., Any]:
         exec(compile(source, file, "exec"), globals())
     function: Callable[..., Any] = globals()[name]
     return function
+
+
+def named_in(source: str) -> dict[str, Any]:
+    """What a text of depth "gradients" names besides torch: F, and functions of this file.
+
+    >>> list(named_in("loss = F.nll_loss(log_p, y)"))
+    ['F']
+    """
+    functions = {name: value for name, value in globals().items() if inspect.isfunction(value)}
+    known = {"F": torch.nn.functional, **functions}
+    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    return {name: known[name] for name in sorted(names & known.keys())}
 
 
 def tanh_backward(d_y: Tensor, y: Tensor) -> Tensor:

@@ -319,8 +319,9 @@ class Program:
         tools = {**TOOLS, **self.tools}
         for name in used & tools.keys():
             script.tool(name, tools[name])
-        if self.hooks.schedulers or self.hooks.callbacks or self.above:
-            used.add("optimizer")
+        own = self.loop is not None and self.function == "fit"
+        if self.hooks.schedulers or self.hooks.callbacks or self.above or own:
+            used.add("optimizer")  # its settings are compared, also where no line names it
         script.settings()
         for name in script.in_turn(self.names):
             value = self.names[name]
