@@ -563,11 +563,19 @@ class Model:
         except Exception as error:
             raise checks.shortened(error) from error.__cause__
         program.remember()
+        program.as_html = at_all_depths
         if depth == "loop":
             return program
         from tutorial.depth.depths import at_depth  # its tracer takes its time to import
 
         return at_depth(program, depth)
+
+
+def at_all_depths(program: Program) -> str:
+    """A program as HTML, with a control for the depth."""
+    from tutorial.depth.shown import shown  # as above
+
+    return shown(program)
 
 
 class Seen(dict[Any, Any]):

@@ -20,4 +20,6 @@ names.py            W_1 and b_1: the names of weights and buffers
 operations.py       the table: how each operation reads
 kernels.py          torch's backward operations that have no name in torch
 arrays/             the same operations in NumPy
+lines.py            which lines belong together, from depth to depth
+shown.py            a program at all of its depths, as a notebook shows it
 """

@@ -113,7 +113,9 @@ class Segments(cst.CSTTransformer):
         called = [i for i, node in enumerate(body) if self.losses & names_in(node) and i >= first]
         last = back if back is not None else max([first, *called])
         segment = self.segment(body[first : last + 1], batch, back is not None)
-        new = cst.parse_module(self.write(segment)).body
+        _, *new = cst.parse_module(
+            f"pass\n{self.write(segment)}"
+        ).body  # else it had no first comment
         return [*body[:first], *new, *body[last + 1 :]]
 
     def segment(self, nodes: list[Any], batch: str | None, learns: bool) -> Segment:

@@ -10,6 +10,7 @@ confusion.py  which classes are predicted for which
 table.py      a table in lines of characters
 summary.py    a network's layers and parameters
 highlight.py  a program as coloured HTML
+depths.py     a program at its depths, with a control, and a style sheet and script beside it
 widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it
 """
 

@@ -1,5 +1,8 @@
 """Code in a notebook, in colours that follow the notebook's theme, light or dark."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pygments import lex
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Name, Number, Operator, String
@@ -14,18 +17,27 @@ COLORS = {
     Number: "var(--jp-mirror-editor-number-color, #2f8f5f)",
     Name.Builtin: "var(--jp-mirror-editor-builtin-color, #2f8f2f)",
 }
+STYLES = {kind: f'style="color:{color}"' for kind, color in COLORS.items()}
 
 
 def highlighted(source: str) -> str:
     """The source as HTML that needs no style sheet."""
+    style = "margin:0;padding:0.4em 0;overflow-x:auto;line-height:1.4;background:none"
+    return f'<pre style="{style}"><code>{"".join(lines_of(source, STYLES))}</code></pre>'
+
+
+def lines_of(source: str, attributes: Mapping[Any, str]) -> list[str]:
+    """The source's lines as HTML, in which a span with such an attribute is around each token."""
     from html import escape
 
-    spans = []
+    lines = [""]
     for kind, text in lex(source, PythonLexer(stripnl=False)):
-        color = next(
-            (COLORS[parent] for parent in reversed(kind.split()) if parent in COLORS), None
-        )
-        text = escape(text, quote=False)
-        spans.append(f'<span style="color:{color}">{text}</span>' if color else text)
-    style = "margin:0;padding:0.4em 0;overflow-x:auto;line-height:1.4;background:none"
-    return f'<pre style="{style}"><code>{"".join(spans)}</code></pre>'
+        parents = reversed(kind.split())
+        attribute = next((attributes[each] for each in parents if each in attributes), None)
+        for piece in escape(text, quote=False).splitlines(keepends=True):
+            code = piece.rstrip("\n")
+            lines[-1] += f"<span {attribute}>{code}</span>" if attribute and code else code
+            if piece.endswith("\n"):
+                lines[-1] += "\n"
+                lines.append("")
+    return lines if lines[-1] else lines[:-1]

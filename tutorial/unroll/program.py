@@ -84,6 +84,7 @@ class Program:
         self.tools: dict[str, Any] = {}
         self.as_called: Program | None = None
         self.above: Program | None = None
+        self.as_html: Callable[[Program], str] | None = None  # at all depths
         self.began: dict[str, Any] = {}
         self.parts: Parts | None = None  # what has a state besides, such as a generator
         self.script_parts: Script | None = None  # of the script that was written last
@@ -347,7 +348,9 @@ class Program:
     def _repr_html_(self) -> str:
         from tutorial.display.highlight import highlighted
 
-        return highlighted(self.source)
+        if self.as_html is None or self.loop is not None:
+            return highlighted(self.source)
+        return self.as_html(self)
 
 
 def unchanged(source: str) -> str:
