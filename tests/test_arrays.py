@@ -22,16 +22,28 @@ FUNCTIONS = {
 }
 
 
+ATEN = torch.ops.aten
+BARE = {  # a text has the operation itself, not torch's function of the same name
+    "adaptive_avg_pool3d_backward": ATEN._adaptive_avg_pool3d_backward,
+    "adaptive_max_pool2d": ATEN.adaptive_max_pool2d,
+    "adaptive_max_pool3d": ATEN.adaptive_max_pool3d,
+    "ctc_loss": ATEN._ctc_loss, "ctc_loss_backward": ATEN._ctc_loss_backward,
+    "embedding_bag": ATEN._embedding_bag, "embedding_bag_backward": ATEN._embedding_bag_backward,
+}  # fmt: skip
+
+
 def torchs(name: str) -> Callable[..., Any] | None:
     """torch's operation of this name."""
+    if name in BARE:
+        return BARE[name]
     if name in vars(kernels):
         return getattr(kernels, name)
     for place in (F, torch):
         if callable(getattr(place, name, None)):
             return getattr(place, name)
     for operation in (name, f"_{name}"):
-        if hasattr(torch.ops.aten, operation):
-            return getattr(torch.ops.aten, operation)
+        if hasattr(ATEN, operation):
+            return getattr(ATEN, operation)
     return None
 
 
@@ -105,6 +117,13 @@ MASK = torch.triu(torch.full((5, 5), -float("inf")).double(), 1)
 ROWS = torch.where(torch.tensor([[True], [False], [True]]), random(3, 4), -float("inf"))
 ONE = torch.tensor(1.5).double()
 EACH = random(14, 3)
+V = random(4, 3)
+X3 = random(2, 3, 5, 6, 7)
+MANY = torch.tensor(
+    [[0, -1, 1], [2, 1, -1], [1, 2, 0], [-1, 0, 1], [1, 1, -1], [0, 2, -1], [2, 2, 2]]
+)
+MANY = MANY.repeat(2, 1)
+IS_LABEL = ATEN.multilabel_margin_loss_forward(SCORES, MANY, 1)[1]
 
 Case = tuple[Any, ...] | dict[str, Any]
 CASES: dict[str, list[tuple[Any, ...]]] = {
@@ -125,7 +144,7 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
     "elu": [(X,), (X, 0.7)],
     "elu_backward": [
         (D, 1.0, 1, 1, False, X), (D, 0.5, 1, 2.0, False, X), (D, 1.6, 1.05, 1, False, X),
-        (D, 0.5, 1.5, 2.0, True, torch.ops.aten.elu(X, 0.5, 1.5, 2.0)),
+        (D, 0.5, 1.5, 2.0, True, ATEN.elu(X, 0.5, 1.5, 2.0)),
     ],
     "celu": [(X,), (X, 0.5)],
     "leaky_relu": [(X,), (X, 0.1)],
@@ -222,6 +241,48 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
         (ONE, SCORES, CLASSES, 1, 1.0, None), (ONE, SCORES, CLASSES, 2, 0.5, W3),
         (ONE, SCORES, CLASSES, 1, 0.5, W3, 2), (EACH[:, 0], SCORES, CLASSES, 2, 1.0, None, 0),
     ],
+    "multilabel_margin_loss_forward": [(SCORES, MANY, 1), (SCORES, MANY, 2), (SCORES, MANY, 0)],
+    "multilabel_margin_loss_backward": [
+        (d, SCORES, MANY, reduction, IS_LABEL)
+        for d, reduction in ((ONE, 1), (ONE, 2), (EACH[:, 0], 0))
+    ],
+    "linalg_vector_norm": [
+        (X3,), (X3, 2, [1], True), (X3, 1, [1, -1]), (X3, 3.0, [0]), (X3, float("inf"), [2]),
+        (X3, -float("inf"), [2]), (X3.round(), 0, [1], True),
+    ],
+    "weight_norm_interface": [(random(4, 3), random(4, 1)), (random(4, 3, 2), random(1, 1, 2), 2)],
+    "weight_norm_interface_backward": [
+        (random(4, 3), V, random(4, 1), V.norm(dim=1, keepdim=True), 0),
+        (random(4, 3), V, random(1, 3), V.norm(dim=0, keepdim=True), 1),
+    ],
+    "embedding_renorm_": [
+        (random(5, 3), integers(4, 3, 4), 1.0, 2.0), (random(5, 3), integers(4, 3, 4), 1.0, 1.0)
+    ],
+    "addmm": [
+        (random(4), random(3, 5), random(5, 4)),
+        (random(4), random(3, 5), random(5, 4), {"beta": 0.5, "alpha": 2}),
+    ],
+    "baddbmm": [
+        (random(2, 3, 4), random(2, 3, 5), random(2, 5, 4)),
+        (random(2, 3, 4), random(2, 3, 5), random(2, 5, 4), {"beta": 0.5, "alpha": 2}),
+    ],
+    "trilinear": [
+        (random(3, 4), random(5, 4, 6), random(3, 6), [1, 3], [0], [1, 2], [2, 3]),
+        (random(3, 4), random(3, 5), random(3, 6), [2, 3], [1, 3], [1, 2], [0]),
+    ],
+    "constant_pad_nd": [
+        (X3, [1, 2]), (X3, [0, 1, 2, 0], 2.5), (X3, [-1, 2, 1, -2, -1, -1], 1.0), (X3, [0, 0, 1, 0])
+    ],
+    "im2col": [
+        (X3[0], [2, 3], [1, 1], [0, 0], [1, 1]), (X3[1], [2, 3], [2, 1], [1, 2], [2, 1]),
+    ],
+    "col2im": [
+        (random(2, 18, 16), [5, 6], [2, 3], [1, 1], [0, 0], [1, 1]),
+        (random(2, 18, 18), [5, 8], [2, 3], [2, 2], [1, 1], [2, 1]),
+    ],
+    "pixel_shuffle": [(random(2, 8, 3, 5), 2), (random(2, 3, 9, 3, 5), 3)],
+    "pixel_unshuffle": [(random(2, 2, 4, 6), 2), (random(2, 3, 2, 6, 9), 3)],
+    "channel_shuffle": [(random(2, 6, 3), 2), (random(2, 6, 3, 4), 3)],
     "select_scatter": [(random(3, 4, 5), random(3, 5), 1, -1), (random(3, 4), random(4), 0, 2)],
     "slice_scatter": [
         (random(3, 6, 2), random(3, 2, 2), 1, 1, 6, 3), (random(3, 4), random(2, 4), 0, 1, 3),
@@ -346,9 +407,6 @@ def test_an_average_pool_is_torchs(drawn: Any, with_padding: bool, divisor: int 
     check("avg_pool2d_backward", random(*y.shape), x, list(size), *given)
 
 
-X3 = random(2, 3, 5, 6, 7)
-
-
 def test_pools_with_three_axes_are_torchs() -> None:
     for options in ([[2, 2, 2], [1, 2, 2]], [[3, 2, 1], [2, 1, 2], [1, 1, 0]]):
         y, places = check("max_pool3d_with_indices", X3, *options)
@@ -365,6 +423,96 @@ def test_an_adaptive_average_pool_is_torchs(size: Any) -> None:
     x = random(2, 3, 5, 7)
     y = check("adaptive_avg_pool2d", x, size)
     check("adaptive_avg_pool2d_backward", random(*y.shape), x)
+
+
+@pytest.mark.parametrize("size", [1, (1, 2), (3, 4), (7, 3), (5, 2)])
+def test_an_adaptive_max_pool_is_torchs(size: Any) -> None:
+    x = random(2, 3, 5, 7)
+    aten_size = [size] * 2 if isinstance(size, int) else [*size]
+    y, places = check("adaptive_max_pool2d", x, aten_size)
+    check("adaptive_max_pool2d_backward", random(*y.shape), x, places)
+
+
+def test_adaptive_pools_with_three_axes_are_torchs() -> None:
+    y, places = check("adaptive_max_pool3d", X3, [2, 4, 3])
+    check("adaptive_max_pool3d_backward", random(*y.shape), X3, places)
+    y = check("adaptive_avg_pool3d", X3, [2, 4, 3])
+    check("adaptive_avg_pool3d_backward", random(*y.shape), X3)
+
+
+# ---- padding and other sizes
+
+
+@pytest.mark.parametrize("kind", ["reflection", "replication"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("pad", [[1, 1, 1, 1, 1, 1], [2, 0, 1, 3, 0, 2]])
+def test_padding_is_torchs(kind: str, rank: int, pad: list[int]) -> None:
+    x = random(2, 3, *(5, 6, 7)[:rank])
+    y = check(f"{kind}_pad{rank}d", x, pad[: 2 * rank])
+    check(f"{kind}_pad{rank}d_backward", random(*y.shape), x, pad[: 2 * rank])
+
+
+RESIZED = [
+    (f"upsample_{kind}{rank}d", rank, how)
+    for rank, kinds in enumerate([("linear",), ("bilinear", "bicubic"), ("trilinear",)], start=1)
+    for kind in ("nearest", "nearest_exact", *kinds)
+    for how in ([()] if "nearest" in kind else [(True,), (False,)])
+]
+
+
+@pytest.mark.parametrize(("name", "rank", "how"), RESIZED)
+@pytest.mark.parametrize("scale", [2.0, 3.0, 1.5, 0.6, 2.7, None])
+def test_another_size_is_torchs(name: str, rank: int, how: Any, scale: float | None) -> None:
+    x = random(2, 3, *(4, 5, 6)[:rank])
+    size = [int(n * (scale or 1)) + (scale is None) * 3 for n in x.shape[2:]]
+    scales = () if scale is None else (scale,) * rank
+    y = check(name, x, size, *how, *scales)
+    check(f"{name}_backward", random(*y.shape), size, [*x.shape], *how, *scales)
+
+
+# ---- bags and words
+
+WORDS, OFFSETS = integers(5, 9), torch.tensor([0, 2, 2, 5])
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+@pytest.mark.parametrize("padding", [-1, 1])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_embedding_bag_is_torchs(mode: int, padding: int, weighted: bool, last: bool) -> None:
+    weights = random(9) if weighted and mode == 0 else None
+    offsets = torch.cat([OFFSETS, torch.tensor([9])]) if last else OFFSETS
+    how = (WORDS, offsets, False, mode, False, weights, last, padding)
+    _, *more = torchs("embedding_bag")(W := random(5, 3), *how)
+    check("embedding_bag", W, *how, parts=1)
+    _, *ours = arrays.embedding_bag(*map(in_numpy, (W, *how)))
+    d = random(4, 3)
+    how = (5, False, mode, False, weights, padding)
+    expected = torchs("embedding_bag_backward")(d, WORDS, offsets, *more, *how)
+    found = arrays.embedding_bag_backward(*map(in_numpy, (d, WORDS, offsets, *ours, *how)))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("blank", [0, 2])
+@pytest.mark.parametrize("rows", [True, False])
+@pytest.mark.parametrize("as_tensors", [True, False])
+def test_ctc_is_torchs(blank: int, rows: bool, as_tensors: bool) -> None:
+    log_p = random(7, 5, 4).log_softmax(2)
+    y = torch.tensor([[1, 1, 3], [1, 3, 1], [3, 1, 0], [1, 0, 0], [3, 3, 3]])
+    steps, letters = torch.tensor([7, 5, 7, 6, 4]), torch.tensor([3, 3, 2, 0, 3])
+    if not rows:
+        y = torch.cat([row[:n] for row, n in zip(y, letters, strict=True)])
+    lengths = (steps, letters) if as_tensors else (steps.tolist(), letters.tolist())
+    losses, alpha = check("ctc_loss", log_p, y, *lengths, blank, False, parts=1)
+    assert losses.isinf().sum() == 1  # four steps are too few for a word that needs five
+    _, ours = arrays.ctc_loss(*map(in_numpy, (log_p, y, *lengths)), blank)
+    given = log_p, y, *lengths, losses
+    for zero in (True, False):
+        d = random(5)
+        expected = torchs("ctc_loss_backward")(d, *given, alpha, blank, zero)
+        found = arrays.ctc_loss_backward(*map(in_numpy, (d, *given)), ours, blank, zero)
+        some = slice(None) if zero else losses.isfinite().numpy()  # of the other it is nan
+        np.testing.assert_allclose(found[:, some], expected[:, some], rtol=1e-11, atol=1e-13)
 
 
 # ---- normalization
@@ -447,7 +595,10 @@ def test_every_operation_is_tried() -> None:
     operations = {name for name in FUNCTIONS if torchs(name)}
     assert len(operations) > 80
     tried = {*CASES, *re.findall(r'"(\w+)"', HERE)}
-    tried |= {f"{name}{n}d" for n in (1, 2, 3) for name in ("conv", "conv_transpose")}
+    for n in (1, 2, 3):
+        pads = [f"{kind}_pad{n}d" for kind in ("reflection", "replication")]
+        tried |= {f"conv{n}d", f"conv_transpose{n}d", *pads, *(f"{pad}_backward" for pad in pads)}
+    tried |= {f"{name}{way}" for name, *_ in RESIZED for way in ("", "_backward")}
     assert operations - tried == set()
 
 

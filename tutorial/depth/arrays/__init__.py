@@ -3,40 +3,30 @@
 A program at depth "numpy" calls them by torch's names, with torch's arguments, and has at its top
 the source of those that it calls. `softmax_backward` here is torch's of that name.
 
-axes.py             one number for each axis; one number for each channel
-windows.py          all windows over an image, and their sum: what convolution and pooling rest on
-convolution.py      convolutions and transposed ones, of one to three axes
-pooling.py          the largest or the mean number of each window
-normalization.py    batch norm, layer norm, group norm
-activations.py      GELU, SiLU, ELU, ...
-softmax.py          softmax and its logarithm
-attention.py        softmax(q @ k.T) @ v
-embedding.py        a row of W for each word
-losses.py           how far numbers are from numbers
-class_losses.py     how far scores are from labels
-rearranging.py      what is put at another place
+axes.py              one number for each axis, for each channel; one matrix for each axis
+windows.py           all windows over an image, and their sum: convolution and pooling rest on them
+convolution.py       convolutions and transposed ones, of one to three axes
+unfolding.py         the windows as columns of a matrix
+pooling.py           the largest or the mean number of each window
+adaptive_pooling.py  so many windows as are asked for
+padding.py           numbers around an image
+resizing.py          images of another size
+rearranging.py       what is put at another place
+normalization.py     batch norm, layer norm, group norm
+norms.py             lengths of vectors; weight norm
+products.py          products of matrices
+activations.py       GELU, SiLU, ELU, ...
+softmax.py           softmax and its logarithm
+attention.py         softmax(q @ k.T) @ v
+embedding.py         a row of W for each word
+losses.py            how far numbers are from numbers
+class_losses.py      how far scores are from labels
+ctc.py               how far scores at steps are from a word
 """
 
+from importlib import import_module
 from inspect import getmembers, isfunction
+from pkgutil import iter_modules
 
-from tutorial.depth.arrays import (
-    activations,
-    attention,
-    axes,
-    class_losses,
-    convolution,
-    embedding,
-    losses,
-    normalization,
-    pooling,
-    rearranging,
-    softmax,
-    windows,
-)
-
-MODULES = (
-    axes, windows, convolution, pooling, normalization, activations, softmax, attention, embedding,
-    losses, class_losses, rearranging,
-)  # fmt: skip
-for module in MODULES:
-    globals().update(getmembers(module, isfunction))
+for file in iter_modules(__path__):
+    globals().update(getmembers(import_module(f"{__name__}.{file.name}"), isfunction))

@@ -1,4 +1,4 @@
-"""One number for each axis, or for each channel."""
+"""One number for each axis, for each channel; one matrix for each axis."""
 
 import numpy as np
 
@@ -12,3 +12,10 @@ def for_each_axis(value, count):
 def by_channel(v, x):
     """A vector v, one number for each channel, so that it can be added to x (n, channels, ..)."""
     return v.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def along_last_axes(x, matrices):
+    """Each of the last axes times its matrix: rows @ x @ columns.T, for two."""
+    for axis, matrix in zip(range(-len(matrices), 0), matrices):
+        x = np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
+    return x

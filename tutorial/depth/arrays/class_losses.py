@@ -66,3 +66,34 @@ def multi_margin_loss_backward(d_loss, y_hat, y, p, margin, weight=None, reducti
     d_y_hat = d_others.copy()
     np.put_along_axis(d_y_hat, y[:, None], -d_others.sum(1, keepdims=True), 1)
     return d_y_hat
+
+
+def multilabel_margin_loss_forward(y_hat, y, reduction):
+    """The mean of max(0, 1 - y_hat[label] + y_hat[i]) over all labels and all i that are none.
+
+    The labels of a sample are the first numbers of y, up to the first -1. It gives also which
+    classes are labels.
+    """
+    near, is_label, _, _ = labels_and_others(y_hat, y)
+    return reduced(near.sum((1, 2)) / y_hat.shape[1], reduction), 1.0 * is_label
+
+
+def multilabel_margin_loss_backward(d_loss, y_hat, y, reduction, is_label):
+    """1 for each other score that comes within the margin of a label's, -1 for the label's."""
+    near, _, at, rows = labels_and_others(y_hat, y)
+    d_losses = for_each_loss(d_loss, len(y), reduction) / y_hat.shape[1]
+    counts = (near > 0) * np.reshape(d_losses, (-1, 1, 1))
+    d_y_hat = counts.sum(1)
+    np.add.at(d_y_hat, (rows, at), -counts.sum(2))
+    return d_y_hat
+
+
+def labels_and_others(y_hat, y):
+    """How far, for each label, each other score comes within its margin; and which are labels."""
+    counts = np.cumprod(y >= 0, 1, dtype=bool)
+    at, rows = np.where(counts, y, 0), np.arange(len(y))[:, None]
+    is_label = np.zeros(y_hat.shape, dtype=bool)
+    np.logical_or.at(is_label, (rows, at), counts)
+    margins = 1 - y_hat[rows, at][:, :, None] + y_hat[:, None, :]
+    pairs = counts[:, :, None] & ~is_label[:, None, :]
+    return np.maximum(margins, 0) * pairs, is_label, at, rows

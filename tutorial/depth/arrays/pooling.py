@@ -145,22 +145,3 @@ def sides_of_pool(shape, size, stride, padding, dilation, ceil_mode):
         after = (places - 1) * step + span - length - p
         sides.append((p, max(p, after) if ceil_mode else p))
     return sides
-
-
-def adaptive_avg_pool2d(x, size):
-    """The mean of each of so many parts, which cover x."""
-    rows, columns = (means_of_parts(*each) for each in zip(x.shape[-2:], for_each_axis(size, 2)))
-    return rows @ x @ columns.T
-
-
-def adaptive_avg_pool2d_backward(d_y, x):
-    """Each place of x gets its part of d_y: d_y over the size of the window."""
-    rows, columns = (means_of_parts(*each) for each in zip(x.shape[-2:], d_y.shape[-2:]))
-    return rows.T @ d_y @ columns
-
-
-def means_of_parts(length, count):
-    """The matrix that makes of a vector the means of so many parts."""
-    at, part = np.arange(length), np.arange(count)[:, None]
-    inside = (part * length // count <= at) & (at < -(-(part + 1) * length // count))
-    return inside / inside.sum(1, keepdims=True)
