@@ -58,7 +58,7 @@ registry.py   which exercises there are
 verdict.py    what a check found
 record.py     what a loop does, measured: each forward pass, loss, gradient and step
 compare.py    two loops side by side: where the first one differs from the second
-lesson_01.py  ... lesson_12.py: the checks of each lesson
+lesson_01.py  ... lesson_13.py: the checks of each lesson
 '''
 
 import sys
