@@ -88,7 +88,7 @@ def new_model(optimizer=torch.optim.SGD, lr=0.1, **options):
 # %%
 model = new_model()
 loop = model.unroll("fit", train_data, epochs=3, log_freq=16)
-loop
+print(loop)
 
 # %% [markdown]
 # Four of its lines call something that is written elsewhere. Each depth writes some of them out.
@@ -353,10 +353,19 @@ plt.show()
 # %% [markdown]
 # ## Part 4: the whole training
 #
-# The same for all of `fit`. How much longer does the program become?
+# The same for all of `fit`. A program that is shown has a control above it: choose a depth, and read
+# the same training there. Point at a line, or click on it, and those that belong to it light up: a
+# call at one depth, and at the next the lines that it stood for. Click on `loss.backward()`, and go
+# down.
 
 # %%
 gradients = model.unroll("fit", train_data, epochs=3, log_freq=16, depth="gradients")
+gradients
+
+# %% [markdown]
+# How much longer does a program become?
+
+# %%
 for program in (loop, written, gradients):
     print(f"{program.depth:9}  {len(program.source.splitlines())} lines")
 

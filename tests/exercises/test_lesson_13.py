@@ -115,7 +115,7 @@ RULES: list[tuple[Callable[..., Any], str]] = [
     (lambda source: source, "the source is not changed"),
     (lambda source: source.replace(STEP, "velocity = 0\nx"), "is no Python"),
     (lambda source: source.replace(STEP, "weight -= 0.1 * velocity"), "NameError"),
-    (lambda source: source.replace("n = 0", ""). replace("# how wrong", "# so wrong"),
+    (lambda source: source.replace("# how wrong", "# so wrong"),
      "that is SGD without momentum"),
     (lambda source: momentum(source, "mul_(0.9).add_(gradient, alpha=0.1)"), "counts in full"),
     (lambda source: momentum(source, "add_(gradient)"), "the velocity does not fade"),
