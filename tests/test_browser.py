@@ -8,8 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from browser import PICTURES, READY, SETUP, Notebook
 
+import tutorial as tl
 from tutorial.display.curves import GREY, LOOKS, Curves
 
 pytest.importorskip("jupyterlab")
@@ -149,6 +151,54 @@ def test_where_jupyterlab_does_not_trust_a_file_the_curves_are_shown(chromium, s
     image = page.get_by_role("img", name=re.compile("loss up to step 3"))
     expect(image).to_be_visible(timeout=60_000)
     assert image.evaluate("image => image.naturalWidth > 0")
+    page.close()
+
+
+# ---- a program at its depths
+
+
+def test_the_depth_of_a_program_is_chosen_where_the_notebook_has_keys_of_its_own(
+    open_notebook,
+) -> None:
+    notebook = open_notebook('model.unroll("fit", some)', "x = 3")
+    notebook.run()
+    output = notebook.output(1)
+    loop = output.get_by_role("radio", name="loop")
+    loop.focus(timeout=60_000)
+    for depth in ("optimizer", "gradients"):
+        notebook.page.keyboard.press("ArrowDown")  # a shortcut of the notebook, elsewhere
+        expect(output.get_by_role("radio", name=depth)).to_be_checked()
+        expect(output.get_by_role("radio", name=depth)).to_be_focused()
+        expect(output.locator("section:visible")).to_have_attribute("data-depth", depth)
+    output.get_by_text("d_W_3 = ").click()
+    lines = output.get_by_role("listbox", name="the lines of gradients")
+    lines.focus()
+    notebook.page.keyboard.press("ArrowUp")
+    chosen = lines.locator(f"#{lines.get_attribute('aria-activedescendant')}")
+    expect(chosen).to_contain_text("d_x_2 = ")
+    expect(output.locator('[data-depth="loop"] .lit')).to_contain_text("loss.backward()")
+    notebook.picture("depths")
+
+
+def test_where_jupyterlab_does_not_trust_a_file_the_programs_are_below_each_other(
+    chromium, server
+) -> None:
+    model = tl.Model(torch.nn.Linear(8, 3))
+    model.prepare(torch.optim.SGD(model.parameters(), lr=0.1), torch.nn.CrossEntropyLoss())
+    program = model.unroll("train_batch", torch.randn(4, 8), torch.arange(4) % 3)
+    server.write("programs.ipynb", SETUP)
+    notebook = nbformat.read(server.folder / "programs.ipynb", as_version=4)
+    data = {"text/plain": repr(program), "text/html": program._repr_html_()}
+    notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
+    nbformat.write(notebook, server.folder / "programs.ipynb")
+    page = chromium.new_page()
+    page.goto(f"{server.address}lab/tree/programs.ipynb?reset")
+    output = page.locator(".jp-OutputArea")
+    for line in ("loss.backward()", "weight.add_(gradient, alpha=-0.1)", "d_W = d_y_hat.T @ x"):
+        expect(output.get_by_text(line).first).to_be_visible(timeout=60_000)
+    expect(output.get_by_role("radio")).to_have_count(0)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / "lab_programs_untrusted.png")
     page.close()
 
 

@@ -84,12 +84,11 @@
   }
   for (const control of document.querySelectorAll(`${CONTROL}:not([data-ready])`)) {
     control.dataset.ready = "";
-    const told = control.querySelector("output");
-    told.hidden = false;
     for (const code of control.querySelectorAll("pre > code")) {
       const box = code.parentElement;
       const names = {
         role: "listbox", tabindex: "0", "aria-multiselectable": "true",
+        "data-lm-suppress-shortcuts": "",
         "aria-label": `the lines of ${box.getAttribute("aria-label")}`,
       };
       for (const [name, value] of Object.entries(names)) code.setAttribute(name, value);

@@ -26,6 +26,8 @@ CLASSES = {
     Name.Builtin: 'class="k"',
 }
 
+KEYS = "data-lm-suppress-shortcuts"  # what has it keeps its keys from JupyterLab's shortcuts
+
 
 class Written(NamedTuple):
     """A program at one depth.
@@ -53,7 +55,7 @@ def control(title: str, versions: Mapping[str, Written | str], chosen: str) -> s
         (2, 1)
     """
     choices = "".join(choice(depth, versions[depth], depth == chosen) for depth in versions)
-    beside = '<label><input type="checkbox" name="beside">beside the loop</label>'
+    beside = f'<label><input type="checkbox" name="beside" {KEYS}>beside the loop</label>'
     reasons = "".join(
         f"<p><b>{depth}</b>: {escape(reason)}</p>"
         for depth, reason in versions.items()
@@ -65,19 +67,19 @@ def control(title: str, versions: Mapping[str, Written | str], chosen: str) -> s
         if isinstance(written, Written)
     )
     return (
-        f'<div class="tutorial-depths" data-lm-suppress-shortcuts="true"><style>{STYLE}</style>'
+        f'<div class="tutorial-depths"><style>{STYLE}</style>'
         # A form of its own keeps the radio buttons apart from those of another program.
-        f'<form method="dialog" hidden><fieldset><legend>How deep? <code>{escape(title)}</code>'
-        f"</legend>{choices}{beside}</fieldset>{reasons}</form>"
+        f'<form method="dialog" style="display:none"><fieldset><legend>How deep? <code>'
+        f"{escape(title)}</code></legend>{choices}{beside}</fieldset></form>{reasons}"
         f'<div class="programs">{programs}</div>'
-        f"<output hidden></output><script>{SCRIPT}</script></div>"
+        f"<output></output><script>{SCRIPT}</script></div>"
     )
 
 
 def choice(depth: str, written: Written | str, chosen: bool) -> str:
     """The radio button for a depth."""
     state = " disabled" * isinstance(written, str) + " checked" * chosen
-    return f'<label><input type="radio" name="depth" value="{depth}"{state}>{depth}</label>'
+    return f'<label><input type="radio" name="depth" value="{depth}"{state} {KEYS}>{depth}</label>'
 
 
 def program(depth: str, written: Written) -> str:
@@ -88,6 +90,6 @@ def program(depth: str, written: Written) -> str:
         for line, (part, layer) in zip(coloured, written.places, strict=True)
     ).replace(' data-k="0"', "")
     return (
-        f'<section data-depth="{depth}"><b>{depth}</b>'
-        f'<pre tabindex="0" role="group" aria-label="{depth}"><code>{lines}</code></pre></section>'
+        f'<section data-depth="{depth}"><b>{depth}</b><pre tabindex="0" role="group" '
+        f'aria-label="{depth}" {KEYS}><code>{lines}</code></pre></section>'
     )
