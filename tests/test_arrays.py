@@ -27,9 +27,17 @@ BARE = {  # a text has the operation itself, not torch's function of the same na
     "adaptive_avg_pool3d_backward": ATEN._adaptive_avg_pool3d_backward,
     "adaptive_max_pool2d": ATEN.adaptive_max_pool2d,
     "adaptive_max_pool3d": ATEN.adaptive_max_pool3d,
-    "ctc_loss": ATEN._ctc_loss, "ctc_loss_backward": ATEN._ctc_loss_backward,
-    "embedding_bag": ATEN._embedding_bag, "embedding_bag_backward": ATEN._embedding_bag_backward,
-}  # fmt: skip
+    "ctc_loss": ATEN._ctc_loss,
+    "ctc_loss_backward": ATEN._ctc_loss_backward,
+    "elu_": ATEN.elu_,
+    "embedding_bag": ATEN._embedding_bag,
+    "embedding_bag_backward": ATEN._embedding_bag_backward,
+    "index_put": ATEN.index_put,
+    "max_unpool2d": ATEN.max_unpool2d,
+    "rrelu_with_noise_": ATEN.rrelu_with_noise_,
+    "threshold_": torch.threshold_,
+    "unfold": Tensor.unfold,
+}
 
 
 def torchs(name: str) -> Callable[..., Any] | None:
@@ -38,7 +46,7 @@ def torchs(name: str) -> Callable[..., Any] | None:
         return BARE[name]
     if name in vars(kernels):
         return getattr(kernels, name)
-    for place in (F, torch):
+    for place in (F, torch, Tensor):
         if callable(getattr(place, name, None)):
             return getattr(place, name)
     for operation in (name, f"_{name}"):
@@ -70,6 +78,8 @@ def check(name: str, *args: Any, parts: int | None = None, **kwargs: Any) -> Any
     operation: Any = torchs(name)
     expected = operation(*[a.clone() if isinstance(a, Tensor) else a for a in args], **kwargs)
     for one, other in zip(several(found)[:parts], several(expected)[:parts], strict=True):
+        if name.endswith("_"):
+            assert one is given[0]
         if other is not None:  # what is not wanted, is None
             assert one.shape == other.shape
             np.testing.assert_allclose(one, other.numpy(), rtol=1e-12, atol=1e-13)
@@ -118,6 +128,8 @@ ROWS = torch.where(torch.tensor([[True], [False], [True]]), random(3, 4), -float
 ONE = torch.tensor(1.5).double()
 EACH = random(14, 3)
 V = random(4, 3)
+POINTS = random(2, 4, 3), torch.cat([random(2, 4, 3), torch.zeros(2, 1, 3)], 1)
+POINTS[0][:, 0] = 0  # one distance is 0
 X3 = random(2, 3, 5, 6, 7)
 MANY = torch.tensor(
     [[0, -1, 1], [2, 1, -1], [1, 2, 0], [-1, 0, 1], [1, 1, -1], [0, 2, -1], [2, 2, 2]]
@@ -273,6 +285,45 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
     "constant_pad_nd": [
         (X3, [1, 2]), (X3, [0, 1, 2, 0], 2.5), (X3, [-1, 2, 1, -2, -1, -1], 1.0), (X3, [0, 0, 1, 0])
     ],
+    "relu_": [(X,)], "silu_": [(X,)], "mish_": [(X,)], "hardsigmoid_": [(X,)],
+    "hardswish_": [(X,)], "gelu_": [(X,), (X, {"approximate": "tanh"})], "celu_": [(X, 0.5)],
+    "elu_": [(X, 0.5, 1.5, 2.0)], "leaky_relu_": [(X, 0.1)], "threshold_": [(X, 0.5, 2.0)],
+    "hardtanh_": [(X, 0.0, 6.0)], "rrelu_with_noise_": [(X, D, 0.125, 0.25, False)],
+    "gather": [(X, 0, integers(5, 3, 12)), (X, 1, integers(12, 2, 7)), (X, -1, integers(12, 5, 1))],
+    "scatter": [
+        (X, 0, torch.stack([torch.randperm(5)[:3] for _ in range(7)], 1), D),
+        (X, -1, torch.stack([torch.randperm(12)[:4] for _ in range(5)]), D),
+        (X, 1, integers(12, 5, 3), 2.5),
+    ],
+    "scatter_add": [(X, 0, integers(5, 3, 7), D), (X, -1, integers(12, 5, 9), D)],
+    "index_select": [(X, 0, integers(5, 7)), (X, -1, integers(12, 3))],
+    "index_add": [(X, 0, integers(5, 7), random(7, 12)), (X, -1, integers(12, 3), random(5, 3))],
+    "index_put": [
+        (X, (torch.tensor([1, 3]),), random(2, 12)),
+        (X, (None, torch.tensor([1, 3, 5])), random(5, 3)),
+        (X, (integers(5, 20), integers(12, 20)), random(20), True),
+    ],
+    "diagonal_backward": [
+        (random(2, 3), [2, 3, 4], 0, 1, 2), (random(3, 2), [2, 3, 4], 1, 0, 2),
+        (random(4, 1), [2, 4, 4], -1, 0, 2),
+    ],
+    "diag_embed": [(random(2, 3),), (random(2, 3), 1, 0, 2), (random(2, 3), -2)],
+    "unfold": [(X, 1, 3, 2), (X, 0, 2, 1), (X, -1, 5, 3)],
+    "unfold_backward": [(random(5, 5, 3), [5, 12], 1, 3, 2), (random(4, 12, 2), [5, 12], 0, 2, 1)],
+    "max_unpool2d": [(random(2, 3, 1, 2), torch.tensor([[[5, 0]]]).expand(2, 3, 1, 2), [2, 4])],
+    "sort": [(D,), (D, 0), (D, 1, True)],
+    "topk": [(D, 3), (D, 2, 0), (D, 2, 0, False)],
+    "median": [(D, 1), (D, 0, True)],
+    "cummax": [(D, 1), (D, 0), (D.round(), 1)],
+    "cummin": [(D, 1), (D, 0), (D.round(), 1)],
+    "logcumsumexp": [(X, 1), (X, 0)],
+    "cdist_forward": [(*POINTS, p, None) for p in (1.0, 2.0, 3.0, float("inf"))],
+    "cdist_backward": [
+        (random(2, 4, 5), *POINTS, p, ATEN._cdist_forward(*POINTS, p, None))
+        for p in (1.0, 2.0, 3.0, float("inf"))
+    ],
+    "linalg_cross": [(random(5, 3), random(5, 3)), (random(2, 3, 5), random(2, 3, 5), {"dim": 1})],
+    "var_mean": [(X3, [1]), (X3, [1, 2], {"correction": 0, "keepdim": True})],
     "im2col": [
         (X3[0], [2, 3], [1, 1], [0, 0], [1, 1]), (X3[1], [2, 3], [2, 1], [1, 2], [2, 1]),
     ],

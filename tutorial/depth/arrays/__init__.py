@@ -11,11 +11,15 @@ pooling.py           the largest or the mean number of each window
 adaptive_pooling.py  so many windows as are asked for
 padding.py           numbers around an image
 resizing.py          images of another size
-rearranging.py       what is put at another place
+rearranging.py       pixels as channels; a slice in the place of another one
+indexing.py          what is taken from places, and put at places, that other arrays tell
+ordering.py          numbers in the order of their size
 normalization.py     batch norm, layer norm, group norm
 norms.py             lengths of vectors; weight norm
+distances.py         of each point to each other one
 products.py          products of matrices
 activations.py       GELU, SiLU, ELU, ...
+in_place.py          activations in the place of x
 softmax.py           softmax and its logarithm
 attention.py         softmax(q @ k.T) @ v
 embedding.py         a row of W for each word

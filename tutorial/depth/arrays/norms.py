@@ -36,3 +36,9 @@ def embedding_renorm_(W, x, max_norm, norm_type):
     norms = linalg_vector_norm(W[rows], norm_type, 1, keepdim=True)
     W[rows] *= np.where(norms > max_norm, max_norm / (norms + 1e-7), 1)
     return W
+
+
+def var_mean(x, dim, correction=1, keepdim=False):
+    """The variance, with n - correction as its divisor, and the mean."""
+    axes = tuple(np.atleast_1d(dim))
+    return x.var(axes, ddof=correction, keepdims=keepdim), x.mean(axes, keepdims=keepdim)

@@ -37,3 +37,8 @@ def log_softmax_backward(d_y, y, dim):
 def softmax_backward(d_y, y, dim):
     """Y * (d_y - (d_y * y).sum(dim))."""
     return y * (d_y - (d_y * y).sum(dim, keepdims=True))
+
+
+def logcumsumexp(x, dim):
+    """log(exp(x).cumsum(dim)), also where exp(x) is too large."""
+    return np.logaddexp.accumulate(x, dim)
