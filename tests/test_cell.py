@@ -4,6 +4,7 @@ import ast
 import contextlib
 import copy
 import io
+import re
 import signal
 import textwrap
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import rng_state
 from tutorial.notebook.cell import Answer, CellError, prove, unroll_cell
-from tutorial.notebook.cell.show import SideBySide
+from tutorial.notebook.cell.show import AtDepths, SideBySide
 from tutorial.unroll import proof
 
 SETUP = """
@@ -746,3 +749,45 @@ def test_an_answer_leaves_no_trace_in_the_notebook(kernel) -> None:
         assert not any("Answer" in cell for cell in In[:-1])
         """
     kernel.run(textwrap.dedent(look))
+
+
+# ---- at another depth
+
+
+@pytest.mark.parametrize("depth", ["optimizer", "gradients"])
+def test_a_cell_at_another_depth_does_the_same(depth: str) -> None:
+    """Where the optimizer takes one weight after the other, as written out."""
+    net = nn.Sequential(nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 3))
+    one = tl.Model(net)
+    adam = torch.optim.Adam(net.parameters(), foreach=False, fused=False)
+    one.prepare(adam, nn.CrossEntropyLoss(), tl.metrics.Accuracy())
+    data = TensorDataset(torch.randn(70, 8), torch.arange(70) % 3)
+    names = {"one": one, "net": net, "data": data, "samples": 2, "weight": 3, "F": 4, "tl": tl}
+    cell = "history = one.fit(data, epochs=samples)\nacc = one.evaluate(data)['acc']\n"
+    unrolled = unroll_cell(cell, names, depth)
+    assert "Running this overwrites your" in unrolled.source
+    assert "net.parameters()" in unrolled.source
+    assert ("net(x)" in unrolled.source) == (depth == "optimizer")
+    assert prove(unrolled, names)
+    html = AtDepths(unrolled, names, depth)._repr_html_()
+    assert html.count("<section data") == (2 if depth == "optimizer" else 3)
+
+
+def test_in_a_cell_the_lines_that_belong_together_have_the_same_number() -> None:
+    net = nn.Linear(8, 3)
+    one = tl.Model(net)
+    one.prepare(torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    names = {"one": one, "net": net, "x": torch.randn(4, 8), "y": torch.arange(4) % 3}
+    unrolled = unroll_cell("one.train_batch(x, y)\none.predict_batch(x)", names, "gradients")
+    html = AtDepths(unrolled, names, "gradients")._repr_html_()
+    loop, _, gradients = re.findall(r"<section data.*?</section>", html, re.DOTALL)
+
+    def parts(section: str, code: str) -> list[str]:
+        lines = re.findall(r'data-p="(\d+)"[^>]*>(.*?)\n</span>', section)
+        return [part for part, line in lines if code in re.sub(r"<[^>]*>", "", line)]
+
+    forward = parts(loop, "= net(x)")
+    assert len(set(forward)) == 2
+    assert parts(gradients, "torch.addmm") == forward
+    assert parts(gradients, "d_W = ") == parts(loop, "loss.backward()")
+    assert set(parts(gradients, "weight.grad = None")) == set(parts(loop, ".zero_grad()"))

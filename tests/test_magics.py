@@ -98,6 +98,24 @@ def test_diff_shows_both(magics) -> None:
     assert "\nclf.evaluate(digits) | # clf.evaluate(digits)\n" in forms["text/plain"]
 
 
+def test_depth_writes_out_each_call_of_the_cell(magics) -> None:
+    cell = "history = clf.fit(digits, epochs=2)\nclf.evaluate(digits)\n"
+    [forms] = magics.run(f"%%unroll --depth gradients\n{cell}")[0]
+    for code in (forms["text/plain"], forms["text/html"]):
+        assert code.count("torch.addmm(b, x, W.T)") == 2
+        assert "d_W = " in code
+    assert "network(" not in forms["text/plain"]
+    assert ".backward()" not in forms["text/plain"]
+    assert forms["text/html"].count('type="radio" name="depth"') == 3
+    assert 'value="gradients" checked' in forms["text/html"]
+    [forms] = magics.run("%unroll --diff --depth optimizer clf.fit(digits)")[0]
+    assert "weight.add_(gradient, alpha=-0.1)" in forms["text/plain"]
+    assert 'role="row"' in forms["text/html"]
+    shown, reply = magics.run("%%unroll --insert --depth=optimizer\nclf.fit(digits)")
+    assert not shown
+    assert "weight.add_(gradient, alpha=-0.1)" in reply["payload"][0]["text"]
+
+
 def test_one_line(magics) -> None:
     """Braces and dollars are code here, not IPython's own."""
     [forms] = magics.run("%unroll acc = {'{x}': clf.evaluate(digits)}  # $x")[0]
@@ -111,6 +129,12 @@ def test_one_line(magics) -> None:
         (
             "%%unroll\nclf.fit(digits, epochs=0)",
             "%%unroll: line 1, `clf.fit(digits, epochs=0)`: epochs",
+        ),
+        ("%%unroll --depth deep\nclf.fit(digits)", "%%unroll: line 1, `clf.fit(digits)`: depth"),
+        ("%%unroll --depth\nclf.fit(digits)", "argument --depth: expected one argument"),
+        (
+            "%%unroll --run --depth gradients\nclf.fit(digits)",
+            "%%unroll: --run compares with the call itself",
         ),
         ("%%unroll --wrong\nclf.fit(digits)", "unrecognized arguments: --wrong"),
         (

@@ -1,19 +1,18 @@
 """Which lines of a program belong together, from depth to depth."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 SHORT = {  # what is written out, by what its line in the loop has
-    "network(": "network",
     ".backward()": "backward",
-    "optimizer.step()": "step",
-    "optimizer.zero_grad()": "zero_grad",
+    ".step()": "step",
+    ".zero_grad()": "zero_grad",
 }
 HEADING = re.compile(r" *# (backward, )?(.*)")  # above the lines of a layer
-HANDS = re.compile(r" *for weight, gradient in zip\(")  # the gradients, to the weights
-FORGETS = re.compile(r" *for .*:\n(.*:\n)? *weight\.grad = None")
+HANDS = re.compile(r" *for \w+, \w+ in zip\(")  # the gradients, to the weights
+FORGETS = re.compile(r" *for .*:\n(.*:\n)? *\w+\.grad = None")
 
 
 class Place(NamedTuple):
@@ -28,11 +27,12 @@ class Place(NamedTuple):
     layer: int = 0
 
 
-def together(sources: Sequence[str]) -> list[list[Place]]:
+def together(sources: Sequence[str], networks: Collection[str] = ("network",)) -> list[list[Place]]:
     r"""For each line of each source, to what it belongs.
 
     Args:
         sources: a program at the depths "loop", "optimizer" and "gradients", or the first of them.
+        networks: how the network is named in them.
 
     Example:
         >>> loop = "y_hat = network(x)"
@@ -47,12 +47,12 @@ def together(sources: Sequence[str]) -> list[list[Place]]:
     for upper, lower in pairwise(lines):
         parts = [place.part for place in places[-1]]
         places.append([])
-        does = {"network": next((i for i, line in enumerate(upper) if "network(" in line), 0)}
+        does = {"network": next((i for i, line in enumerate(upper) if calls(line, networks)), 0)}
         for short, long in replaced(upper, lower):
             if isinstance(short, int):  # a line that stays
                 places[-1].append(places[-2][short])
                 continue
-            kinds = [*short_kinds([upper[i] for i in short])]
+            kinds = [*short_kinds([upper[i] for i in short], networks)]
             if "network" in kinds:
                 does = {}
             for i, kind in zip(short, kinds, strict=True):
@@ -104,13 +104,19 @@ def code(line: str) -> str:
     return line if line.lstrip().startswith("#") else line.partition("  #")[0].rstrip()
 
 
-def short_kinds(lines: list[str]) -> Iterator[str]:
+def calls(line: str, networks: Collection[str]) -> bool:
+    """Whether a line goes through the network."""
+    return any(f"= {network}(" in line for network in networks)
+
+
+def short_kinds(lines: list[str], networks: Collection[str]) -> Iterator[str]:
     """What each of these lines of a loop does, which are to be written out."""
-    kind = "network" if any("network(" in line for line in lines) else "loss"
-    for line in lines:
+    found = [calls(line, networks) for line in lines]
+    kind = "network" if any(found) else "loss"  # also above it, where torch.autocast stands
+    for line, calls_network in zip(lines, found, strict=True):
         kind = next((kind for sign, kind in SHORT.items() if sign in code(line)), kind)
         yield kind
-        kind = "loss" if "network(" in line else kind  # above it stands torch.autocast
+        kind = "loss" if calls_network else kind
 
 
 def long_kinds(lines: list[str], kind: str) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """A program at all of its depths, as a notebook shows it."""
 
+from collections.abc import Collection
+
 from torch import nn
 
 from tutorial.depth.depths import DEPTHS, at_depth
@@ -19,14 +21,36 @@ def shown(program: Program) -> str:
         program: at the depth that is shown at first.
     """
     found = at_each_depth(program)
-    written = {depth: one.source for depth, one in found.items() if isinstance(one, Program)}
-    places = dict(zip(written, together([*written.values()]), strict=True))
-    versions: dict[str, Written | str] = {}
-    for depth, one in found.items():
-        versions[depth] = Written(written[depth], places[depth]) if depth in written else str(one)
-    if written.get("optimizer") == written["loop"] and program.depth != "optimizer":
+    sources = {depth: one.source for depth, one in found.items() if isinstance(one, Program)}
+    missing = {depth: one for depth, one in found.items() if isinstance(one, str)}
+    return at_depths(program.title, sources, missing, program.depth)
+
+
+def at_depths(
+    title: str,
+    sources: dict[str, str],
+    missing: dict[str, str],
+    chosen: str,
+    networks: Collection[str] = ("network",),
+) -> str:
+    """Sources at some depths, as HTML with a control for the depth.
+
+    Args:
+        title: of what.
+        sources: the sources, by their depths.
+        missing: why there is none at another depth.
+        chosen: the depth that is shown at first.
+        networks: how the network is named in them.
+    """
+    places = dict(zip(sources, together([*sources.values()], networks), strict=True))
+    versions: dict[str, Written | str] = {
+        depth: Written(sources[depth], places[depth]) if depth in sources else missing[depth]
+        for depth in DEPTHS
+        if depth in sources or depth in missing
+    }
+    if sources.get("optimizer") == sources["loop"] and chosen != "optimizer":
         versions["optimizer"] = "the same as loop, since nothing is learned here"
-    return control(program.title, versions, program.depth)
+    return control(title, versions, chosen)
 
 
 def at_each_depth(program: Program) -> dict[str, Program | str]:

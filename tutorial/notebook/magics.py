@@ -17,9 +17,9 @@ from IPython.display import display
 from IPython.utils.capture import capture_output
 
 from tutorial.notebook.cell import CellError, UnrolledCell, prove, unroll_cell
-from tutorial.notebook.cell.show import SideBySide
+from tutorial.notebook.cell.show import AtDepths, SideBySide
 
-OPTIONS = r"^(--\S+\s*)+"  # before the code, on the line of a magic
+OPTIONS = r"^(--depth\s+\S+\s*|--\S+\s*)+"  # before the code, on the line of a magic
 
 
 class CellFailed(Exception):  # noqa: N818 - it was shown already, as the cell's own error
@@ -36,6 +36,7 @@ class TutorialMagics(Magics):
     @argument("--insert", action="store_true", help="put the unrolled cell into the next cell")
     @argument("--run", action="store_true", help="run both, and compare every bit")
     @argument("--diff", action="store_true", help="show both side by side")
+    @argument("--depth", default="loop", help="how far: loop, optimizer or gradients")
     @no_var_expand
     @line_cell_magic
     def unroll(self, line: str, cell: str | None = None) -> None:
@@ -51,7 +52,14 @@ class TutorialMagics(Magics):
         if cell is None and not code:
             raise UsageError("%unroll: give a call, such as %unroll model.fit(train_data)")
         try:
-            unrolled = unroll_cell(code if cell is None else cell, self.shell.user_ns)
+            if options.run and options.depth != "loop":
+                raise CellError(
+                    "--run compares with the call itself, whose optimizer may take all weights "
+                    f"at once. model.unroll(..., depth={options.depth!r}).verify() proves it."
+                )
+            unrolled = unroll_cell(
+                code if cell is None else cell, self.shell.user_ns, options.depth
+            )
             self._show(unrolled, options)
             if options.run:
                 print(prove(unrolled, self.shell.user_ns, self._run, capture_output).line)
@@ -66,7 +74,8 @@ class TutorialMagics(Magics):
         if options.insert:
             self.shell.set_next_input(unrolled.source, replace=False)
         if not options.diff and not options.insert:
-            display(unrolled)
+            at_depth = AtDepths(unrolled, self.shell.user_ns, options.depth)
+            display(unrolled if options.depth == "loop" else at_depth)
 
     def _run(self, cell: str) -> None:
         """Run the cell as if there were no magic above it."""

@@ -52,12 +52,13 @@ class Call:
     gradients: bool = False
 
 
-def look_ahead(cell: Cell, namespace: Mapping[str, Any]) -> list[Call]:
+def look_ahead(cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") -> list[Call]:
     """See what each call of a Model in the cell is made with; nothing is trained.
 
     Args:
         cell: the cell.
         namespace: what the user's names stand for. Neither it nor any object in it is changed.
+        depth: how far the calls are written out.
 
     Returns:
         The calls that can be unrolled, in order.
@@ -77,7 +78,7 @@ def look_ahead(cell: Cell, namespace: Mapping[str, Any]) -> list[Call]:
     ):
         warnings.simplefilter("ignore")  # the cell itself will say it
         try:
-            return Lookahead(cell, namespace).calls
+            return Lookahead(cell, namespace, depth).calls
         finally:
             device._chosen = chosen
 
@@ -98,8 +99,8 @@ class NothingRuns(Watcher):
 class Lookahead:
     """Goes through a cell once, from top to bottom."""
 
-    def __init__(self, cell: Cell, namespace: Mapping[str, Any]) -> None:
-        self.cell = cell
+    def __init__(self, cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") -> None:
+        self.cell, self.depth = cell, depth
         self.candidates = {id(part): self._candidates(part, namespace) for part in cell.parts}
         run = self._needed(namespace)
         code = [part for part in cell.parts if id(part) in run]
@@ -213,7 +214,7 @@ class Lookahead:
             arguments = bound(site)
             values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}
             model = detached(model)  # as it is now; it may be prepared again
-            program = model.unroll(site.method, **values)
+            program = model.unroll(site.method, depth=self.depth, **values)
         except NameError as error:
             raise CellError(f"line {site.line}, {first_line(site.code)}: {error}.") from None
         except Exception as error:

@@ -32,9 +32,10 @@ from tutorial.notebook.cell.parts import Argument, names_in
 from tutorial.unroll.program import RESULTS
 from tutorial.unroll.script import Script
 from tutorial.unroll.source import bracketed, names_assigned
-from tutorial.unroll.spelling import respelled
+from tutorial.unroll.spelling import align_comments, respelled
 from tutorial.unroll.unroll import unroll
 
+AS_WRITTEN = ("EPOCHS", "BATCH_SIZE", "EVAL_BATCH_SIZE", "LOG_FREQ", "NUM_WORKERS")  # by name
 NUMBERS = ("epochs", "batch_size", "log_freq", "num_workers", "inputs", "labels")  # as they come
 WIDTH = 88  # columns of a line that binds several names
 
@@ -61,12 +62,14 @@ class Written:
         result: code for what the call returns.
         sets: the names that the lines bind.
         imports: import lines that they need, by the name that these bind.
+        network: the network's name in them.
     """
 
     lines: list[str]
     result: str
     sets: set[str]
     imports: dict[str, str]
+    network: str
 
 
 class Writer:
@@ -92,6 +95,7 @@ class Writer:
         self.codes: dict[str, str] = {}  # what is written for a name of the loop
         self.bindings: list[tuple[str, str]] = []  # name and code, in order
         self.options = self._options()
+        self.loops_own = names_in(ast.parse(self.program.source))
         plain = self._source({})
         self.used = names_in(ast.parse(plain))
         self.own_assigned = names_assigned(plain)
@@ -109,7 +113,7 @@ class Writer:
         for name, value in self.program.names.items():
             if name in self.used or (name in self.program.hooks.callbacks):
                 self._place(name, value)
-        for name in self.used & TOOLS.keys():
+        for name in self.used & (TOOLS | self.program.tools).keys():
             self._place_tool(name)
         loop = self._source(self.codes).rstrip("\n").splitlines()
         lines = [*self._turn_lines(), *self._binding_lines(), *self._hooks_lines()]
@@ -127,6 +131,7 @@ class Writer:
             self._result(self.codes.get(result, result)),
             sets | {name for name, _ in self.bindings},
             self.imports,
+            self.codes.get("network", "network"),
         )
 
     def _source(self, codes: dict[str, str]) -> str:
@@ -134,6 +139,9 @@ class Writer:
         program = self.program
         if isinstance(program.loop, str):
             return respelled(program.loop, codes)
+        if program.depth != "loop":
+            deeper = program.deeper(unroll(program.function, self._in_numbers()))
+            return align_comments(respelled(deeper, codes))
         return unroll(program.function, tuple(self.options), tuple(sorted(codes.items())))
 
     def _result(self, name: str) -> str:
@@ -184,6 +192,16 @@ class Writer:
                 value = WrittenAs(value, self._once(name, argument))
             options.append((option, value))
         return options
+
+    def _in_numbers(self) -> tuple[tuple[str, Any], ...]:
+        """The options, with the user's code only for those that no operation reads."""
+        return tuple(
+            (option, value.value)
+            if isinstance(value, WrittenAs)
+            and (option not in AS_WRITTEN or names_in(ast.parse(value.code)) & self.loops_own)
+            else (option, value)
+            for option, value in self.options
+        )
 
     def _once(self, name: str, argument: Argument) -> str:
         """Code that may stand in several places: what is made again each time gets a name."""
@@ -323,15 +341,21 @@ class Writer:
 
     def _place_tool(self, name: str) -> None:
         """See to it that a name that the loop takes from a library is there."""
-        tool = TOOLS[name]
+        tool = (TOOLS | self.program.tools)[name]
         if self.call.names.get(name) is tool:
             return
+        if name in self.program.tools and name in self.call.names:
+            self.own_assigned.add(name)  # the import overwrites it
         if name == "torch":
             self.imports[name] = "import torch"
         elif tool is nn:
             self.imports[name] = "from torch import nn"
         elif tool is Batches:
             self.codes[name] = self._library(name)
+        elif tool is nn.functional:
+            self.imports[name] = f"import torch.nn.functional as {name}"
+        elif name in self.program.tools:
+            self.imports[name] = f"from {tool.__module__} import {name}"
         else:
             self.imports[name] = f"from torch.utils.data import {name}"
 

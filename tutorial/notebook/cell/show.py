@@ -83,6 +83,43 @@ def _folded(text: str, width: int) -> list[str]:
     return lines
 
 
+class AtDepths:
+    """An unrolled cell, in a notebook with a control for the depth.
+
+    Args:
+        unrolled: the cell, at the depth that is shown at first.
+        namespace: what its names stand for.
+        depth: this depth.
+    """
+
+    def __init__(self, unrolled: UnrolledCell, namespace: Mapping[str, Any], depth: str) -> None:
+        self.unrolled, self.depth = unrolled, depth
+        self.sources: dict[str, str] = {depth: unrolled.source}
+        self.missing: dict[str, str] = {}
+        for other in ("loop", "optimizer"):  # what is asked for may take long, these don't
+            if other not in self.sources:
+                try:
+                    self.sources[other] = unroll_cell(unrolled.before, namespace, other).source
+                except CellError as error:
+                    self.missing[other] = str(error)
+
+    def __repr__(self) -> str:
+        return repr(self.unrolled)
+
+    def _repr_html_(self) -> str:
+        from tutorial.depth.depths import DEPTHS  # the tracer takes its time to import
+        from tutorial.depth.shown import at_depths
+
+        sources = {depth: self.sources[depth] for depth in DEPTHS if depth in self.sources}
+        missing = {
+            depth: self.missing.get(depth, f"written out on demand: %%unroll --depth {depth}")
+            for depth in DEPTHS
+            if depth not in sources
+        }
+        calls = ", ".join(call.site.code for call in self.unrolled.calls)
+        return at_depths(calls, sources, missing, self.depth, self.unrolled.networks)
+
+
 class Answer:
     """The unrolled cell as JSON: `source` and `pairs`; or `error`, a message.
 

@@ -33,11 +33,13 @@ class UnrolledCell:
             magic such as %%time) has no statement: it holds the imports that the others need.
         calls: the calls that were unrolled.
         cell: the cell, in parts.
+        networks: the names of the networks in the loops.
     """
 
     pairs: tuple[Pair, ...]
     calls: tuple[Call, ...]
     cell: Cell
+    networks: frozenset[str] = frozenset()
 
     @property
     def before(self) -> str:
@@ -63,7 +65,7 @@ class UnrolledCell:
         return highlighted(self.source)
 
 
-def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
+def unroll_cell(source: str, namespace: Mapping[str, Any], depth: str = "loop") -> UnrolledCell:
     """Write out a cell with the plain loop of each call of a `Model` in its place.
 
     Nothing is trained, and no object of the namespace changes. The rest of the cell stays as it is.
@@ -72,6 +74,7 @@ def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
     Args:
         source: the cell.
         namespace: what its names stand for, such as `globals()`.
+        depth: how far: "loop", "optimizer" or "gradients", as for `model.unroll`.
 
     Returns:
         The UnrolledCell; its `source` can run in the same namespace.
@@ -93,7 +96,7 @@ def unroll_cell(source: str, namespace: Mapping[str, Any]) -> UnrolledCell:
         y_hat = outputs[0]  # logits
     """
     cell = Cell(source)
-    calls = look_ahead(cell, namespace)
+    calls = look_ahead(cell, namespace, depth)
     if not calls:
         raise CellError(no_call(cell, namespace))
     return Assembly(cell, calls, namespace).whole()
@@ -149,7 +152,8 @@ class Assembly:
             begin, after_a_loop = end, has_loop
         first = int(self.cell.source.startswith("%%"))  # %%time and the like stay on top
         pairs.insert(first, Pair("", self._head()))
-        return UnrolledCell(tuple(pairs), tuple(self.calls), self.cell)
+        networks = frozenset(written.network for written in self.written.values())
+        return UnrolledCell(tuple(pairs), tuple(self.calls), self.cell, networks)
 
     def stays(self, site: Site) -> bool:
         """Whether a call is a Model's, and stays."""
