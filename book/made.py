@@ -12,6 +12,7 @@ from pathlib import Path
 import api
 import copies
 import course
+import depths
 import glossary
 import levels
 import live
@@ -51,6 +52,8 @@ def write_all() -> None:
         "made/draw_digit.html": live.draw_digit(),
         "made/live_plot.html": live.live_plot(),
     }
+    for name in depths.NETWORKS:
+        parts[f"made/depths_{name}.md"] = depths.page_of(name)
     for lesson in found:
         page = copies.page_of(lesson, course.links_of(lesson), glossary.terms())
         for place, notebook in (("notebooks", page), ("made", lesson.fresh())):

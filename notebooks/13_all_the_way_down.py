@@ -380,7 +380,7 @@ print(proof.line)
 # ### A layer that does not learn
 #
 # In this text you can do what no option of `fit` can. Each gradient is a line; so change one. What if
-# a weight matrix gets no gradient, and stays as it was made by chance? Which of the two is needed
+# a weight matrix gets no gradient, and keeps the numbers that it was made with? Which of the two is needed
 # more? Take a guess.
 
 
@@ -417,7 +417,7 @@ assert acc["as it is"] > acc["no d_W_3"] > acc["no d_W_1"] + 0.2
 
 # %% [markdown]
 # The first layer is needed more. It has 25,088 numbers and sees the images. If it learns, a last
-# layer made by chance is nearly good enough: the first layer learns to serve it.
+# layer of random numbers is nearly good enough: the first layer learns to serve it.
 #
 # ### A gradient that is wrong
 #

@@ -47,7 +47,7 @@ def test_wrong_linear_layers(answer: Callable[..., Any], told: str) -> None:
 
 
 @pytest.mark.parametrize(("wrong", "told"), SQUARE)
-def test_wrong_products_that_fit_by_chance(wrong: Callable[..., Any], told: str) -> None:
+def test_wrong_products_of_the_right_shape(wrong: Callable[..., Any], told: str) -> None:
     fault = tl.check("linear_backward", lambda *given: only_square(*given, wrong)).fault
     assert fault.startswith("6 samples") and told in fault
 

@@ -37,7 +37,7 @@ def linear_backward(answer: Any) -> Findings:
             },
         }
         if n == inputs == outputs:  # here wrong products have the right shape, too
-            others["d_x"] = {"the shapes fit by chance: W maps inputs to outputs": d_y @ W.T}
+            others["d_x"] = {"the shape fits here, but W maps inputs to outputs": d_y @ W.T}
             others["d_W"] |= {
                 "that is its transpose: rows of W are outputs": right[1].T,
                 "the sum must go over the samples: which factor is to be transposed?": d_y @ x,
