@@ -15,13 +15,13 @@
 # # All the way down: every gradient, written out
 #
 # You know the five lines of a training loop. Two of them are short and do nearly all of the work:
-# `loss.backward()` finds a gradient for every weight, and `optimizer.step()` moves the weights. Both
-# are a single call. What happens in there?
+# `loss.backward()` finds a gradient for every weight, and `optimizer.step()` moves the weights.
+# Both are a single call. What happens in there?
 #
 # In this lesson you open them. The same training is written out further and further, at four
 # *depths*. At the last one there is no network object, no autograd and no optimizer left, and then
-# not even PyTorch: only sums, products and comparisons of arrays. At each depth it is still the same
-# training, and that is proved.
+# not even PyTorch: only sums, products and comparisons of arrays. At each depth it is still the
+# same training, and that is proved.
 #
 # You will not only read. Before you look at a gradient, you predict it: first its shape, then its
 # formula.
@@ -125,9 +125,9 @@ print_new_lines(written, loop)
 
 # %% [markdown]
 # One line does it, the last one in the first block: `weight.add_(gradient, alpha=-0.1)`. It adds
-# -0.1 times the gradient to the weight, in place. The 0.1 is the `lr` of this call. All around it is
-# care: no graph is recorded, every weight has its turn, and one without a gradient is left alone.
-# `zero_grad` is the last block: it forgets the gradients.
+# -0.1 times the gradient to the weight, in place. The 0.1 is the `lr` of this call. All around it
+# is care: no graph is recorded, every weight has its turn, and one without a gradient is left
+# alone. `zero_grad` is the last block: it forgets the gradients.
 #
 # `SGD` has more options: momentum, weight decay, Nesterov. Those that you do not use leave no line.
 # Ask for one, and its lines are there:
@@ -152,9 +152,9 @@ with_adam = new_model(torch.optim.Adam, lr=0.001).unroll(
 print_new_lines(with_adam, written)
 
 # %% [markdown]
-# `m` is a mean of the gradients so far, `v` a mean of their squares. The weight moves by `m`, divided
-# by the root of `v`. So a weight whose gradients are always small takes steps as long as one whose
-# gradients are large.
+# `m` is a mean of the gradients so far, `v` a mean of their squares. The weight moves by `m`,
+# divided by the root of `v`. So a weight whose gradients are always small takes steps as long as
+# one whose gradients are large.
 #
 # Is this what `torch.optim` does? `verify` runs the program as a script in a new process, and
 # compares it with the call itself.
@@ -167,8 +167,9 @@ print(proof.line)
 # %% [markdown]
 # ## Part 3: backward, for one batch
 #
-# Now the main thing. We take one step on one batch of 64 images. These are the layers, and the names
-# that the program will use: `x_0` is what layer 0 gives, `W_1` and `b_1` are the weights of layer 1.
+# Now the main thing. We take one step on one batch of 64 images. These are the layers, and the
+# names that the program will use: `x_0` is what layer 0 gives, `W_1` and `b_1` are the weights of
+# layer 1.
 #
 # ```text
 # forward         0: Flatten      1: Linear       2: ReLU       3: Linear        the loss
@@ -181,8 +182,8 @@ print(proof.line)
 #                            d_W_1, d_b_1              d_W_3, d_b_3
 # ```
 #
-# Forward goes from left to right. Backward goes from right to left. `d_W_3` is read as "the gradient
-# of `W_3`": how fast the loss would grow, for each number in `W_3`, if that number grew.
+# Forward goes from left to right. Backward goes from right to left. `d_W_3` is read as "the
+# gradient of `W_3`": how fast the loss would grow, for each number in `W_3`, if that number grew.
 #
 # ### Predict the shapes
 #
@@ -214,19 +215,20 @@ my_shapes = {
 #    `d_y_hat[s, j] * x_2[s, i]`.
 #
 # That is a gradient for one weight: **what came in, times what comes back, summed over the batch.**
-# Now do it for all `j` and `i` at once. We have two tables, with a row for each image. For every pair
-# of columns we want the sum of the products over the rows. There is an operation for exactly this,
-# the matrix product, if the first table is turned on its side:
+# Now do it for all `j` and `i` at once. We have two tables, with a row for each image. For every
+# pair of columns we want the sum of the products over the rows. There is an operation for exactly
+# this, the matrix product, if the first table is turned on its side:
 #
 # `d_W_3 = d_y_hat.T @ x_2`
 #
 # Check it with the shapes: (10, 64) times (64, 32) is (10, 32). The 64 images have disappeared into
-# the sum. Try to build a matrix of shape (10, 32) from these two tables in another way: there is none.
+# the sum. Try to build a matrix of shape (10, 32) from these two tables in another way: there is
+# none.
 #
 # The two others are found by the same question.
 #
-# - What does `b_3[j]` do? It is added to score `j` in each row, as if its input were always 1. So its
-#   gradient is the sum of the column: `d_y_hat.sum(0)`.
+# - What does `b_3[j]` do? It is added to score `j` in each row, as if its input were always 1. So
+#   its gradient is the sum of the column: `d_y_hat.sum(0)`.
 # - What does `x_2[s, i]` do? It goes to all ten scores of its row, through `W_3[j, i]`. So its
 #   gradient is a sum over the scores `j`: `d_y_hat @ W_3`.
 #
@@ -252,8 +254,8 @@ step
 #
 # ### Compute it
 #
-# Type the text into a notebook, and it runs. Forward first. `torch.addmm(b, x, W.T)` is `x @ W.T + b`
-# in one operation.
+# Type the text into a notebook, and it runs. Forward first. `torch.addmm(b, x, W.T)` is one
+# operation for `x @ W.T + b`.
 
 # %%
 W_1, b_1, W_3, b_3 = (weight.detach() for weight in model.network.parameters())
@@ -267,17 +269,17 @@ assert torch.equal(loss, model.loss_fn(model.network(x), y))
 print("the loss of the batch: as network and loss_fn find it")
 
 # %% [markdown]
-# Backward begins at the loss. The text needs two lines for cross-entropy, since forward had two: the
-# logarithm of the probabilities, and the mean of those of the right digits. Together they come to
-# something simple: **the probabilities, minus 1 at the label, divided by the number of images.** (It
-# is what exercise 1 of lesson 4 asks for.)
+# Backward begins at the loss. The text needs two lines for cross-entropy, since forward had two:
+# the logarithm of the probabilities, and the mean of those of the right digits. Together they come
+# to something simple: **the probabilities, minus 1 at the label, divided by the number of images.**
+# (It is what exercise 1 of lesson 4 asks for.)
 
 # %%
 d_y_hat = (log_p.exp() - F.one_hot(y, 10)) / 64
 
 # %% [markdown]
-# Think about what this says to the network. Each row is an image. The score of the right digit has a
-# negative gradient: more of it, and the loss falls. Every other score has a positive one, larger
+# Think about what this says to the network. Each row is an image. The score of the right digit has
+# a negative gradient: more of it, and the loss falls. Every other score has a positive one, larger
 # where the network believed in it more. And each row sums to 0.
 
 # %% tags=["nbval-ignore-output"]
@@ -347,16 +349,16 @@ for ax, row in zip(axes, most, strict=True):
 plt.show()
 
 # %% [markdown]
-# Red pixels are to count less for this unit, blue ones more. So that is all that this layer can learn
-# from a batch: to become more, or less, like the images in it.
+# Red pixels are to count less for this unit, blue ones more. All that this layer learns
+# from a batch is to become more, or less, like the images in it.
 
 # %% [markdown]
 # ## Part 4: the whole training
 #
-# The same for all of `fit`. A program that is shown has a control above it: choose a depth, and read
-# the same training there. Point at a line, or click on it, and those that belong to it light up: a
-# call at one depth, and at the next the lines that it stood for. Click on `loss.backward()`, and go
-# down.
+# The same for all of `fit`. A program that is shown has a control above it: choose a depth, and
+# read the same training there. Point at a line, or click on it, and those that belong to it light
+# up: a call at one depth, and at the next the lines that it stood for. Click on `loss.backward()`,
+# and go down.
 
 # %%
 gradients = model.unroll("fit", train_data, epochs=3, log_freq=16, depth="gradients")
@@ -379,9 +381,9 @@ print(proof.line)
 #
 # ### A layer that does not learn
 #
-# In this text you can do what no option of `fit` can. Each gradient is a line; so change one. What if
-# a weight matrix gets no gradient, and keeps the numbers that it was made with? Which of the two is needed
-# more? Take a guess.
+# In this text you can do what no option of `fit` can. Each gradient is a line; so change one. What
+# if a weight matrix gets no gradient, and keeps the random numbers that it was made with? Which of
+# the two is needed more? Take a guess.
 
 
 # %%
@@ -433,8 +435,8 @@ print(f"as it is {acc['as it is']:.3f}, no mask {acc['no mask']:.3f}")
 assert acc["no mask"] > acc["as it is"] - 0.1
 
 # %% [markdown]
-# It learns! Nobody would see from this number that half of the network gets a wrong gradient. There is
-# no error and no warning; the loss falls. On another network it would not go so well.
+# It learns! Nobody would see from this number that half of the network gets a wrong gradient. There
+# is no error and no warning; the loss falls. On another network it would not go so well.
 #
 # So a backward pass is never tested by training with it. It is compared: with autograd, or with a
 # push. One step is enough.
@@ -449,11 +451,11 @@ print("the first different loss: step", next(i + 1 for i, (a, b) in enumerate(lo
 #
 # - One training, four depths: the loop, with the optimizer written out, with every gradient written
 #   out, and without PyTorch. Each is proved equal to the one above it.
-# - A gradient has the shape of its thing. The gradient of a weight matrix is what came in, times what
-#   comes back, summed over the batch: `d_y.T @ x`.
-# - Each layer has two things to say in backward: what it hands down, `d_x`, and what it keeps for the
-#   optimizer, `d_W` and `d_b`. ReLU keeps nothing and lets through what forward let through.
-# - A wrong gradient can learn, too. Compare it; do not trust the loss.
+# - A gradient has the shape of its thing. The gradient of a weight matrix is what came in, times
+#   what comes back, summed over the batch: `d_y.T @ x`.
+# - Each layer has two things to say in backward: what it hands down, `d_x`, and what it keeps for
+#   the optimizer, `d_W` and `d_b`. ReLU keeps nothing and lets through what forward let through.
+# - A network learns from a wrong gradient, too. So compare it; do not trust the loss.
 # - Each line of such a program may be changed and handed back: `model.fit(..., loop=changed)`.
 
 # %% [markdown]
@@ -515,8 +517,8 @@ tl.check("linear_backward", linear_backward)
 # %% [markdown]
 # ### Exercise 2: the backward pass of ReLU, and of its relative
 #
-# `ReLU` gives `x` where `x` is positive, and 0 elsewhere. `LeakyReLU` gives `x` where `x` is positive,
-# and `slope * x` elsewhere. With `slope=0` it is ReLU.
+# `ReLU` gives `x` where `x` is positive, and 0 elsewhere. `LeakyReLU` gives `x` where `x` is
+# positive, and `slope * x` elsewhere. With `slope=0` it is ReLU.
 #
 # Write the backward pass of both in one function: it gets `d_y`, the input `x`, and the slope; it
 # returns `d_x`. Do not change `d_y` itself. (At exactly 0 PyTorch takes the slope.)
@@ -592,11 +594,11 @@ tl.check("momentum_loop", momentum_loop)
 # %% [markdown]
 # ### Exercise 4: softmax and cross-entropy
 #
-# The last piece, with which backward begins: the gradient of the scores. `y_hat` is (n, classes), `y`
-# has the labels, the loss is the mean of the cross-entropy. Return `d_y_hat`.
+# The last piece, with which backward begins: the gradient of the scores. `y_hat` is (n, classes),
+# `y` has the labels, the loss is the mean of the cross-entropy. Return `d_y_hat`.
 #
-# Scores may be large. If you take `exp` of 1,000, you get infinity: let PyTorch's `softmax` do it, or
-# subtract the largest score of each row first. That does not change the probabilities.
+# Scores may be large. If you take `exp` of 1,000, you get infinity: let PyTorch's `softmax` do it,
+# or subtract the largest score of each row first. That does not change the probabilities.
 
 
 # %% nbgrader={"cell_type": "code", "grade": false, "grade_id": "cross_entropy_backward_answer", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -620,9 +622,9 @@ tl.check("cross_entropy_backward", cross_entropy_backward)
 # %% [markdown]
 # ### All of it
 #
-# You have written a backward pass, all of it: from the loss to the first weight. Put it together and
-# train with it. This loop calls no `backward` and no optimizer, only your functions. `fit` takes it
-# like any other loop.
+# You have written a backward pass, all of it: from the loss to the first weight. Put it together
+# and train with it. This loop calls no `backward` and no optimizer, only your functions. `fit`
+# takes it like any other loop.
 
 
 # %%

@@ -20,6 +20,7 @@ import pytest
 
 from tutorial.course.grading.release import read, source_of
 from tutorial.course.lessons import lessons
+from tutorial.depth.depths import DEPTHS
 
 pytest.importorskip("sphinx")
 pytest.importorskip("myst_nb")
@@ -155,6 +156,19 @@ def test_the_lines_that_an_option_adds_are_marked(pages) -> None:
     assert [text_of(line).split("  # ")[0].strip() for line in marked] == [
         "nn.utils.clip_grad_norm_(network.parameters(), 1.0)"
     ]
+
+
+def test_four_networks_are_written_out_at_each_depth(pages) -> None:
+    page = pages["depths.html"]
+    for depth in DEPTHS:
+        assert page.count(f'<section data-depth="{depth}"') == 4
+    for layer in (
+        "1: Linear(784, 128)",
+        "0: Conv2d(1, 6, ",
+        "embed: Embedding(50, 32)",
+        "gru: GRU",
+    ):
+        assert f"# backward, {layer}" in text_of(page)
 
 
 def test_a_lesson_builds_on_those_that_its_first_cell_names() -> None:
