@@ -1,6 +1,7 @@
 """Each of torch's operations in NumPy gives what torch's own gives, forward and backward."""
 
 import inspect
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -180,7 +181,7 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
     "hardshrink_backward": [(D, X, 0.5)],
     "glu": [(X,), (X.T, 0)],
     "glu_backward": [(D[:, :6], X, -1), (D.T[:6], X.T, 0)],
-    "logsumexp": [(X, 1), (X, 0, True), (ROWS, 1)],
+    "logsumexp": [(X, 1), (X, 0, True), (ROWS, 1), (X3, [1, -1], True), (X3, [0, 2])],
     "softmax": [(X, 1), (X, 0)],
     "log_softmax": [(X, 1), (X, 0)],
     "_safe_softmax": [(X, 1), (ROWS, -1)],
@@ -521,6 +522,23 @@ def test_another_size_is_torchs(name: str, rank: int, how: Any, scale: float | N
     check(f"{name}_backward", random(*y.shape), size, [*x.shape], *how, *scales)
 
 
+@pytest.mark.parametrize("mode", [0, 1])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("aligned", [True, False])
+def test_sampling_is_torchs(mode: int, padding: int, aligned: bool) -> None:
+    x, grid = random(2, 3, 4, 5), random(2, 6, 7, 2) * 1.5
+    y = check("grid_sampler_2d", x, grid, mode, padding, aligned)
+    how = (mode, padding, aligned, [True, True])
+    check("grid_sampler_2d_backward", random(*y.shape), x, grid, *how)
+    grid = check("affine_grid_generator", random(2, 2, 3), [2, 3, 4, 5], aligned)
+    check("affine_grid_generator_backward", random(*grid.shape), [2, 3, 4, 5], aligned)
+
+
+def test_bicubic_sampling_is_refused() -> None:
+    with pytest.raises(ValueError, match="mode=2; expected 0"):
+        arrays.grid_sampler_2d(np.ones((1, 1, 2, 2)), np.zeros((1, 1, 1, 2)), 2, 0, False)
+
+
 # ---- bags and words
 
 WORDS, OFFSETS = integers(5, 9), torch.tensor([0, 2, 2, 5])
@@ -651,6 +669,19 @@ def test_every_operation_is_tried() -> None:
         tried |= {f"conv{n}d", f"conv_transpose{n}d", *pads, *(f"{pad}_backward" for pad in pads)}
     tried |= {f"{name}{way}" for name, *_ in RESIZED for way in ("", "_backward")}
     assert operations - tried == set()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_it_can_be_copied_into_a_script(name: str) -> None:
+    """It names numpy, math, other functions and numbers; and no decorator nor class is needed."""
+    found = inspect.getclosurevars(FUNCTIONS[name])
+    assert not found.nonlocals
+
+    for other, value in found.globals.items():
+        assert (
+            value in (np, math) or FUNCTIONS.get(other) is value or isinstance(value, str | float)
+        )
+    assert inspect.getsource(FUNCTIONS[name]).startswith(f"def {name}(")
 
 
 def test_what_is_no_operation_of_torch_is_part_of_one() -> None:

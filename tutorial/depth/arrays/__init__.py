@@ -11,6 +11,7 @@ pooling.py           the largest or the mean number of each window
 adaptive_pooling.py  so many windows as are asked for
 padding.py           numbers around an image
 resizing.py          images of another size
+sampling.py          images read at any places
 rearranging.py       pixels as channels; a slice in the place of another one
 indexing.py          what is taken from places, and put at places, that other arrays tell
 ordering.py          numbers in the order of their size

@@ -3,18 +3,19 @@
 import numpy as np
 
 
-def logsumexp(x, dim, keepdims=False):
+def logsumexp(x, dim, keepdim=False):
     """log(exp(x).sum(dim)), also where exp(x) is too large."""
-    largest = x.max(dim, keepdims=True)
+    axes = tuple(np.atleast_1d(dim))
+    largest = x.max(axes, keepdims=True)
     largest = np.where(np.isfinite(largest), largest, 0)
     with np.errstate(divide="ignore"):  # of -inf alone it is -inf
-        found = np.log(np.exp(x - largest).sum(dim, keepdims=True)) + largest
-    return found if keepdims else found.squeeze(dim)
+        found = np.log(np.exp(x - largest).sum(axes, keepdims=True)) + largest
+    return found if keepdim else found.squeeze(axes)
 
 
 def log_softmax(x, dim):
     """x - log(exp(x).sum(dim))."""
-    return x - logsumexp(x, dim, keepdims=True)
+    return x - logsumexp(x, dim, keepdim=True)
 
 
 def softmax(x, dim):
