@@ -31,6 +31,13 @@ def test_what_the_first_page_does_with_a_loop_works(
     assert len(names["history"].step_losses) == 3
 
 
+def test_the_last_layer_on_the_first_page_is_what_unroll_prints() -> None:
+    names: dict = {}
+    model, _ = BLOCKS[0].split("model.fit(")
+    exec(model + BLOCKS[3].replace("print(step)", "shown = str(step)"), names)
+    assert BLOCKS[4] in names["shown"]
+
+
 def mapped(text: str | None) -> set[str]:
     """The files and folders that a map names."""
     return set(re.findall(r"^ *([\w./]+) {2,}\S", text or "", flags=re.MULTILINE))
@@ -73,10 +80,10 @@ def test_what_the_first_page_says_of_fit_works(
     monkeypatch.chdir(tmp_path)
     model = make_model(tutorial.metrics.Accuracy())
     names = {"model": model, "train_data": data, "eval_data": more_data, "torch": torch}
-    exec(BLOCKS[3], names)
+    exec(BLOCKS[5], names)
     assert len(names["history"].rows) >= 3
     assert {path.name for path in tmp_path.iterdir()} == {"log.csv", "checkpoints"}
     again = dict(names)
     with pytest.warns(UserWarning, match="there is nothing to train"):
-        exec(BLOCKS[3], again)  # it is over
+        exec(BLOCKS[5], again)  # it is over
     assert again["history"].step_losses == names["history"].step_losses
