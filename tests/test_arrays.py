@@ -1,5 +1,7 @@
 """Each of torch's operations in NumPy gives what torch's own gives, forward and backward."""
 
+import ast
+import builtins
 import inspect
 import math
 import re
@@ -419,6 +421,15 @@ def test_a_transposed_convolution_is_torchs(drawn: dict[str, Any], more: int) ->
     check("convolution_backward", random(*y.shape), x, W, **options, transposed=True, wanted=wanted)
 
 
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_what_is_not_said_of_a_convolution_is_as_in_torch(rank: int) -> None:
+    x, W = random(2, 3, *(5, 6, 7)[:rank]), random(3, 3, *(2, 3, 2)[:rank])
+    y = check(f"conv{rank}d", x, W)
+    check("convolution_backward", random(*y.shape), x, W)
+    y = check(f"conv_transpose{rank}d", x, W)
+    check("convolution_backward", random(*y.shape), x, W, transposed=True)
+
+
 # ---- pools
 
 
@@ -457,6 +468,15 @@ def test_an_average_pool_is_torchs(drawn: Any, with_padding: bool, divisor: int 
     y = check("avg_pool2d", x, size, **options)
     given = [list(options["stride"] or []), list(options["padding"]), *[*options.values()][2:]]
     check("avg_pool2d_backward", random(*y.shape), x, list(size), *given)
+
+
+def test_what_is_not_said_of_a_pool_is_as_in_torch() -> None:
+    x = random(2, 3, 6, 8)
+    y, places = check("max_pool2d", x, 2, return_indices=True)
+    check("max_pool2d_backward", random(*y.shape), x, places, 2)
+    check("avg_pool2d", x, 3)
+    check("avg_pool3d", X3, 2)
+    check("max_pool3d_with_indices", X3, [2, 2, 2])
 
 
 def test_pools_with_three_axes_are_torchs() -> None:
@@ -673,15 +693,18 @@ def test_every_operation_is_tried() -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_it_can_be_copied_into_a_script(name: str) -> None:
-    """It names numpy, math, other functions and numbers; and no decorator nor class is needed."""
-    found = inspect.getclosurevars(FUNCTIONS[name])
-    assert not found.nonlocals
-
-    for other, value in found.globals.items():
+    """It names numpy, math, other functions, and numbers or strings of its file."""
+    source = inspect.getsource(FUNCTIONS[name])
+    assert source.startswith(f"def {name}(")
+    nodes = [*ast.walk(ast.parse(source))]
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    named = [node for node in nodes if isinstance(node, ast.Name)]
+    own |= {node.id for node in named if isinstance(node.ctx, ast.Store)}
+    for other in {node.id for node in named} - own - {*dir(builtins)}:
+        value = FUNCTIONS[name].__globals__[other]
         assert (
             value in (np, math) or FUNCTIONS.get(other) is value or isinstance(value, str | float)
         )
-    assert inspect.getsource(FUNCTIONS[name]).startswith(f"def {name}(")
 
 
 def test_what_is_no_operation_of_torch_is_part_of_one() -> None:

@@ -16,7 +16,7 @@ def attention(q, k, v, dropout=0.0, causal=False, attn_mask=None, scale=None):
 
 def attention_backward(
     d_y, q, k, v, y, sums, dropout=0.0, causal=False, attn_mask=None, scale=None
-):  # fmt: skip
+):
     """d_q, d_k, d_v: through the product with v, softmax, and the product of q and k."""
     p = np.exp(attention_scores(q, k, causal, attn_mask, scale) - sums[..., None])
     d_p = d_y @ v.swapaxes(-1, -2)

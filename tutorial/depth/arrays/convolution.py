@@ -71,18 +71,27 @@ def spread(d_y, W, shape, stride, padding, dilation, groups):
 
 
 def convolution_backward(
-    d_y, x, W, stride=1, padding=0, dilation=1, groups=1, transposed=False, output_padding=0,
+    d_y,
+    x,
+    W,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    transposed=False,
+    output_padding=0,
     wanted=(True, True, True),
-):  # fmt: skip
+):
     """d_x is W's transpose over d_y; d_W[o, c, u] the sum of d_y[n, o, i] * x[n, c, i + u]."""
-    each = [for_each_axis(v, W.ndim - 2) for v in (stride, padding, dilation)]
+    stride, padding, dilation = (for_each_axis(v, W.ndim - 2) for v in (stride, padding, dilation))
     d_x = None
     if wanted[0] and transposed:
-        d_x = convolved(d_y, W, None, *each, groups)[:, :, *map(slice, x.shape[2:])]
+        d_x = convolved(d_y, W, None, stride, padding, dilation, groups)
+        d_x = d_x[:, :, *map(slice, x.shape[2:])]
     elif wanted[0]:
-        d_x = spread(d_y, W, x.shape[2:], *each, groups)
+        d_x = spread(d_y, W, x.shape[2:], stride, padding, dilation, groups)
     large, small = (d_y, x) if transposed else (x, d_y)
-    found = windows(with_padding(large, [(p, p) for p in each[1]]), W.shape[2:], each[0], each[2])
+    found = windows(with_padding(large, [(p, p) for p in padding]), W.shape[2:], stride, dilation)
     found = found[:, :, *map(slice, small.shape[2:])]  # not those in output_padding
     d_W = einsum_by_group("nc{ijk}{uvw},no{ijk}->oc{uvw}", found, small, groups, (1, 1, 0))
     return d_x, d_W, d_y.sum((0, *range(2, d_y.ndim)))

@@ -27,7 +27,7 @@ def ctc_loss(log_p, y, steps, letters, blank=0, zero_infinity=False):
 
 def ctc_loss_backward(
     d_losses, log_p, y, steps, letters, losses, alpha, blank=0, zero_infinity=False
-):  # fmt: skip
+):
     """d_loss * (p - the probability to be at a letter of this class, given the word)."""
     labels, skip = with_blanks(y, np.asarray(letters), blank)
     n = np.arange(len(labels))

@@ -20,7 +20,7 @@ def embedding_backward(d_y, x, words, padding, by_count):
 
 def embedding_bag(
     W, x, offsets, by_count, mode, sparse, weights=None, include_last_offset=False, padding=-1
-):  # fmt: skip
+):
     """The sum, mean or largest of W's rows for the words of each bag, by mode 0, 1 or 2.
 
     It gives also each word's bag, how many words each has, and which words were the largest.
@@ -40,9 +40,19 @@ def embedding_bag(
 
 
 def embedding_bag_backward(
-    d_y, x, offsets, bag_of_word, counts, largest, words, by_count, mode, sparse, weights=None,
+    d_y,
+    x,
+    offsets,
+    bag_of_word,
+    counts,
+    largest,
+    words,
+    by_count,
+    mode,
+    sparse,
+    weights=None,
     padding=-1,
-):  # fmt: skip
+):
     """To each word's row of W the gradient of its bag."""
     if mode == 2:
         d_W = np.zeros((words, d_y.shape[1]))

@@ -18,9 +18,7 @@ def native_batch_norm(x, W, b, running_mean, running_var, training, momentum, ep
     return scaled_by_channel(y, W, b), mean, rstd
 
 
-def batch_norm_backward(
-    d_y, x, W, mean, rstd, eps=1e-5, running=None, wanted=(True, True, True)
-):  # fmt: skip
+def batch_norm_backward(d_y, x, W, mean, rstd, eps=1e-5, running=None, wanted=(True, True, True)):
     """d_x, d_W, d_b; mean and rstd depend on x, too, unless they are the running ones."""
     axes = (0, *range(2, x.ndim))
     if running is not None:
@@ -42,9 +40,7 @@ def native_layer_norm(x, shape, W, b, eps):
     return y if b is None else y + b, mean, rstd
 
 
-def layer_norm_backward(
-    d_y, x, mean, rstd, W, b, shape=None, wanted=(True, True, True)
-):  # fmt: skip
+def layer_norm_backward(d_y, x, mean, rstd, W, b, shape=None, wanted=(True, True, True)):
     """d_x, d_W, d_b; mean and rstd depend on x, too."""
     rank = len(shape or W.shape)
     others, axes = tuple(range(x.ndim - rank)), tuple(range(-rank, 0))
@@ -64,7 +60,7 @@ def native_group_norm(x, W, b, n, channels, size, groups, eps):
 
 def group_norm_backward(
     d_y, x, mean, rstd, W, n, channels, size, groups, wanted=(True, True, True)
-):  # fmt: skip
+):
     """d_x, d_W, d_b; mean and rstd depend on x, too."""
     axes = (0, *range(2, x.ndim))
     x_hat = (x.reshape(n, groups, -1) - mean[..., None]) * rstd[..., None]

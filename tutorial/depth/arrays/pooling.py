@@ -13,17 +13,13 @@ from tutorial.depth.arrays.windows import (
 )
 
 
-def max_pool2d(
-    x, size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False
-):  # fmt: skip
+def max_pool2d(x, size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
     """y[i, j] is the largest x[i + u, j + v]; and its place in x, with all numbers in a row."""
     y, places = max_pool(x, 2, size, stride, padding, dilation, ceil_mode)
     return (y, places) if return_indices else y
 
 
-def max_pool2d_backward(
-    d_y, x, places, size, stride=None, padding=0, dilation=1, ceil_mode=False
-):  # fmt: skip
+def max_pool2d_backward(d_y, x, places, size, stride=None, padding=0, dilation=1, ceil_mode=False):
     """d_y where each window had its largest number, 0 elsewhere."""
     return put_back(d_y, x, places, 2)
 
@@ -65,17 +61,22 @@ def put_back(d_y, x, places, rank):
 
 
 def avg_pool2d(
-    x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-    divisor_override=None,
-):  # fmt: skip
+    x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
     """y[i, j] is the mean of all x[i + u, j + v]."""
     return avg_pool(x, 2, size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def avg_pool2d_backward(
-    d_y, x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+    d_y,
+    x,
+    size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
     divisor_override=None,
-):  # fmt: skip
+):
     """Each place of x gets its part of d_y: d_y over the size of the window."""
     return avg_pool_backward(
         d_y, x, 2, size, stride, padding, ceil_mode, count_include_pad, divisor_override
@@ -83,17 +84,22 @@ def avg_pool2d_backward(
 
 
 def avg_pool3d(
-    x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
-    divisor_override=None,
-):  # fmt: skip
+    x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
     """The same with three axes."""
     return avg_pool(x, 3, size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def avg_pool3d_backward(
-    d_y, x, size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
+    d_y,
+    x,
+    size,
+    stride=None,
+    padding=0,
+    ceil_mode=False,
+    count_include_pad=True,
     divisor_override=None,
-):  # fmt: skip
+):
     """Each place of x gets its part of d_y."""
     return avg_pool_backward(
         d_y, x, 3, size, stride, padding, ceil_mode, count_include_pad, divisor_override
