@@ -9,6 +9,7 @@ from torch import nn
 
 import tutorial as tl
 from tutorial.course.changes import changed_lines
+from tutorial.depth.shown import shown
 
 START = """\
 network = nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
@@ -67,13 +68,19 @@ def unrolled(code: str) -> str:
 
 def loop_of(code: str) -> str:
     """The same, in the process that asks."""
+    return str(program_of(code)).strip()
+
+
+def program_of(code: str) -> tl.Program:
+    """The program of that call."""
     names: dict[str, Any] = {"torch": torch, "nn": nn, "tl": tl}
     exec(START, names)
     names |= {"optimizer": names["model"].optimizer, "accuracy": tl.metrics.Accuracy()}
     names |= data()
     *before, call = code.splitlines()
     exec("\n".join(before), names)
-    return str(eval(re.sub(r"model\.(\w+)\(", r'model.unroll("\1", ', call), names)).strip()
+    program: tl.Program = eval(re.sub(r"model\.(\w+)\(", r'model.unroll("\1", ', call), names)
+    return program
 
 
 def block(code: str, marked: str = "") -> str:
@@ -83,8 +90,9 @@ def block(code: str, marked: str = "") -> str:
 
 
 def calls() -> str:
-    """A tab for each call, with its loop."""
-    return tabs({name: f"{block(code)}\n{block(unrolled(code))}" for name, code in CALLS.items()})
+    """A tab for each call, with its program, and a control for the depth of that."""
+    html = {code: f"```{{raw}} html\n{shown(program_of(code))}\n```\n" for code in CALLS.values()}
+    return tabs({name: f"{block(code)}\n{html[code]}" for name, code in CALLS.items()})
 
 
 def options() -> str:

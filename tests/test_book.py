@@ -29,6 +29,7 @@ import api
 import copies
 import course
 import glossary
+from browser import PICTURES
 from situations.situation import all_situations
 
 ROOT = Path(__file__).parent.parent
@@ -312,6 +313,27 @@ def test_tabs_switch(page, address) -> None:
     calls.get_by_text("Evaluate", exact=True).click()
     assert calls.get_by_text("model.evaluate(test_data)").is_visible()
     assert not calls.get_by_text("loss.backward()").first.is_visible()
+
+
+def test_a_call_is_shown_at_each_depth(page, address) -> None:
+    page.goto(f"{address}levels.html")
+    control = page.locator(".tutorial-depths").first
+    control.get_by_role("radio", name="loop").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    gradients = control.locator('[data-depth="gradients"]')
+    assert gradients.is_visible()
+    assert not control.locator('[data-depth="loop"]').is_visible()
+    gradients.get_by_text("d_W_3 = ").click()
+    assert "d_b_3 = d_y_hat.sum(0)" in "".join(gradients.locator(".lit").all_text_contents())
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        control.screenshot(path=PICTURES / f"book_depths_{theme}.png")
+    control.get_by_role("radio", name="loop").check()
+    lit = control.locator('[data-depth="loop"] .lit')
+    assert lit.is_visible()
+    assert lit.text_content().startswith("        loss.backward()")
 
 
 def test_search_finds(page, address) -> None:
