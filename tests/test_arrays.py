@@ -35,6 +35,9 @@ BARE = {  # a text has the operation itself, not torch's function of the same na
     "elu_": ATEN.elu_,
     "embedding_bag": ATEN._embedding_bag,
     "embedding_bag_backward": ATEN._embedding_bag_backward,
+    "fractional_max_pool2d": ATEN.fractional_max_pool2d,
+    "max_of": torch.max,
+    "min_of": torch.min,
     "index_put": ATEN.index_put,
     "max_unpool2d": ATEN.max_unpool2d,
     "rrelu_with_noise_": ATEN.rrelu_with_noise_,
@@ -314,6 +317,15 @@ CASES: dict[str, list[tuple[Any, ...]]] = {
     "unfold": [(X, 1, 3, 2), (X, 0, 2, 1), (X, -1, 5, 3)],
     "unfold_backward": [(random(5, 5, 3), [5, 12], 1, 3, 2), (random(4, 12, 2), [5, 12], 0, 2, 1)],
     "max_unpool2d": [(random(2, 3, 1, 2), torch.tensor([[[5, 0]]]).expand(2, 3, 1, 2), [2, 4])],
+    "max_of": [(D,), (D, 1), (D.round(), 0, True)],
+    "min_of": [(D,), (D, 1), (D.round(), 0, True)],
+    "fractional_max_pool2d": [
+        (random(2, 3, 7, 9), [2, 3], [3, 4], torch.rand(2, 3, 2, generator=GENERATOR).double()),
+        (random(2, 3, 7, 9), [2, 2], [1, 6], torch.rand(2, 3, 2, generator=GENERATOR).double()),
+    ],
+    "fractional_max_pool2d_backward": [
+        (random(2, 3, 2, 4), random(2, 3, 5, 6), [2, 2], [2, 4], integers(30, 2, 3, 2, 4)),
+    ],
     "sort": [(D,), (D, 0), (D, 1, True)],
     "topk": [(D, 3), (D, 2, 0), (D, 2, 0, False)],
     "median": [(D, 1), (D, 0, True)],
@@ -471,7 +483,7 @@ def test_an_average_pool_is_torchs(drawn: Any, with_padding: bool, divisor: int 
 
 
 def test_what_is_not_said_of_a_pool_is_as_in_torch() -> None:
-    x = random(2, 3, 6, 8)
+    x = random(2, 3, 7, 9)  # the last window would go beyond
     y, places = check("max_pool2d", x, 2, return_indices=True)
     check("max_pool2d_backward", random(*y.shape), x, places, 2)
     check("avg_pool2d", x, 3)

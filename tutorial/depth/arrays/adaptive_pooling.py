@@ -86,3 +86,28 @@ def places_of_parts(length, count):
     """The places of each part; a shorter one has its last place again."""
     starts, ends = starts_and_ends(length, count)
     return np.minimum(starts + np.arange((ends - starts).max()), ends - 1)
+
+
+def fractional_max_pool2d(x, size, count, drawn):
+    """The largest number of each of so many windows, whose places are drawn at random."""
+    rows, columns = (
+        random_places(length, *how)
+        for length, *how in zip(x.shape[-2:], size, count, (drawn[..., 1], drawn[..., 0]))
+    )
+    at = rows[:, :, :, None, :, None] * x.shape[-1] + columns[:, :, None, :, None, :]
+    found = np.take_along_axis(x.reshape(*x.shape[:2], -1), at.reshape(*x.shape[:2], -1), 2)
+    return largest(found.reshape(at.shape), at, 2)
+
+
+def fractional_max_pool2d_backward(d_y, x, size, count, places):
+    """d_y where each window had its largest number, 0 elsewhere."""
+    return put_back(d_y, x, places, 2)
+
+
+def random_places(length, size, count, drawn):
+    """The places of each window along an axis; the last one ends where x does."""
+    step = (length - size) / max(count - 1, 1)
+    u = drawn[..., None]
+    starts = np.floor((np.arange(count) + u) * step) - np.floor(u * step)
+    starts[..., -1] = length - size
+    return starts[..., None].astype(int) + np.arange(size)

@@ -34,3 +34,17 @@ def cummin(x, dim):
     """The smallest number up to each place, and where it was last."""
     y, places = cummax(-x, dim)
     return -y, places
+
+
+def max_of(x, dim=None, keepdim=False):
+    """The largest number; along an axis also where it is."""
+    if dim is None:
+        return x.max()
+    return x.max(dim, keepdims=keepdim), x.argmax(dim, keepdims=keepdim)
+
+
+def min_of(x, dim=None, keepdim=False):
+    """The smallest number; along an axis also where it is."""
+    if dim is None:
+        return x.min()
+    return x.min(dim, keepdims=keepdim), x.argmin(dim, keepdims=keepdim)
