@@ -172,14 +172,14 @@ print(proof.line)
 # layer 1.
 #
 # ```text
-# forward         0: Flatten      1: Linear       2: ReLU       3: Linear        the loss
-#              x ───────────▶ x_0 ─────────▶ x_1 ────────▶ x_2 ──────────▶ y_hat ───────▶ loss
-#                          (64,784)        (64,32)       (64,32)          (64,10)       a number
-#                               W_1 (32,784)                  W_3 (10,32)
-#                               b_1 (32,)                     b_3 (10,)
+# forward     0: Flatten    1: Linear    2: ReLU     3: Linear    the loss
+#          x ──────────▶ x_0 ───────▶ x_1 ──────▶ x_2 ───────▶ y_hat ───────▶ loss
+#                     (64,784)      (64,32)     (64,32)       (64,10)
+#                          W_1 (32,784)             W_3 (10,32)
+#                          b_1 (32,)                b_3 (10,)
 #
-# backward                        d_x_1 ◀──────── d_x_2 ◀──────── d_y_hat ◀───────
-#                            d_W_1, d_b_1              d_W_3, d_b_3
+# backward                          d_x_1 ◀───── d_x_2 ◀────── d_y_hat ◀─────
+#                          d_W_1, d_b_1             d_W_3, d_b_3
 # ```
 #
 # Forward goes from left to right. Backward goes from right to left. `d_W_3` is read as "the
@@ -188,15 +188,15 @@ print(proof.line)
 # ### Predict the shapes
 #
 # One rule is enough: **a gradient has the shape of the thing that it is the gradient of.** There is
-# one number for each number. So you can fill in these shapes before anything is computed. Cover the
-# cell with your hand, and say them aloud.
+# one number for each number. So you can fill in these shapes before anything is computed. The first
+# one is done.
 
 # %%
 my_shapes = {
     "d_y_hat": (64, 10),
-    "d_x_2": (64, 32),
-    "d_W_3": (10, 32),
-    "d_b_3": (10,),
+    "d_x_2": ...,
+    "d_W_3": ...,
+    "d_b_3": ...,
 }
 
 # %% [markdown]
@@ -300,9 +300,14 @@ d_x_1 = d_x_2.masked_fill(x_2 <= 0, 0)
 d_W_1 = d_x_1.T @ x_0
 d_b_1 = d_x_1.sum(0)
 
-for name, shape in my_shapes.items():
-    assert globals()[name].shape == shape, name
-print("your shapes are right")
+# %% [markdown]
+# Were your shapes right?
+
+# %%
+for name, mine in my_shapes.items():
+    shape = tuple(globals()[name].shape)
+    said = "as you said" if shape == mine else f"you said {'nothing' if mine is ... else mine}"
+    print(f"{name:7} {shape}: {said}")
 
 # %% [markdown]
 # The line of the ReLU is the only one that is no product. Where forward gave 0, a little more of
@@ -327,7 +332,8 @@ j, i = divmod(d_W_3.abs().argmax().item(), 32)  # where the gradient is largest
 push = 1e-5
 pushed = W_3.double()
 pushed[j, i] += push
-before, after = (F.cross_entropy(x_2.double() @ W.T + b_3, y) for W in (W_3.double(), pushed))
+before = F.cross_entropy(x_2.double() @ W_3.double().T + b_3, y)
+after = F.cross_entropy(x_2.double() @ pushed.T + b_3, y)
 slope = (after - before) / push
 print(f"W_3[{j}, {i}]: measured {slope:.5f}, d_W_3[{j}, {i}] is {d_W_3[j, i]:.5f}")
 assert abs(slope - d_W_3[j, i]) < 1e-4
@@ -403,12 +409,8 @@ def replaced(source, old, new):
 
 trained = {
     "as it is": train(gradients.source),
-    "no d_W_3": train(
-        replaced(gradients.source, "d_W_3 = d_y_hat.T @ x_2", "d_W_3 = torch.zeros_like(W_3)")
-    ),
-    "no d_W_1": train(
-        replaced(gradients.source, "d_W_1 = d_x_1.T @ x_0", "d_W_1 = torch.zeros_like(W_1)")
-    ),
+    "no d_W_3": train(replaced(gradients.source, "d_W_3 = d_y_hat.T @ x_2", "d_W_3 = 0 * W_3")),
+    "no d_W_1": train(replaced(gradients.source, "d_W_1 = d_x_1.T @ x_0", "d_W_1 = 0 * W_1")),
 }
 
 # %% tags=["nbval-ignore-output"]

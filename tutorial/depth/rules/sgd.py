@@ -25,7 +25,11 @@ def update(weight, gradient, state):
         if state.get("momentum_buffer") is None:
             state["momentum_buffer"] = gradient.detach().clone()
         else:  # what is left of the last steps, and this one
-            state["momentum_buffer"].mul_(MOMENTUM).add_(gradient, alpha=1 - DAMPENING)
+            state["momentum_buffer"].mul_(MOMENTUM)
+            if DAMPENING != 0:
+                state["momentum_buffer"].add_(gradient, alpha=1 - DAMPENING)
+            else:
+                state["momentum_buffer"].add_(gradient)
         if NESTEROV:
             gradient = gradient.add(state["momentum_buffer"], alpha=MOMENTUM)
         else:
