@@ -10,6 +10,7 @@ from torch import nn
 
 from tutorial.callbacks import LambdaCallback
 from tutorial.depth.gradients import WrittenOut
+from tutorial.depth.numpy_program import NumpyProgram
 from tutorial.depth.optimizer import RULES, with_its_rule
 from tutorial.depth.passes import settings_for
 from tutorial.depth.trace import CannotTraceError
@@ -18,7 +19,7 @@ from tutorial.inputs.isolation import without_trace
 from tutorial.inputs.structure import leaves
 from tutorial.unroll.program import Program
 
-DEPTHS = ("loop", "optimizer", "gradients")
+DEPTHS = ("loop", "optimizer", "gradients", "numpy")
 
 
 def at_depth(program: Program, depth: str) -> Program:
@@ -51,12 +52,14 @@ def at_depth(program: Program, depth: str) -> Program:
         check_optimizer(program, depth)
         steps.append(optimizer_step(program))
         deeper.state = above.state = one_at_a_time(program.state)
-    if depth == "gradients":
+    if depth != "optimizer":
         written = passes(program)
         steps.append(written)
         deeper.tools = written.tools
         above.deeper = settings_for(program.names["network"]).__add__
     deeper.deeper = lambda source: reduce(lambda text, step: step(text), steps, source)
+    if depth == "numpy":
+        return NumpyProgram(deeper, may_change(program) if program.hooks.schedulers else ())
     return deeper
 
 
@@ -172,7 +175,9 @@ def passes(program: Program) -> WrittenOut:
     all_count = counts and program.option("BATCH_WEIGHT") is None
     sources = sources_of(program)
     batch = first_batch(program, sources)
-    written = WrittenOut(network, losses, batch, all_count, sizes_of(sources, batch))
+    written = WrittenOut(
+        network, losses, batch, all_count, sizes_of(sources, batch), by_names=not sources
+    )
     try:
         written(program.as_called.source if program.as_called else program.source)
     except CannotTraceError as error:

@@ -31,6 +31,7 @@ class WrittenOut:
             already, a dict of them.
         all_count: whether it is known that no label is to be ignored.
         sizes: how many samples a batch may have; with these it is compared with PyTorch's own.
+        by_names: whether the batch is a dict of the loop's names.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class WrittenOut:
         batch: Any,
         all_count: bool = False,
         sizes: Collection[int] = (4, 1),
+        by_names: bool = False,
     ) -> None:
         self.network, self.losses, self.batch = network, losses, batch
-        self.all_count, self.sizes = all_count, sizes
+        self.all_count, self.sizes, self.by_names = all_count, sizes, by_names
         self.texts: dict[Segment, str] = {}
         self.tools: dict[str, Any] = {}
         self.named = Names(network, losses)
@@ -76,7 +78,7 @@ class WrittenOut:
     def samples(self, segment: Segment, size: int, first: int = 0) -> dict[str, Any]:
         """So many samples from the first one on, under the names that the segment reads."""
         names = self.batch
-        if segment.batch is not None:
+        if segment.batch is not None and not self.by_names:
             names = {"batch_itself": self.batch}
             exec(f"{segment.batch} = batch_itself", names)
         read = names_read(segment)

@@ -226,18 +226,23 @@ class Program:
             ValueError: path is no path, or ends in .pt.
             OSError: the file cannot be written.
         """
-        path = Path(checked(Program.save, {"path": path})["path"])
-        if path.suffix == ".pt":
-            raise ValueError(
-                f"path is {str(path)!r}, but .pt is the ending of the state beside the script. "
-                f"Save the script as {str(path.with_suffix('.py'))!r}."
-            )
-        checks.writable("path", path, is_file=True)
+        path = self.place_of_script(path, ".pt")
         text, data = self._script()
         if process_group.is_rank_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             torch.save(loadable(data), path.with_suffix(".pt"))
+        return path
+
+    def place_of_script(self, path: File, ending: str) -> Path:
+        """The path of a script that has a file with this ending beside it."""
+        path = Path(checked(Program.save, {"path": path})["path"])
+        if path.suffix == ending:
+            raise ValueError(
+                f"path is {str(path)!r}, but {ending} is the ending of the state beside the "
+                f"script. Save the script as {str(path.with_suffix('.py'))!r}."
+            )
+        checks.writable("path", path, is_file=True)
         return path
 
     def verify(self, history: History | None = None) -> "Proof":

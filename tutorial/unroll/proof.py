@@ -59,6 +59,8 @@ class Proof:
     """What `verify` found. It is true if the two runs are equal in every bit.
 
     Attributes:
+        within: how far they may be apart instead, if not 0: in numbers above 1, relative to these.
+        farthest: how far they are apart then.
         compared: how many values of each kind were compared.
         difference: the first value that differs, in words; None if all are equal.
         where: where the runs first differ, in words: the step, the layer, and the loop's line; None
@@ -74,8 +76,10 @@ class Proof:
         there: dict[str, Any],
         runs: str = "here, and as a script alone in a fresh process",
         places: tuple[str, str] = ("here", "in the script"),
+        within: float = 0.0,
     ) -> None:
         self.title = title
+        self.within, self.farthest = within, 0.0
         self.runs = runs
         self.places = places
         self.compared: dict[str, int] = {}
@@ -91,10 +95,21 @@ class Proof:
     def _compare(self, name: str, here: dict[str, Any], there: dict[str, Any]) -> None:
         self.compared[name] = self.compared.get(name, 0) + len(here)
         for key in [*here, *(k for k in there if k not in here)]:
-            if self.difference is None and not identical(here.get(key), there.get(key)):
+            if self.difference is None and not self._equal(here.get(key), there.get(key)):
                 a, b = (shown(values.get(key)) for values in (here, there))
                 at_a, at_b = self.places
                 self.difference = f"{name}, {key or 'value'}: {a} {at_a}, {b} {at_b}"
+
+    def _equal(self, a: Any, b: Any) -> bool:
+        if not self.within or a is None or b is None or torch.as_tensor(a).numel() == 0:
+            return identical(a, b)
+        one, other = torch.as_tensor(a).double(), torch.as_tensor(b).double()
+        if one.shape != other.shape:
+            return False
+        apart = (one - other).abs() / one.abs().clamp(min=1.0)
+        apart = torch.where(one.isnan() & other.isnan() | (one == other), 0.0, apart)
+        self.farthest = max(self.farthest, float(apart.max()))
+        return bool((apart <= self.within).all())  # which nan is not
 
     def __bool__(self) -> bool:
         return self.difference is None
@@ -107,6 +122,8 @@ class Proof:
     @property
     def verdict(self) -> str:
         """Whether all is equal, or what is not and where that begins."""
+        if self and self.within:
+            return f"equal within {self.within:g}, at most {self.farthest:.1e} apart"
         if self:
             return "equal bit for bit"
         reasons = [f"it begins in {self.where}"] * bool(self.where) + self.script_differs

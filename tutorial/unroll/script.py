@@ -465,7 +465,7 @@ class Script:
             raise no_code(value, path)
         if kind in "biufc":
             try:
-                native = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+                native = np.asarray(value, value.dtype.newbyteorder("="), order="C")
                 native = native if native.flags.writeable else native.copy()
                 code = f"{self.save(torch.from_numpy(native), path)}.numpy()"
                 return code + ("" if value.dtype.isnative else f'.astype("{value.dtype.str}")')

@@ -15,6 +15,7 @@ sampling.py          images read at any places
 rearranging.py       pixels as channels; a slice in the place of another one
 indexing.py          what is taken from places, and put at places, that other arrays tell
 ordering.py          numbers in the order of their size
+shapes.py            the same numbers in another shape
 normalization.py     batch norm, layer norm, group norm
 norms.py             lengths of vectors; weight norm
 distances.py         of each point to each other one
@@ -27,11 +28,14 @@ embedding.py         a row of W for each word
 losses.py            how far numbers are from numbers
 class_losses.py      how far scores are from labels
 ctc.py               how far scores at steps are from a word
+training.py          weights with gradients, an optimizer's state, batches, random numbers
+metrics.py           accuracy, precision, recall
 """
 
 from importlib import import_module
-from inspect import getmembers, isfunction
+from inspect import getmembers, isclass, isfunction
 from pkgutil import iter_modules
 
 for file in iter_modules(__path__):
-    globals().update(getmembers(import_module(f"{__name__}.{file.name}"), isfunction))
+    module = import_module(f"{__name__}.{file.name}")
+    globals().update(getmembers(module, isfunction) + getmembers(module, isclass))
