@@ -188,6 +188,34 @@ def test_side_by_side_lights_up_what_belongs_together(open_notebook, theme: str)
     expect(table).to_have_count(1)  # what was there stays
 
 
+def test_the_depth_is_chosen_beside_the_cell_and_remembered(open_notebook) -> None:
+    notebook = open_notebook(CELL, "model.evaluate(some)")
+    run_first(notebook)
+    select(notebook, 1)
+    notebook.page.keyboard.press("Shift+U")
+    choice = notebook.page.get_by_role("group", name="How deep?")
+    expect(choice.get_by_role("radio", name="loop")).to_be_checked(timeout=30_000)
+    choice.get_by_role("radio", name="loop").focus()
+    table = notebook.page.get_by_role("table", name="As written, and unrolled")
+    for depth, line in (("optimizer", "weight.addcdiv_("), ("gradients", "d_W_3 = ")):
+        notebook.page.keyboard.press("ArrowDown")
+        expect(table).to_contain_text(line, timeout=30_000)
+        expect(choice.get_by_role("radio", name=depth)).to_be_checked()
+        expect(choice.get_by_role("radio", name=depth)).to_be_focused()
+    expect(table).to_contain_text("history = model.fit(some, epochs=2)")
+    notebook.picture("side_by_side_gradients")
+
+    notebook.page.evaluate("() => document.querySelector('.jp-Notebook').focus()")
+    select(notebook, 2)
+    notebook.do("tutorial:side-by-side")
+    expect(table).to_contain_text("model.evaluate(some)", timeout=30_000)
+    expect(table).to_contain_text("torch.addmm(b_3, x_2, W_3.T)")
+    expect(choice.get_by_role("radio", name="gradients")).to_be_checked()
+    notebook.do("tutorial:side-by-side")
+    choice.get_by_role("radio", name="loop").check()
+    expect(table).to_contain_text("y_hat = network(x)", timeout=30_000)
+
+
 # ---- Lessons
 
 

@@ -129,6 +129,7 @@ class Answer:
     Args:
         source: the cell. A first line `%%unroll` is left out.
         namespace: what its names stand for, such as `globals()`.
+        depth: how far its calls are written out.
 
     Example:
         >>> import torch, tutorial as tl
@@ -139,10 +140,10 @@ class Answer:
         'there is no call of a Model in this cell. Looked for: ...
     """
 
-    def __init__(self, source: str, namespace: Mapping[str, Any]) -> None:
+    def __init__(self, source: str, namespace: Mapping[str, Any], depth: str = "loop") -> None:
         self.json: dict[str, Any]
         try:
-            pairs = list(unroll_cell(source, namespace).pairs)
+            pairs = list(unroll_cell(source, namespace, depth).pairs)
         except CellError as error:
             self.json = {"error": str(error)}
             return

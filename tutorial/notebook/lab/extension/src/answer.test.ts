@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TranslationBundle } from "@jupyterlab/translation";
 import { question, Refusal, unrolledIn } from "./answer.js";
+import { depthIn } from "./depths.js";
 
 /** English, with the values put in: the real translator needs a bundler. */
 const trans = {
@@ -21,8 +22,20 @@ function json(data: object): Parameters<typeof unrolledIn>[0] {
 
 test("a question holds the cell as a Python string", () => {
   const asked = question('print("a\\n")\n\t# Größe 🙂');
-  assert.ok(asked.includes(String.raw`.Answer("print(\"a\\n\")\n\t# Größe 🙂", globals())`));
+  assert.ok(
+    asked.includes(String.raw`.Answer("print(\"a\\n\")\n\t# Größe 🙂", globals(), "loop")`),
+  );
   assert.ok(!asked.includes("\n"));
+});
+
+test("a question says how far", () => {
+  assert.ok(question("fit", "gradients").endsWith('("fit", globals(), "gradients")'));
+});
+
+test("what was stored is a depth, or the loop", () => {
+  assert.equal(depthIn("optimizer"), "optimizer");
+  assert.equal(depthIn("deep"), "loop");
+  assert.equal(depthIn(undefined), "loop");
 });
 
 test("an answer holds the unrolled cell", () => {

@@ -2,6 +2,7 @@
 
 import type { KernelMessage } from "@jupyterlab/services";
 import type { TranslationBundle } from "@jupyterlab/translation";
+import type { Depth } from "./depths.js";
 
 /** A piece of a cell, and what takes its place. */
 export interface Pair {
@@ -19,13 +20,13 @@ export interface Unrolled {
 export class Refusal extends Error {}
 
 /**
- * The Python expression that unrolls a cell. It binds no name.
+ * The Python expression that unrolls a cell, so far. It binds no name.
  *
  * A JSON string is a Python string, too.
  */
-export function question(source: string): string {
+export function question(source: string, depth: Depth = "loop"): string {
   const answer = '__import__("tutorial.notebook.cell", fromlist=["Answer"]).Answer';
-  return `${answer}(${JSON.stringify(source)}, globals())`;
+  return `${answer}(${JSON.stringify(source)}, globals(), "${depth}")`;
 }
 
 /**

@@ -5,12 +5,13 @@ import type { NotebookPanel } from "@jupyterlab/notebook";
 import type { Kernel } from "@jupyterlab/services";
 import type { TranslationBundle } from "@jupyterlab/translation";
 import { question, Refusal, unrolledIn, type Unrolled } from "./answer.js";
+import type { Depth } from "./depths.js";
 
 /** For how long an answer to somebody else is waited for, in milliseconds. */
 const MOMENT = 1_000;
 
 /**
- * The selected cell, and what it unrolls to.
+ * The selected cell, or another one, and what it unrolls to.
  *
  * The kernel is asked silently: nothing is added to its history, and no name changes.
  *
@@ -19,8 +20,9 @@ const MOMENT = 1_000;
 export async function askFor(
   panel: NotebookPanel,
   trans: TranslationBundle,
+  depth: Depth = "loop",
+  cell: Cell | null = panel.content.activeCell,
 ): Promise<{ cell: Cell; unrolled: Unrolled }> {
-  const cell = panel.content.activeCell;
   if (cell?.model.type !== "code") {
     throw new Refusal(
       trans.__("Only a code cell can be unrolled. Select one that calls fit, evaluate or predict."),
@@ -32,7 +34,7 @@ export async function askFor(
     silent: true,
     store_history: false,
     allow_stdin: false,
-    user_expressions: { answer: question(cell.model.sharedModel.getSource()) },
+    user_expressions: { answer: question(cell.model.sharedModel.getSource(), depth) },
   });
   return { cell, unrolled: unrolledIn((await asked.done).content, trans) };
 }

@@ -48,6 +48,11 @@ export async function explaining(action: () => Promise<void>): Promise<void> {
     if (!(error instanceof Refusal)) {
       throw error;
     }
-    Notification.warning(error.message, { autoClose: READING });
+    warn(error);
   }
+}
+
+/** Show the message of a refusal. */
+export function warn({ message }: Refusal): void {
+  Notification.warning(message, { autoClose: READING });
 }
