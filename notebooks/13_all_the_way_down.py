@@ -38,7 +38,11 @@
 # It takes about 50 minutes. You should know lesson 4.
 
 # %%
+import subprocess
+import sys
 from contextlib import redirect_stdout
+from pathlib import Path
+from tempfile import mkdtemp
 from textwrap import dedent
 
 import torch
@@ -445,14 +449,69 @@ assert acc["no mask"] > acc["as it is"] - 0.1
 
 # %%
 right, wrong = trained["as it is"].history, trained["no mask"].history
-losses = zip(right.step_losses, wrong.step_losses, strict=True)
-print("the first different loss: step", next(i + 1 for i, (a, b) in enumerate(losses) if a != b))
+pairs = enumerate(zip(right.step_losses, wrong.step_losses, strict=True))
+print("the first different loss: step", next(i + 1 for i, (a, b) in pairs if a != b))
+
+# %% [markdown]
+# ## Part 5: without PyTorch
+#
+# Which parts of PyTorch are left in this text? Tensors, and operations on them: products, sums, a
+# logarithm, a comparison. NumPy has them, too. So here is the last depth, with the lines that
+# differ.
+
+# %%
+in_numpy = model.unroll("fit", train_data, epochs=3, log_freq=16, depth="numpy")
+print_new_lines(in_numpy, gradients)
+
+# %% [markdown]
+# Not one of the gradients of the two linear layers is among them: `d_W_3 = d_y_hat.T @ x_2` is the
+# same line for tensors and for arrays. A few functions, such as `relu` and `log_softmax`, have to
+# be brought along. Save the program, and they stand at the top of the file.
+
+# %%
+folder = Path(mkdtemp())
+script = in_numpy.save(folder / "fit_numpy.py").read_text()
+for line in script.splitlines():
+    if line.startswith(("import", "from")):
+        print(line)
+first = script.index("def relu")
+print(script[first : script.index("def", first + 1)].rstrip())
+
+# %% [markdown]
+# One thing NumPy cannot do: draw the same random numbers as PyTorch. So the order in which the
+# samples come was noted, and lies beside the script, with the weights of the start and the data, in
+# `fit_numpy.npz`. A mask of dropout would lie there, too.
+#
+# Now run it in a new Python process that is told that there is no PyTorch.
+
+# %% tags=["nbval-ignore-output"]
+without_torch = "import sys, runpy; sys.modules['torch'] = None; runpy.run_path('fit_numpy.py')"
+ran = subprocess.run(
+    [sys.executable, "-c", without_torch], cwd=folder, capture_output=True, text=True, check=True
+)
+print(ran.stdout)
+assert "'epoch': 3" in ran.stdout
+
+# %% [markdown]
+# A network has been trained, and all that it took was an array library. Are these the right
+# numbers? NumPy adds up in another order than PyTorch, so the last bits may differ. `verify` runs
+# both in 64 bits, that is with 16 digits. It wants every loss and every weight to agree within
+# 1e-10, and says how far apart they are at most.
+
+# %% tags=["nbval-ignore-output"]
+proof = in_numpy.verify()
+assert proof
+proof
+
+# %% [markdown]
+# This is the ground. Below it there are only additions and multiplications of single numbers.
 
 # %% [markdown]
 # ## Summary
 #
 # - One training, four depths: the loop, with the optimizer written out, with every gradient written
-#   out, and without PyTorch. Each is proved equal to the one above it.
+#   out, and without PyTorch. Each is proved equal to the one above it: in every bit, and the last
+#   one in ten digits.
 # - A gradient has the shape of its thing. The gradient of a weight matrix is what came in, times
 #   what comes back, summed over the batch: `d_y.T @ x`.
 # - Each layer has two things to say in backward: what it hands down, `d_x`, and what it keeps for
@@ -471,8 +530,6 @@ print("the first different loss: step", next(i + 1 for i, (a, b) in enumerate(lo
 # The exercises need none of the cells above. You can restart the kernel and begin here.
 
 # %% tags=["exercises"]
-from contextlib import redirect_stdout
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -580,6 +637,8 @@ def momentum_loop(source):
 # %% nbgrader={"cell_type": "code", "grade": true, "grade_id": "momentum_loop", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 ### BEGIN HIDDEN TESTS
 tl.check("momentum_loop", momentum_loop).require()
+from contextlib import redirect_stdout
+
 losses = []
 for momentum, rule in ((0.9, None), (0, momentum_loop)):
     tl.seed(2)
