@@ -2,14 +2,20 @@
 
 import copy
 import itertools
+from textwrap import dedent
 from typing import Any
 
+import libcst as cst
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
-from tutorial.depth.optimizer import RULES, with_its_rule
+import tutorial as tl
+from tutorial.depth.names import taken_by_the_loop
+from tutorial.depth.optimizer import RULES, rule, with_its_rule
 from tutorial.unroll.proof import flat, identical
+from tutorial.unroll.source import names_assigned
 
 # What an optimizer can be made with. Each value is tried, and each pair of two of them.
 CHOICES: dict[type, dict[str, list[Any]]] = {
@@ -195,3 +201,34 @@ def test_what_was_learned_by_torch_goes_on_written_out() -> None:
     assert (
         copy.deepcopy(optimizer).state_dict()["state"].keys() == other.state_dict()["state"].keys()
     )
+
+
+@pytest.mark.parametrize("file", sorted(set(RULES.values())))
+def test_a_rule_takes_no_name_of_the_loop(file: str) -> None:
+    body = dedent(cst.Module([]).code_for_node(rule(file)))
+    assert names_assigned(body) & taken_by_the_loop() <= {"gradient", "_"}
+
+
+@pytest.mark.parametrize("depth", ["optimizer", "gradients"])
+def test_names_of_the_call_stay_the_calls(depth: str) -> None:
+    class M(tl.metrics.Accuracy):
+        """Its variable is m, as Adam's mean; another one's is log_p, as the loss has it."""
+
+    class LogP(tl.metrics.Accuracy):
+        pass
+
+    class State(tl.metrics.Accuracy):
+        pass
+
+    found = []
+    for at in ("loop", depth):
+        tl.seed(0)
+        model = tl.Model(nn.Linear(4, 3))
+        adam = torch.optim.Adam(model.parameters(), foreach=False, fused=False)
+        metrics = [M(name="m"), LogP(name="log_p"), State(name="state")]
+        model.prepare(adam, nn.CrossEntropyLoss(), metrics)
+        data = TensorDataset(torch.randn(9, 4), torch.arange(9) % 3)
+        program = model.unroll("fit", data, batch_size=4, depth=at)
+        assert {"m", "log_p"} <= program.names.keys()
+        found.append(program.run().rows)
+    assert found[0] == found[1]

@@ -1,5 +1,6 @@
 """A program at another depth: what is written out further, and what cannot be."""
 
+import ast
 import copy
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
@@ -17,6 +18,7 @@ from tutorial.depth.trace import CannotTraceError
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.isolation import without_trace
 from tutorial.inputs.structure import leaves
+from tutorial.loop.names import OF_DEPTHS
 from tutorial.unroll.program import Program
 
 DEPTHS = ("loop", "optimizer", "gradients", "numpy")
@@ -45,6 +47,7 @@ def at_depth(program: Program, depth: str) -> Program:
             f"depth={depth!r} writes out our own loop, but loop= brings one of yours. Leave out "
             "one of the two."
         )
+    check_names(program, depth)
     deeper, above = copy.copy(program), copy.copy(program)
     deeper.depth, deeper.as_called, deeper.above = depth, program, above
     steps: list[Callable[[str], str]] = []
@@ -63,6 +66,17 @@ def at_depth(program: Program, depth: str) -> Program:
     return deeper
 
 
+def check_names(program: Program, depth: str) -> None:
+    """Refuse parts of a batch that are called as the text calls its own things."""
+    nodes = ast.walk(ast.parse(program.source))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)} & set(OF_DEPTHS)
+    if names:
+        raise ValueError(
+            f"depth={depth!r}: a part of the batch is called {min(names)!r}, and so is something "
+            "in this text. Give it another name in an InputSpec, or in your data."
+        )
+
+
 # ---- the optimizer
 
 
@@ -74,6 +88,7 @@ def optimizer_step(program: Program) -> Callable[[str], str]:
         network=program.names["network"],
         changes=may_change(program),
         scheduled=bool(program.hooks.schedulers),
+        taken=program.names,
     )
 
 
@@ -176,7 +191,7 @@ def passes(program: Program) -> WrittenOut:
     sources = sources_of(program)
     batch = first_batch(program, sources)
     written = WrittenOut(
-        network, losses, batch, all_count, sizes_of(sources, batch), by_names=not sources
+        network, losses, batch, all_count, sizes_of(sources, batch), not sources, program.names
     )
     try:
         written(program.as_called.source if program.as_called else program.source)

@@ -32,6 +32,7 @@ class WrittenOut:
         all_count: whether it is known that no label is to be ignored.
         sizes: how many samples a batch may have; with these it is compared with PyTorch's own.
         by_names: whether the batch is a dict of the loop's names.
+        taken: names that stand for something else already.
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class WrittenOut:
         all_count: bool = False,
         sizes: Collection[int] = (4, 1),
         by_names: bool = False,
+        taken: Collection[str] = (),
     ) -> None:
         self.network, self.losses, self.batch = network, losses, batch
         self.all_count, self.sizes, self.by_names = all_count, sizes, by_names
         self.texts: dict[Segment, str] = {}
         self.tools: dict[str, Any] = {}
-        self.named = Names(network, losses)
+        self.named = Names(network, losses, taken)
 
     def __call__(self, source: str) -> str:
         """The loop's source, written out."""

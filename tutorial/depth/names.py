@@ -1,22 +1,31 @@
 """Names of weights and buffers: W_1 and b_1, as in a formula."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import nn
 
-from tutorial.loop.names import OF_BATCHES, reserved_names
+from tutorial.loop.names import OF_BATCHES, OF_DEPTHS, reserved_names
 
 
 class Names:
-    """The names of weights and buffers in the text."""
+    """The names of weights and buffers in the text.
 
-    def __init__(self, network: nn.Module, losses: Mapping[str, Any]) -> None:
+    Args:
+        network: the network.
+        losses: the losses, by their variables.
+        taken: the names that the loop has, too: those of the call's metrics, say.
+    """
+
+    def __init__(
+        self, network: nn.Module, losses: Mapping[str, Any], taken: Collection[str] = ()
+    ) -> None:
+        self.taken = {*taken_by_the_loop(), *taken}
         self.of: dict[str, str] = {}
         self.network = network
         for path, _ in [*network.named_parameters(), *network.named_buffers()]:
             name = state_name(path)
-            while name in self.of.values() or name in taken_by_the_loop():
+            while name in self.of.values() or name in self.taken:
                 name += "_"
             self.of[f"network {path}"] = name
         for variable, loss in losses.items():
@@ -44,7 +53,7 @@ class Names:
 
 def taken_by_the_loop() -> set[str]:
     """What the loop calls things itself."""
-    return {*reserved_names(), *OF_BATCHES, "n", "weight", "gradient", "state", "group"}
+    return {*reserved_names(), *OF_BATCHES, *OF_DEPTHS}
 
 
 def state_name(path: str) -> str:

@@ -1,6 +1,7 @@
 """The optimizer's lines, written out: `step()` as its update rule, and `zero_grad()`."""
 
-from collections.abc import Set
+import re
+from collections.abc import Collection, Set
 from functools import cache
 from importlib.resources import files
 from textwrap import indent
@@ -13,6 +14,7 @@ from torch import nn
 
 from tutorial.depth import hyperparameters
 from tutorial.loop.options import Code
+from tutorial.unroll.source import names_assigned
 from tutorial.unroll.specialize import Evaluator
 from tutorial.unroll.spelling import align_comments, literal
 
@@ -40,7 +42,12 @@ STEP, ZERO_GRAD = (
 
 
 def with_its_rule(
-    source: str, optimizer: Any, network: nn.Module, changes: Set[str], scheduled: bool = False
+    source: str,
+    optimizer: Any,
+    network: nn.Module,
+    changes: Set[str],
+    scheduled: bool = False,
+    taken: Collection[str] = (),
 ) -> str:
     """A loop in which the optimizer's calls are written out.
 
@@ -51,6 +58,7 @@ def with_its_rule(
         changes: the hyperparameters that may change while the loop runs, as a scheduler changes
             lr; the others are written as numbers.
         scheduled: whether a scheduler asks whether the optimizer has made its step.
+        taken: names that stand for something else, so that the rule's variables are called m_.
 
     Example:
         >>> network = torch.nn.Linear(1, 1)
@@ -63,7 +71,7 @@ def with_its_rule(
                     weight.add_(gradient, alpha=-0.1)  # weight -= lr * gradient
         <BLANKLINE>
     """
-    written = Written(optimizer, network, changes, scheduled)
+    written = Written(optimizer, network, changes, scheduled, taken)
     program = cst.parse_module(source).visit(written)
     return align_comments(cst.ensure_type(program, cst.Module).code)
 
@@ -72,10 +80,15 @@ class Written(cst.CSTTransformer):
     """Puts the written-out lines in the place of the optimizer's calls."""
 
     def __init__(
-        self, optimizer: Any, network: nn.Module, changes: Set[str], scheduled: bool
+        self,
+        optimizer: Any,
+        network: nn.Module,
+        changes: Set[str],
+        scheduled: bool,
+        taken: Collection[str],
     ) -> None:
         super().__init__()
-        loops, update = loops_of(optimizer, network), update_of(optimizer, changes)
+        loops, update = loops_of(optimizer, network), update_of(optimizer, changes, taken)
         reads_group = "group[" in update and len(loops) == 1
         group = ["group = optimizer.param_groups[0]"] * reads_group
         state = ["state = optimizer.state[weight]"] * ("state" in update)
@@ -122,12 +135,13 @@ def loops_of(optimizer: Any, network: nn.Module) -> list[str]:
     return [f"for weight in {weights}:"]
 
 
-def update_of(optimizer: Any, changes: Set[str]) -> str:
+def update_of(optimizer: Any, changes: Set[str], taken: Collection[str] = ()) -> str:
     """The rule for one weight, with the optimizer's hyperparameters put in.
 
     Args:
         optimizer: one of those in RULES.
         changes: those that may change, so that the rule must read them at each step.
+        taken: names that the rule's own variables must not have.
     """
     groups = [hyperparameters.of_group(group) for group in optimizer.param_groups]
     known = {}
@@ -136,7 +150,10 @@ def update_of(optimizer: Any, changes: Set[str]) -> str:
         known[name] = literal(value if alike and key not in changes else Code(code))
     body = rule(RULES[type(optimizer)]).visit(Evaluator(known))
     statements = cst.ensure_type(body, cst.IndentedBlock).body[1:]  # after the docstring
-    return "".join(cst.Module([]).code_for_node(statement) for statement in statements)
+    update = "".join(cst.Module([]).code_for_node(statement) for statement in statements)
+    for name in names_assigned(update) & set(taken):
+        update = re.sub(rf"\b{name}\b", f"{name}_", update)
+    return update
 
 
 @cache

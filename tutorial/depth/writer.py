@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from tutorial.depth import kernels, operations
-from tutorial.depth.names import Names, taken_by_the_loop
+from tutorial.depth.names import Names
 from tutorial.depth.operations import KERNELS, PLAIN, TABLE
 from tutorial.depth.passes import Pass
 from tutorial.depth.segments import Segment
@@ -44,7 +44,7 @@ class Writer:
         self.twins = dict(zip(nodes, others, strict=True))
         self.nodes = nodes
         self.codes: dict[fx.Node, str] = {}
-        self.taken = {*taken_by_the_loop(), *named.of.values()}
+        self.taken = {*named.taken, *named.of.values()}
         self.tools: dict[str, Any] = {}
         self.uses_n = False
         self.lines: list[str] = []

@@ -45,6 +45,7 @@ TOOLS: dict[str, Any] = {
 
 
 LONGEST = 60  # characters of a variable, before its number
+OF_DEPTHS = ("n", "weight", "gradient", "state", "group")  # what its forms written out use besides
 OF_BATCHES = ("x", "y", "inputs", "labels", "batch", "text")  # what the loop may call its parts
 
 
@@ -71,7 +72,7 @@ def unlike(words: str, taken: Collection[str]) -> Code:
     """
     stem = identifier(words)
     names = (Code(f"{stem}_{number}" if number > 1 else stem) for number in count(1))
-    others = {*taken, *reserved_names(), *OF_BATCHES}
+    others = {*taken, *reserved_names(), *OF_BATCHES, *OF_DEPTHS}
     return next(name for name in names if name not in others and not iskeyword(name))
 
 

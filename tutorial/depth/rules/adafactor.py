@@ -36,10 +36,10 @@ def update(weight, gradient, state):
         weight.mul_(1 - LR * WEIGHT_DECAY)  # towards 0
     if gradient.dim() > 1:
         squares = torch.linalg.vector_norm(gradient, dim=-1, keepdim=True).square_()
-        rows = state["row_var"].lerp_(squares.div_(gradient.size(-1)), new)
+        of_rows = state["row_var"].lerp_(squares.div_(gradient.size(-1)), new)
         squares = torch.linalg.vector_norm(gradient, dim=-2, keepdim=True).square_()
-        columns = state["col_var"].lerp_(squares.div_(gradient.size(-2)), new)
-        v = (rows @ columns).div_(rows.mean(dim=-2, keepdim=True).clamp_(min=eps))
+        of_columns = state["col_var"].lerp_(squares.div_(gradient.size(-2)), new)
+        v = (of_rows @ of_columns).div_(of_rows.mean(dim=-2, keepdim=True).clamp_(min=eps))
     else:
         v = state["variance"].lerp_(gradient * gradient, new).clone()
     delta = v.clamp_(min=eps * eps).rsqrt_().mul_(gradient)

@@ -26,23 +26,23 @@ def update(weight, gradient, state):
         gradient = gradient.lerp(state["momentum_buffer"], MOMENTUM)
     else:
         gradient = state["momentum_buffer"]
-    rows, columns = weight.shape
+    height, width = weight.shape
     a, b, c = NS_COEFFICIENTS
-    step = gradient.to(dtype=torch.bfloat16, copy=True)
-    if rows > columns:
-        step = step.T
-    step.div_(step.norm().clamp(min=EPS))
+    change = gradient.to(dtype=torch.bfloat16, copy=True)
+    if height > width:
+        change = change.T
+    change.div_(change.norm().clamp(min=EPS))
     for _ in range(NS_STEPS):  # its singular values come near 1
-        gram = step @ step.T
-        step = torch.addmm(step, torch.addmm(gram, gram, gram, beta=b, alpha=c), step, beta=a)
-    if rows > columns:
-        step = step.T
-    scale = 1.0
+        gram = change @ change.T
+        change = torch.addmm(change, torch.addmm(gram, gram, gram, beta=b, alpha=c), change, beta=a)
+    if height > width:
+        change = change.T
+    factor = 1.0
     if ADJUST_LR_FN is None or ADJUST_LR_FN == "original":
-        scale = max(1, rows / columns) ** 0.5
+        factor = max(1, height / width) ** 0.5
     if ADJUST_LR_FN == "match_rms_adamw":
-        scale = 0.2 * max(rows, columns) ** 0.5
+        factor = 0.2 * max(height, width) ** 0.5
     if ADJUST_LR_FN == "spectral_unclamped":
-        scale = (rows / columns) ** 0.5
+        factor = (height / width) ** 0.5
     weight.mul_(1 - LR * WEIGHT_DECAY)  # towards 0
-    weight.add_(step, alpha=-LR * scale)
+    weight.add_(change, alpha=-LR * factor)

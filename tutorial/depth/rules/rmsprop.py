@@ -34,8 +34,8 @@ def update(weight, gradient, state):
         gradient = gradient.add(weight, alpha=WEIGHT_DECAY)  # towards 0
     v.mul_(ALPHA).addcmul_(gradient, gradient, value=1 - ALPHA)  # the mean of its square
     if CENTERED:  # the square of the mean is taken off: the variance
-        mean = state["grad_avg"].lerp_(gradient, 1 - ALPHA)
-        root = v.addcmul(mean, mean, value=-1).sqrt_().add_(EPS)
+        m = state["grad_avg"].lerp_(gradient, 1 - ALPHA)
+        root = v.addcmul(m, m, value=-1).sqrt_().add_(EPS)
     else:
         root = v.sqrt().add_(EPS)
     if MOMENTUM > 0:
