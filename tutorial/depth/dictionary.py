@@ -39,6 +39,17 @@ DICTIONARY = {
     "x.sin()": "np.sin(x)",
     "x.cos()": "np.cos(x)",
     "x.tanh()": "np.tanh(x)",
+    "x.tan()": "np.tan(x)",
+    "x.sinh()": "np.sinh(x)",
+    "x.cosh()": "np.cosh(x)",
+    "x.asin()": "np.arcsin(x)",
+    "x.acos()": "np.arccos(x)",
+    "x.atan()": "np.arctan(x)",
+    "x.asinh()": "np.arcsinh(x)",
+    "x.acosh()": "np.arccosh(x)",
+    "x.atanh()": "np.arctanh(x)",
+    "x.atan2(y)": "np.arctan2(x, y)",
+    "x.hypot(y)": "np.hypot(x, y)",
     "x.abs()": "np.abs(x)",
     "x.sign()": "np.sign(x)",
     "x.sgn()": "np.sign(x)",
@@ -88,7 +99,11 @@ DICTIONARY = {
     "x.argmax(*axes)": "x.argmax(*axes)",
     "x.cumsum(axis)": "np.cumsum(x, axis)",
     "x.cumprod(axis)": "np.cumprod(x, axis)",
-    "x.norm(p=2)": "linalg_vector_norm(x, p)",
+    "x.norm(p=2, axes=None, keepdim=False)": "linalg_vector_norm(x, p, axes, keepdim)",
+    "x.var(axes, correction, keepdim=False)": "x.var(axes, ddof=correction, keepdims=keepdim)",
+    "x.std(axes, correction, keepdim=False)": "x.std(axes, ddof=correction, keepdims=keepdim)",
+    "x.max(axis=None, keepdim=False)": "max_of(x, axis, keepdim)",
+    "x.min(axis=None, keepdim=False)": "min_of(x, axis, keepdim)",
     "torch.linalg.vector_norm(x, p=2, dim=None, keepdim=False)": (
         "linalg_vector_norm(x, p, dim, keepdim)"
     ),
@@ -101,6 +116,9 @@ DICTIONARY = {
     "x.repeat(*times)": "np.tile(x, (*times,))",
     "x.flip(axes)": "np.flip(x, tuple(axes))",
     "x.roll(shifts, axes=None)": "np.roll(x, shifts, axes)",
+    "x.rot90(k, axes)": "np.rot90(x, k, axes)",
+    "x.diagonal(offset=0, i=0, j=1)": "np.diagonal(x, offset, i, j)",
+    "x.split_with_sizes(sizes, axis=0)": "split(x, sizes, axis)",
     "x.contiguous()": "x",
     "x.detach()": "x",
     "x.clone()": "x.copy()",
@@ -127,7 +145,8 @@ DICTIONARY = {
     "torch.tensor(number)": "np.array(number, np.float32)",  # in torch it has 32 bits, too
     "torch.finfo(type)": "np.finfo(type)",
     "torch.scalar_tensor(number, dtype=None)": "np.array(number, dtype=dtype)",
-    "x.new_zeros(sizes)": "np.zeros(sizes)",
+    "x.new_zeros(sizes, dtype=None)": "np.zeros(sizes, dtype=dtype)",
+    "x.new_empty(sizes)": "np.empty(sizes)",
     "x.new_ones(sizes)": "np.ones(sizes)",
     "x.new_full(sizes, value)": "np.full(sizes, value)",
     "x.zero()": "np.zeros_like(x)",
@@ -140,7 +159,7 @@ DICTIONARY = {
     "x.exponential(rate=1)": "drawn(x.shape)",
     "torch.rand_like(x)": "drawn(x.shape)",
     "torch.randn_like(x)": "drawn(x.shape)",
-    "torch.rand(sizes)": "drawn(sizes)",
+    "torch.rand(sizes, dtype=None)": "drawn(sizes)",
     "torch.randn(sizes)": "drawn(sizes)",
     "torch.randperm(count)": "drawn([count]).astype(np.int64)",
     # ---- the loop
@@ -248,7 +267,8 @@ class Put(ast.NodeTransformer):
         return usual is not None and given is not None and ast.dump(usual) == ast.dump(given)
 
 
-OVER_AXES = {"sum", "mean", "prod", "max", "min", "any", "all"}  # which take several as a tuple
+# They take several axes as a tuple.
+OVER_AXES = {"sum", "mean", "var", "std", "prod", "max", "min", "any", "all"}
 
 
 def is_negative(node: ast.expr) -> bool:
