@@ -510,8 +510,8 @@ proof
 # ## Summary
 #
 # - One training, four depths: the loop, with the optimizer written out, with every gradient written
-#   out, and without PyTorch. Each is proved equal to the one above it: in every bit, and the last
-#   one in ten digits.
+#   out, and without PyTorch. Each is proved equal to the one above it: in every bit, the last
+#   one within 1e-10.
 # - A gradient has the shape of its thing. The gradient of a weight matrix is what came in, times
 #   what comes back, summed over the batch: `d_y.T @ x`.
 # - Each layer has two things to say in backward: what it hands down, `d_x`, and what it keeps for
