@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.callbacks import LRScheduler
-from tutorial.depth.lines import code, together
+from tutorial.depth.lines import code, together, translated
 
 DATA = TensorDataset(torch.randn(10, 8), torch.arange(10) % 3)
 DEPTHS = ("loop", "optimizer", "gradients")
@@ -152,6 +152,33 @@ def test_accumulated_gradients_and_a_scheduler() -> None:
             "optimizer.step()": rule,
         },
     )
+
+
+def test_lines_in_numpy_are_with_those_that_they_translate() -> None:
+    """Some are left out, such as network.train(); the others stand in the same order."""
+    model = prepared(torch.optim.Adam)
+    gradients = model.unroll("fit", DATA, depth="gradients").source
+    numpy = model.unroll("fit", DATA, depth="numpy")
+    loop = model.unroll("fit", DATA).source
+    optimizer = model.unroll("fit", DATA, depth="optimizer").source
+    of_gradients = together([loop, optimizer, gradients])[2]
+    places = translated(of_gradients, numpy.translation.lines)
+    found = by_part(numpy.source, places)
+    lines = stripped(loop)
+    assert found[lines.index("loss = loss_fn(y_hat, y)")] == [
+        *("# the loss", "log_p = log_softmax(y_hat, 1)"),
+        "loss = -log_p[np.arange(len(y)), y].mean()",
+    ]
+    [*_, last] = found[lines.index("optimizer.step()")]
+    assert last.startswith("weight.data -= ")
+    assert found[lines.index("optimizer.zero_grad()")] == stripped(WRITTEN["optimizer.zero_grad()"])
+    assert found[lines.index("loss.backward()")][:2] == [
+        "# backward, the loss",
+        "d_log_p = scatter(np.zeros_like(log_p), 1, y[:, None], -1 / len(y))",
+    ]
+    assert lines.index("network.train()") not in found
+    layers = {place.layer for place in places}
+    assert layers == {place.layer for place in of_gradients}
 
 
 def test_forward_and_backward_of_a_layer_have_its_number() -> None:

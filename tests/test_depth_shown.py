@@ -65,8 +65,8 @@ def test_the_lessons_network_needs_little_room() -> None:
 
 def test_where_nothing_is_learned_the_optimizer_has_no_lines_of_its_own() -> None:
     html = unrolled(mlp(), "evaluate")._repr_html_()
-    assert "optimizer" not in sources_in(html)
     assert 'value="optimizer" disabled' in html
+    assert [*sources_in(html)] == ["loop", "gradients", "numpy"]
     assert "<b>optimizer</b>: the same as loop, since nothing is learned here" in html
 
 
@@ -77,13 +77,14 @@ def test_what_cannot_be_written_out_says_why() -> None:
 
     html = unrolled(Branches(8, 3))._repr_html_()
     assert [*sources_in(html)] == ["loop", "optimizer"]
-    assert 'value="gradients" disabled' in html
-    assert "<b>gradients</b>: depth=" in html
+    for depth in ("gradients", "numpy"):
+        assert f'value="{depth}" disabled' in html
+        assert f"<b>{depth}</b>: depth=" in html
 
 
 def test_what_takes_long_is_written_out_on_demand() -> None:
     deep = nn.Sequential(*(nn.Linear(8, 8) for _ in range(20)))
-    assert "gradients" not in sources_in(unrolled(deep)._repr_html_())
+    assert [*sources_in(unrolled(deep)._repr_html_())] == ["loop", "optimizer"]
     asked = unrolled(deep, depth="gradients")
     assert sources_in(asked._repr_html_())["gradients"] == asked.source
 
@@ -162,6 +163,8 @@ def test_what_belongs_together_lights_up_at_each_depth(page) -> None:
     forward = ["# 3: Linear(5, 3)", "y_hat = torch.addmm(b_3, x_2, W_3.T)"]
     assert lit(control, "gradients", "kin") == forward
     assert lit(control, "loop") == lit(control, "optimizer") == ["loss.backward()"]
+    assert lit(control, "numpy")[:4] == backward
+    assert lit(control, "numpy", "kin") == [forward[0], "y_hat = b_3 + x_2 @ W_3.T"]
     assert lit(other, "loop") == []
     page.mouse.move(1, 1)
     assert lit(control, "gradients") == []
@@ -180,7 +183,9 @@ def test_a_chosen_line_stays_lit_when_the_depth_changes(page) -> None:
     box = control.locator('[data-depth="gradients"] pre').bounding_box()
     assert box["y"] <= line.bounding_box()["y"] < box["y"] + box["height"]
     told = control.get_by_role("status").inner_text()
-    assert told.startswith("Lines that belong together: 1 in loop, 2 in optimizer, 2 in gradients")
+    assert told.startswith(
+        "Lines that belong together: 1 in loop, 2 in optimizer, 2 in gradients, 2 in numpy"
+    )
 
 
 def test_lines_are_chosen_by_the_keyboard(page) -> None:

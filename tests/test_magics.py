@@ -106,7 +106,7 @@ def test_depth_writes_out_each_call_of_the_cell(magics) -> None:
         assert "d_W = " in code
     assert "network(" not in forms["text/plain"]
     assert ".backward()" not in forms["text/plain"]
-    assert forms["text/html"].count('type="radio" name="depth"') == 3
+    assert forms["text/html"].count('type="radio" name="depth"') == 4
     assert 'value="gradients" checked' in forms["text/html"]
     [forms] = magics.run("%unroll --diff --depth optimizer clf.fit(digits)")[0]
     assert "weight.add_(gradient, alpha=-0.1)" in forms["text/plain"]
@@ -131,6 +131,10 @@ def test_one_line(magics) -> None:
             "%%unroll: line 1, `clf.fit(digits, epochs=0)`: epochs",
         ),
         ("%%unroll --depth deep\nclf.fit(digits)", "%%unroll: line 1, `clf.fit(digits)`: depth"),
+        (
+            "%%unroll --depth numpy\nclf.fit(digits)",
+            "%%unroll: line 1, `clf.fit(digits)`: in NumPy it is a program of its own: print(",
+        ),
         ("%%unroll --depth\nclf.fit(digits)", "argument --depth: expected one argument"),
         (
             "%%unroll --run --depth gradients\nclf.fit(digits)",

@@ -3,7 +3,7 @@
 import ast
 import copy
 from collections.abc import Callable, Iterator
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from typing import Any
 
 import torch
@@ -60,9 +60,9 @@ def at_depth(program: Program, depth: str) -> Program:
         steps.append(written)
         deeper.tools = written.tools
         above.deeper = settings_for(program.names["network"]).__add__
-    deeper.deeper = lambda source: reduce(lambda text, step: step(text), steps, source)
+    deeper.deeper = cache(lambda source: reduce(lambda text, step: step(text), steps, source))
     if depth == "numpy":
-        return NumpyProgram(deeper, may_change(program) if program.hooks.schedulers else ())
+        return in_numpy(deeper)
     return deeper
 
 
@@ -75,6 +75,12 @@ def check_names(program: Program, depth: str) -> None:
             f"depth={depth!r}: a part of the batch is called {min(names)!r}, and so is something "
             "in this text. Give it another name in an InputSpec, or in your data."
         )
+
+
+def in_numpy(gradients: Program) -> NumpyProgram:
+    """A program at depth "gradients" with NumPy alone."""
+    scheduled = bool(gradients.hooks.schedulers)
+    return NumpyProgram(gradients, may_change(gradients) if scheduled else ())
 
 
 # ---- the optimizer

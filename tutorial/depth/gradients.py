@@ -47,7 +47,7 @@ class WrittenOut:
     ) -> None:
         self.network, self.losses, self.batch = network, losses, batch
         self.all_count, self.sizes, self.by_names = all_count, sizes, by_names
-        self.texts: dict[Segment, str] = {}
+        self.texts: dict[tuple[str, str | None], str] = {}  # by the segment's key
         self.tools: dict[str, Any] = {}
         self.named = Names(network, losses, taken)
 
@@ -61,7 +61,7 @@ class WrittenOut:
 
     def write(self, segment: Segment) -> str:
         """A segment's text."""
-        if segment not in self.texts:
+        if segment.key not in self.texts:
             passes = [
                 trace(segment, self.network, self.losses, self.samples(segment, size), size)
                 for size in SIZES
@@ -74,8 +74,8 @@ class WrittenOut:
                 text = writer.text()
             self.tools |= writer.tools
             self.check(segment, text)
-            self.texts[segment] = text
-        return self.texts[segment]
+            self.texts[segment.key] = text
+        return self.texts[segment.key]
 
     def samples(self, segment: Segment, size: int, first: int = 0) -> dict[str, Any]:
         """So many samples from the first one on, under the names that the segment reads."""

@@ -64,6 +64,23 @@ def together(sources: Sequence[str], networks: Collection[str] = ("network",)) -
     return [[Place(same.get(part, part), layer) for part, layer in each] for each in places]
 
 
+def translated(places: Sequence[Place], origins: Sequence[int]) -> list[Place]:
+    """For each line of a translation, to what it belongs.
+
+    Args:
+        places: of the lines that were translated.
+        origins: for each line, which of them it translates, from 1; 0: the same as the one above.
+
+    Example:
+        >>> translated([Place(3), Place(4, 1)], [1, 2, 0])
+        [Place(part=3, layer=0), Place(part=4, layer=1), Place(part=4, layer=1)]
+    """
+    found: list[Place] = []
+    for origin in origins:
+        found.append(places[origin - 1] if origin or not found else found[-1])
+    return found
+
+
 def replaced(upper: list[str], lower: list[str]) -> Iterator[tuple[int | range, range]]:
     """The lines of one source, and the lines of the other that stand in their place, in order.
 

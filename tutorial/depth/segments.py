@@ -1,5 +1,6 @@
 """Where a loop goes through the network: the lines from `network(x)` to `backward()`."""
 
+import ast
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,11 @@ class Segment:
         """All of it, as it stands in the loop."""
         backward = f"({self.learned_from}).backward()\n" if self.learns else ""
         return f"{self.given}{self.lines}{self.unless}{backward}"
+
+    @property
+    def key(self) -> tuple[str, str | None]:
+        """What it is, wherever its comments stand."""
+        return ast.unparse(ast.parse(self.code)), self.batch
 
     @property
     def learns(self) -> bool:

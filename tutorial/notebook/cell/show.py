@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from tutorial.display.highlight import highlighted
+from tutorial.notebook.cell.lookahead import IN_A_FILE
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
 
@@ -111,11 +112,8 @@ class AtDepths:
         from tutorial.depth.shown import at_depths
 
         sources = {depth: self.sources[depth] for depth in DEPTHS if depth in self.sources}
-        missing = {
-            depth: self.missing.get(depth, f"written out on demand: %%unroll --depth {depth}")
-            for depth in DEPTHS
-            if depth not in sources
-        }
+        on_demand = "written out on demand: %%unroll --depth gradients"
+        missing = {"gradients": on_demand, "numpy": IN_A_FILE, **self.missing}
         calls = ", ".join(call.site.code for call in self.unrolled.calls)
         return at_depths(calls, sources, missing, self.depth, self.unrolled.networks)
 
