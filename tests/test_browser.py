@@ -170,7 +170,7 @@ def test_the_depth_of_a_program_is_chosen_where_the_notebook_has_keys_of_its_own
         expect(output.get_by_role("radio", name=depth)).to_be_checked()
         expect(output.get_by_role("radio", name=depth)).to_be_focused()
         expect(output.locator("section:visible")).to_have_attribute("data-depth", depth)
-    output.get_by_text("d_W_3 = ").click()
+    output.locator('[data-depth="gradients"]').get_by_text("d_W_3 = ").click()
     lines = output.get_by_role("listbox", name="the lines of gradients")
     lines.focus()
     notebook.page.keyboard.press("ArrowUp")

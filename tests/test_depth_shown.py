@@ -156,7 +156,7 @@ def test_without_a_script_the_depth_can_still_be_chosen(chromium, page) -> None:
 def test_what_belongs_together_lights_up_at_each_depth(page) -> None:
     control, other = page.locator(".tutorial-depths").all()
     control.get_by_role("radio", name="gradients").check()
-    control.get_by_text("d_W_3 = ").hover()
+    control.locator('[data-depth="gradients"]').get_by_text("d_W_3 = ").hover()
     backward = ["# backward, 3: Linear(5, 3)", "d_x_2 = d_y_hat @ W_3"]
     backward += ["d_W_3 = d_y_hat.T @ x_2", "d_b_3 = d_y_hat.sum(0)"]
     assert lit(control, "gradients")[:4] == backward
@@ -222,6 +222,6 @@ def test_it_has_room_in_each_page(page, width: int, theme: str) -> None:
     )
     assert (loop["y"] == gradients["y"]) == (width == 1400)
     assert page.evaluate("document.documentElement.scrollWidth") == width
-    control.get_by_text("d_W_3 = ").click()
+    control.locator('[data-depth="gradients"]').get_by_text("d_W_3 = ").click()
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"depths_{theme}_{width}.png")
