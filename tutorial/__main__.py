@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import torch
@@ -67,7 +68,9 @@ def main() -> None:
     say(f"All the way down: the same call, written out further, on {len(few):,} of the digits")
     print(f"{keep(program)} lines  as above")
     proofs = [proof, *(prove_at(depth, model, few) for depth in DEPTHS[1:])]
-    print(*dict.fromkeys(proof.note for proof in proofs[1:] if proof.note), sep="\n")
+    print(f"compared: {proofs[-1].counts}")
+    notes = dict.fromkeys(one.note for one in proofs if one.note)
+    print(*(fill(note, 79) for note in notes), sep="\n")
     print(f"To read them: {BUILD}/fit_{'.py, fit_'.join(DEPTHS)}.py")
     if not all(proofs):
         raise SystemExit(1)
@@ -79,7 +82,7 @@ def prove_at(depth: str, model: tl.Model, train_data: Dataset[Any]) -> Proof:
     program = model.unroll("fit", train_data, batch_size=64, epochs=1, depth=depth)
     proof = program.verify()
     seconds = time.perf_counter() - began
-    print(f"{keep(program)} lines  {proof.line} ({seconds:.0f} s)", flush=True)
+    print(f"{keep(program)} lines  {proof.verdict}, in {seconds:.0f} s", flush=True)
     return proof
 
 
