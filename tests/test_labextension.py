@@ -203,6 +203,8 @@ def test_the_depth_is_chosen_beside_the_cell_and_remembered(open_notebook) -> No
         expect(choice.get_by_role("radio", name=depth)).to_be_checked()
         expect(choice.get_by_role("radio", name=depth)).to_be_focused()
     expect(table).to_contain_text("history = model.fit(some, epochs=2)")
+    expect(choice.get_by_role("radio", name="numpy")).to_be_disabled()
+    expect(choice).to_contain_text("in NumPy it is a program of its own: print(model.unroll(")
     notebook.picture("side_by_side_gradients")
 
     notebook.page.evaluate("() => document.querySelector('.jp-Notebook').focus()")

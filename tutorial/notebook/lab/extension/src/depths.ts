@@ -3,9 +3,12 @@
 import type { TranslationBundle } from "@jupyterlab/translation";
 import { element } from "./dom.js";
 
-/** The depths of Python's `model.unroll(..., depth=...)`. */
+/** The depths of a cell, as of Python's `model.unroll(..., depth=...)`. */
 export const DEPTHS = ["loop", "optimizer", "gradients"] as const;
 export type Depth = (typeof DEPTHS)[number];
+
+/** How the fourth depth is shown: its numbers come from a file, which no cell has. */
+const NUMPY = 'print(model.unroll(..., depth="numpy"))';
 
 /** What somebody has stored as a depth; the loop, if it is none. */
 export function depthIn(stored: unknown): Depth {
@@ -35,6 +38,8 @@ export function depthsControl(
     { class: "tutorial-depth" },
     element("legend", {}, trans.__("How deep?")),
     ...DEPTHS.map(button),
+    element("label", {}, element("input", { type: "radio", name, disabled: "" }), "numpy"),
+    element("small", {}, trans.__("in NumPy it is a program of its own: %1", NUMPY)),
   ) as HTMLFieldSetElement;
 }
 

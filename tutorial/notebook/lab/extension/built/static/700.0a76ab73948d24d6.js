@@ -37,6 +37,11 @@
   gap: 4px;
 }
 
+.tutorial-depth label:has(:disabled),
+.tutorial-depth small {
+  color: var(--jp-content-font-color2);
+}
+
 .tutorial-depth input {
   margin: 0;
 }
