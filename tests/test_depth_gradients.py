@@ -137,6 +137,16 @@ LOSSES: dict[str, tuple[Any, Tensor]] = {
 }  # fmt: skip
 
 
+def weighted(y_hat: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """A mean by the size of the label, and what was averaged over."""
+    size = y.abs().mean(1)
+    return ((y_hat - y).square().mean(1) * size).sum() / size.sum(), size.sum()
+
+
+LOSSES["one's own, with a weight"] = weighted, TARGET
+LOSSES["a function with class weights"] = partial(F.cross_entropy, weight=WEIGHT), Y
+
+
 def small() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
 
@@ -151,6 +161,54 @@ def test_a_loss_is_written_out(name: str, accumulate: int) -> None:
         for depth in ("loop", "gradients")
     ]
     assert same(*found) == []
+
+
+class Heads(nn.Module):
+    """Two outputs, or one with a mean and a variance."""
+
+    def __init__(self, apart: bool = True) -> None:
+        super().__init__()
+        self.body, self.left, self.right = nn.Linear(64, 8), nn.Linear(8, 3), nn.Linear(8, 3)
+        self.apart = apart
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        h = torch.tanh(self.body(x))
+        return self.left(h), self.right(h) if self.apart else F.softplus(self.right(h)) + 0.1
+
+
+@pytest.mark.filterwarnings("ignore:accumulate_grad_batches: the losses average over")
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("second", ["the same", "none ignored"])
+def test_of_several_losses_each_may_have_nothing_to_learn_from(
+    accumulate: int, second: str
+) -> None:
+    losses = [nn.CrossEntropyLoss(), nn.CrossEntropyLoss()]
+    early = torch.where(torch.arange(SAMPLES) >= 8, -100, Y)
+    data = Pairs((X,), (LATE, early if second == "the same" else Y))
+    make = partial(model_of, Heads, losses)
+    found = [
+        trained(make, data, depth, accumulate_grad_batches=accumulate, shuffle=False)
+        for depth in ("loop", "gradients")
+    ]
+    assert same(*found) == []
+    assert all(value == value for key, value in found[0].items() if "losses" in key)  # not nan
+
+
+def test_a_check_in_a_loss_is_a_line() -> None:
+    make = partial(model_of, partial(Heads, apart=False), nn.GaussianNLLLoss())
+    data = TensorDataset(X, TARGET)
+    assert same(*(trained(make, data, depth) for depth in ("loop", "gradients"))) == []
+    source = make().unroll("fit", data, depth="gradients").source
+    assert 'assert not (y_hat_1 < 0).any(), "var has negative' in source
+
+
+def test_a_tied_weight_is_cast_once() -> None:
+    def tied() -> nn.Module:
+        layer = nn.Linear(64, 64)
+        return nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(64, 3))
+
+    make = partial(model_of, tied, nn.CrossEntropyLoss(), precision="bf16-mixed")
+    assert same(*(trained(make, DATA, depth) for depth in ("loop", "gradients"))) == []
 
 
 def halves(model: tl.Model) -> LambdaCallback:

@@ -16,7 +16,13 @@ hyperparameters.py  the names in CAPITALS that the rules use
 gradients.py        puts forward and backward in the place of network(x) ... loss.backward()
 segments.py         where in a loop those lines are
 passes.py           runs them on copies, with a few samples
+hooks.py            which nobody would call
 trace.py            notes each operation, and the layer to which it belongs
+questions.py        lines that only ask for a value to refuse it
+graph.py            what an operation reads, and what it changes
+live.py             which operations are written
+results.py          how their results are named
+expressions.py      an operation as code
 writer.py           writes the operations as lines
 names.py            W_1 and b_1: the names of weights and buffers
 operations.py       the table: how each operation reads

@@ -8,6 +8,7 @@ import libcst as cst
 import torch
 from torch import Tensor, nn
 
+from tutorial.depth.hooks import refuse_hooks
 from tutorial.depth.names import Names
 from tutorial.depth.operations import NotPlainError
 from tutorial.depth.passes import computed, mapped, names_read, resized, settings_for, trace
@@ -53,6 +54,7 @@ class WrittenOut:
 
     def __call__(self, source: str) -> str:
         """The loop's source, written out."""
+        refuse_hooks(self.network, self.losses)
         program = cst.parse_module(source).visit(Segments(self.losses, self.write))
         head = settings_for(self.network)
         head += self.named.definitions()
@@ -100,17 +102,18 @@ class WrittenOut:
         # One sample is tried often: for a single row, what differs is seldom seen.
         tries = [(size, first) for size in self.sizes for first in range(3 if size > 1 else 12)]
         for size, first in tries:
-            space = {**self.tools, **self.samples(segment, size, first)}
             run = partial(computed, segment=segment, network=self.network, losses=self.losses)
             try:
-                expected = flat(run(segment.code, space=space))
+                expected = flat(run(segment.code, space=self.samples(segment, size, first)))
             except ValueError:  # such as of batch norm, which takes no single sample
                 continue
+            space = {**self.tools, **self.samples(segment, size, first)}
             found = flat(run(written, space=space))
             for name, value in expected.items():
                 nothing = found.get(name) is None and not torch.as_tensor(value).any()
                 if not identical(value, found.get(name)) and not nothing:
                     raise CannotTraceError(
-                        f"written out, {name.replace('_', ' ')} of {size} samples is another one "
-                        "than PyTorch's own, so something in it is not seen by its tracer"
+                        f"written out, {name} of {size} sample{'s' * (size > 1)} is another one "
+                        "than PyTorch's own, so something in it is not seen by its tracer, such "
+                        "as what is done with .data"
                     )

@@ -200,6 +200,11 @@ def embedding_backward(d_y: Tensor, x: Tensor, words: int, padding: int, by_coun
     return torch.ops.aten.embedding_dense_backward(d_y, x, words, padding, by_count)
 
 
+def index_put(x: Tensor, indices: list[Any], values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy of x with the values at x[indices]; they are added to it, if they accumulate."""
+    return torch.ops.aten.index_put(x, indices, values, accumulate)
+
+
 def smooth_l1_loss_backward(
     d_loss: Tensor, a: Tensor, b: Tensor, reduction: int, beta: float
 ) -> Tensor:

@@ -1,6 +1,8 @@
 """Names of weights and buffers: W_1 and b_1, as in a formula."""
 
+import re
 from collections.abc import Collection, Mapping
+from itertools import count
 from typing import Any
 
 from torch import nn
@@ -33,22 +35,37 @@ class Names:
                 for path, _ in [*loss.named_parameters(), *loss.named_buffers()]:
                     self.of[f"{variable} {path}"] = f"{variable}.{path}"
         self.read: set[str] = set()
+        self.constants: dict[str, str] = {}  # of each, its code
+        self.local: set[str] = set()  # what the text calls its results
 
     def __call__(self, key: str) -> str:
         """The name of a weight, a buffer, or a part of the batch."""
         self.read.add(key)
         return self.of.get(key, key)
 
+    def constant(self, stem: str, code: str) -> str:
+        """The name of a tensor that stays as it is."""
+        for name, known in self.constants.items():
+            if known == code:
+                return name
+        stem = re.sub(r"\W", "_", stem).strip("_")
+        taken = {*self.taken, *self.of.values(), *self.constants, *self.local}
+        names = (f"{stem}_{i}" if i > 1 else stem for i in count(1))
+        name = next(name for name in names if name not in taken)
+        self.constants[name] = code
+        return name
+
     def definitions(self) -> str:
-        """The lines that give the weights and buffers their names."""
+        """The lines that give weights, buffers and constants their names."""
         lines = ""
         for kind, values in (("parameters", "weight"), ("buffers", "buffer")):
             keys = [f"network {path}" for path, _ in getattr(self.network, f"named_{kind}")()]
             names = [self.of[key] for key in keys]
             if any(key in self.read for key in keys):
-                left = wrapped(names)
+                left = in_lines(names)
+                left = f"[{left}]" if len(names) == 1 else f"({left})" if "\n" in left else left
                 lines += f"{left} = ({values}.detach() for {values} in network.{kind}())\n"
-        return lines
+        return lines + "".join(f"{name} = {code}\n" for name, code in self.constants.items())
 
 
 def taken_by_the_loop() -> set[str]:
@@ -63,15 +80,15 @@ def state_name(path: str) -> str:
     return "_".join([short, *where])
 
 
-def wrapped(names: list[str]) -> str:
-    """Names on the left of an assignment; many stand in brackets, some on each line."""
-    if len(names) == 1:
-        return f"[{names[0]}]"
-    if len(", ".join(names)) < 60:
-        return ", ".join(names)
+def in_lines(items: list[str], margin: int = 0) -> str:
+    """Items with commas between them; many have lines of their own, from this margin on."""
+    text = ", ".join(items)
+    if len(text) < 60:
+        return text
     lines = [""]
-    for name in names:
-        if len(lines[-1]) + len(name) > 90:
+    for item in items:
+        if len(lines[-1]) + len(item) > 90 - margin:
             lines.append("")
-        lines[-1] += f" {name},"
-    return "(\n" + "".join(f"   {line}\n" for line in lines) + ")"
+        lines[-1] += f" {item},"
+    indent = " " * (margin + 3)
+    return "\n" + "".join(f"{indent}{line}\n" for line in lines) + " " * margin

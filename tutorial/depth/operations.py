@@ -49,6 +49,14 @@ def operator(sign: str) -> Callable[..., str]:
     return written
 
 
+def compared(sign: str) -> Callable[..., str]:
+    """X < y."""
+    return lambda x, y: f"{atom(x)} {sign} {atom(y)}"
+
+
+COMPARISONS = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
+
+
 def function(name: str, *usual: str) -> Callable[..., str]:
     """torch.relu(x); arguments at the end that are as usual go."""
 
@@ -145,7 +153,7 @@ def pooled(name: str, *keys: str) -> Callable[..., str]:
     return written
 
 
-def dropped_out(y: str, p: str, **_: str) -> str:
+def dropped_out(y: str, p: str = "0.5", **_: str) -> str:
     """Each is kept with this probability."""
     return f"{atom(y)}.bernoulli_({p})"
 
@@ -179,6 +187,11 @@ FORWARD: Table = {
     "sub.Tensor": operator("-"), "sub.Scalar": operator("-"),
     "mul.Tensor": operator("*"), "mul.Scalar": operator("*"),
     "div.Tensor": operator("/"), "div.Scalar": operator("/"),
+    **{
+        f"{name}.{kind}": compared(sign)
+        for name, sign in COMPARISONS.items()
+        for kind in ("Tensor", "Scalar")
+    },
     "pow.Tensor_Scalar": lambda x, p: f"{atom(x)} ** {atom(p)}",
     "neg.default": lambda x: f"-{atom(x)}",
     "rsub.Scalar": lambda x, y, *_: f"{y} - {factor(x)}",
@@ -224,6 +237,8 @@ FORWARD: Table = {
     "slice.Tensor": lambda x, dim="0", start="None", end="None", step="1": sliced(
         x, dim, start, end, step
     ),
+    "index.Tensor": lambda x, indices: indexed(x, indices),
+    "index_put.default": function("index_put", "False"),
     "_to_copy.default": lambda x, dtype="", **_: f"{atom(x)}.to({dtype})",
     "full.default": lambda size, value, **named: call("torch.full", [size, value], named),
     "empty.memory_format": function("torch.empty"),
@@ -238,6 +253,13 @@ FORWARD: Table = {
 }  # fmt: skip
 
 
+def indexed(x: str, indices: str) -> str:
+    """x[i, :, j]; None is an axis as it is."""
+    items: Any = ast.parse(indices, mode="eval").body
+    listed = [":" if code == "None" else code for code in map(ast.unparse, items.elts)]
+    return f"{atom(x)}[{', '.join(listed)}]"
+
+
 def sliced(x: str, dim: str, start: str, end: str, step: str) -> str:
     """x[:, 1:3]."""
     largest = str(2**63 - 1)
@@ -245,7 +267,7 @@ def sliced(x: str, dim: str, start: str, end: str, step: str) -> str:
     end = "" if end in ("None", largest) else end
     every = "" if step == "1" else f":{step}"
     if dim.startswith("-"):
-        return f"{atom(x)}[..., {start}:{end}{every}]" if dim == "-1" else ""
+        return f"{atom(x)}[..., {start}:{end}{every}{', :' * (-int(dim) - 1)}]"
     return f"{atom(x)}[{':, ' * int(dim)}{start}:{end}{every}]"
 
 

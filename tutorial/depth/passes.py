@@ -19,6 +19,21 @@ from tutorial.device import unchanged_randomness, unchanged_settings
 from tutorial.inputs.structure import code, leaves
 
 
+def copies_of(network: nn.Module, losses: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """Copies to run on.
+
+    Raises:
+        CannotTraceError: there are none.
+    """
+    try:
+        return copy.deepcopy((network, dict(losses)))
+    except (RuntimeError, TypeError) as error:
+        raise CannotTraceError(
+            "copy.deepcopy fails for the network or a loss, so nothing can be tried on a copy. "
+            "torch's older weight_norm and prune do so; torch.nn.utils.parametrizations do not"
+        ) from error
+
+
 @dataclass
 class Pass:
     """A traced pass.
@@ -44,7 +59,7 @@ def trace(
     size: int,
 ) -> Pass:
     """Run a segment on copies of network and losses while its operations are recorded."""
-    network, losses = copy.deepcopy((network, dict(losses)))
+    network, losses = copies_of(network, losses)
     network.train(segment.learns)
     modules = {"network": network} | {k: v for k, v in losses.items() if isinstance(v, nn.Module)}
     states = {
@@ -55,6 +70,9 @@ def trace(
     given: dict[str, Any] = {}
     exec(segment.given, {"torch": torch, **losses, **names}, given)
     parts = {path: part for path, part in leaves((), names) if isinstance(part, Tensor)}
+    if segment.counted:  # whatever the network says of itself, a number is as good as another
+        here = computed(segment.code, segment, network, losses, names)
+        given |= {name: here[name] for name in results_of(segment.counted)}
     numbers = {k: torch.tensor(float(v)) for k, v in given.items()}
     learning = [
         key for key, tensor in states.items()
@@ -77,12 +95,16 @@ def trace(
             own = {path: state[variable, path] for v, path in states if v == variable}
             space[variable] = partial(called, module, own)
         space["network"] = partial(through, watch, space["network"])
-        with torch.set_grad_enabled(segment.learns):
+        for variable, weight in segment.weights:
+            space[variable] = partial(perhaps_nothing, watch, weight, space[variable])
+        with torch.set_grad_enabled(segment.learns), casts_kept():
             exec(code_lines, space)
             found: dict[str, Tensor] = {}
             for name in results_of(segment.lines):
                 result = space[name]
-                if isinstance(result, Tensor):
+                if name in numbers:  # it is made a number of
+                    found[f"{name}@item"], space[name] = result, here[name]
+                elif isinstance(result, Tensor):
                     found[name] = result
                 elif not is_plain(result):
                     raise CannotTraceError(f"the network returns {type(result).__name__}")
@@ -101,11 +123,11 @@ def trace(
                 }
         return {name: tensor.detach() for name, tensor in found.items()}
 
-    watched = {path: part for path, part in network.named_modules() if path}
-    before = attributes(network), random.getstate(), repr(np.random.get_state())
+    watched = dict(network.named_modules())
+    before = attributes(modules), random.getstate(), repr(np.random.get_state())
     with unchanged_randomness(), one_by_one(network):
         traced = record(run, watched, [*states.values(), *parts.values(), *numbers.values()])
-        refuse_hidden_state(network, *before)
+        refuse_hidden_state(modules, *before)
     inputs = [f"{variable} {path}" for variable, path in states]
     return Pass(traced, [*inputs, *map(str, map(code, parts)), *numbers], size, structures)
 
@@ -124,30 +146,45 @@ def kind_of_leaf(part: Any) -> Any:
     return Tensor if isinstance(part, Tensor) else part
 
 
-def attributes(network: nn.Module) -> dict[str, Any]:
-    """The numbers, strings and flags that modules have in their attributes."""
+OF_TORCH = vars(nn.Module()).keys()  # its weights, buffers, modules and hooks
+
+
+def attributes(modules: Mapping[str, nn.Module]) -> dict[str, Any]:
+    """What tells whether the attributes of modules have changed; torch's own keep buffers."""
     return {
-        f"network.{path}.{name}".replace("..", "."): value
-        for path, module in network.named_modules()
+        f"{variable}.{path}.{name}".replace("..", "."): seen(value)
+        for variable, whole in modules.items()
+        for path, module in whole.named_modules()
+        if not type(module).__module__.startswith("torch.")
         for name, value in vars(module).items()
-        if isinstance(value, int | float | str | bool) and name != "training"
+        if name not in OF_TORCH
     }
 
 
+def seen(value: Any) -> Any:
+    """A number or string as it is; of a tensor, whether it is the same one, and unchanged."""
+    if isinstance(value, Tensor):
+        return f"tensor {id(value)}, changed {value._version} times"
+    if isinstance(value, list | tuple):
+        return [*map(seen, value)]
+    if isinstance(value, Mapping):
+        return {key: seen(part) for key, part in value.items()}
+    return value if isinstance(value, int | float | str | bool | None) else type(value)
+
+
 def refuse_hidden_state(
-    network: nn.Module, before: dict[str, Any], python: Any, numpy: str
+    modules: Mapping[str, nn.Module], before: dict[str, Any], python: Any, numpy: str
 ) -> None:
     """Refuse a forward that does not only depend on the batch, weights and torch's random state.
 
     Raises:
         CannotTraceError: it changed an attribute, or drew a random number of Python or NumPy.
     """
-    after = attributes(network)
-    for name, value in after.items():
-        if value != before.get(name, value):
+    for name, value in attributes(modules).items():
+        if name not in before or value != before[name]:
             raise CannotTraceError(
-                f"forward changes {name} from {before[name]} to {value}, so another batch may "
-                "take another way"
+                f"forward changes {name}, which would stay as it is, written out. Make it a "
+                "buffer that is changed in place: self.register_buffer(...), self.x.copy_(...)"
             )
     if random.getstate() != python or repr(np.random.get_state()) != numpy:
         raise CannotTraceError(
@@ -172,7 +209,7 @@ def computed(
         losses: the losses, by their variables.
         space: what else the lines name.
     """
-    network, losses = copy.deepcopy((network, dict(losses)))
+    network, losses = copies_of(network, losses)
     network.train(segment.learns)
     modules = [network, *(loss for loss in losses.values() if isinstance(loss, nn.Module))]
     here: dict[str, Any] = {"torch": torch, "nn": nn, "network": network, **losses, **space}
@@ -180,7 +217,8 @@ def computed(
         exec(code, here)
         found = {name: here[name] for name in results_of(segment.lines)}
         after = [*(module.state_dict() for module in modules), torch.rand(1)]
-    return {"gradients": [w.grad for w in network.parameters()], **found, "state": after}
+    gradients = {path: weight.grad for path, weight in network.named_parameters()}
+    return {"gradient": gradients, **found, "state": after}
 
 
 def called(module: nn.Module, state: dict[str, Tensor], *args: Any, **kwargs: Any) -> Any:
@@ -209,13 +247,32 @@ def one_by_one(network: nn.Module) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def casts_kept() -> Iterator[None]:
+    """Autocast casts a weight once for all that read it, as it does when nothing is recorded."""
+    before = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(True)
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
+        torch.set_autocast_cache_enabled(before)
+
+
+def perhaps_nothing(
+    watch: Watch, weight: str, loss_fn: Callable[..., Any], y_hat: Tensor, *labels: Any
+) -> Any:
+    """One of several losses, which may have nothing to learn from: where its weight is 0."""
+    counted = torch.ops.aten.alias(y_hat)
+    loss = loss_fn(counted, *labels)
+    watch.may_be_nothing(weight, loss, counted)
+    return loss
+
+
 def through(watch: Watch, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """The network's output; what comes after it belongs to the loss."""
-    watch.inside = [""]
     output = network(*args, **kwargs)
     watch.inside = ["loss"]
-    for part in tensors_in(output):
-        watch.owns("", part)
     return output
 
 

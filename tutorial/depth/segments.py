@@ -8,10 +8,9 @@ from typing import Any
 import libcst as cst
 from libcst import matchers as m
 
-from tutorial.depth.trace import CannotTraceError
-
 NETWORK = m.Call(m.Name("network"))
 BACKWARD = m.Call(m.Attribute(attr=m.Name("backward")))
+ITEM = m.Call(m.Attribute(attr=m.Name("item")))
 NO_CODE = cst.Module([])
 
 
@@ -20,26 +19,26 @@ class Segment:
     """Lines of a loop that go through the network.
 
     Attributes:
+        code: all of it, as it stands in the loop.
         given: lines that only count what is in the batch, such as the labels that are to count.
         lines: the others, without the call of backward().
+        counted: lines that make a number of what a loss says that it averaged over.
         learned_from: code for what backward() is called on; None if nothing is learned.
         unless: an `if` that says what the loss is where there is nothing to learn from.
         weight: what is 0 then.
+        weights: pairs of one of several losses, and what is 0 where it has nothing to learn from.
         batch: how the loop names its batch: (x, y); None if it has names already.
     """
 
+    code: str
     given: str
     lines: str
+    counted: str
     learned_from: str | None
     unless: str
     weight: str
+    weights: tuple[tuple[str, str], ...]
     batch: str | None
-
-    @property
-    def code(self) -> str:
-        """All of it, as it stands in the loop."""
-        backward = f"({self.learned_from}).backward()\n" if self.learns else ""
-        return f"{self.given}{self.lines}{self.unless}{backward}"
 
     @property
     def key(self) -> tuple[str, str | None]:
@@ -126,28 +125,45 @@ class Segments(cst.CSTTransformer):
 
     def segment(self, nodes: list[Any], batch: str | None, learns: bool) -> Segment:
         """The lines, sorted by what they do."""
-        given, lines, unless, learned_from = [], [], list[cst.If](), None
-        of_network: set[str] = set()
+        given, lines, counted, learned_from = "", "", "", None
+        unless, of_network = list[cst.If](), set[str]()
         for node in nodes:
+            text = code_of(node)
             if learns and node is nodes[-1]:
                 [back] = m.findall(node, BACKWARD)
                 called = cst.ensure_type(cst.ensure_type(back, cst.Call).func, cst.Attribute)
                 learned_from = code_of(called.value)
             elif isinstance(node, cst.If):
                 unless.append(node)
+            elif m.findall(node, ITEM) and names_in(node) <= of_network | {"item"}:
+                counted += text
             elif goes_through(node) or names_in(node) & of_network:
                 of_network |= set(assigned(node))
-                lines.append(code_of(node))
+                lines += text
             else:
-                given.append(code_of(node))
-        if len(unless) > 1:
-            raise CannotTraceError(
-                "there are several losses, and for each there may be nothing to learn from"
-            )
-        tests = [cst.ensure_type(node.test, cst.Comparison) for node in unless]
-        weight = code_of(*(test.left for test in tests))
-        given_text, text = "".join(given), "".join(lines)
-        return Segment(given_text, text, learned_from, code_of(*unless), weight, batch)
+                given += text
+        parts = [self.of_one_loss(node, nodes) for node in unless]
+        alone = len(parts) == 1 and (learned_from is None or parts[0][0] in learned_from)
+        return Segment(
+            "".join(map(code_of, nodes)),
+            given,
+            lines,
+            counted,
+            learned_from,
+            unless=code_of(*unless) if alone else "",
+            weight=parts[0][2] if alone else "",
+            weights=() if alone else tuple(part[1:] for part in parts),
+            batch=batch,
+        )
+
+    def of_one_loss(self, unless: cst.If, nodes: list[Any]) -> tuple[str, str, str]:
+        """What such an `if` sets, the loss that has computed it, and what is 0 then."""
+        [name] = assigned(unless)
+        weight = code_of(cst.ensure_type(unless.test, cst.Comparison).left)
+        [line] = [node for node in nodes if node is not unless and name in assigned(node)[:1]
+                  and names_in(node) & self.losses]  # fmt: skip
+        [loss_fn] = names_in(line) & self.losses
+        return name, loss_fn, weight
 
 
 def results_of(lines: str) -> list[str]:

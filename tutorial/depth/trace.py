@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot, make_fx
 
+from tutorial.depth.questions import Check, answered
 from tutorial.device import pass_back_once
 
 FORWARD, BACKWARD = "forward", "backward"
@@ -27,7 +28,10 @@ class Traced:
         places: of each operation, the module to which it belongs, and "forward" or "backward".
         outputs: of some operations, the module whose output they are.
         gradients: of some operations, the one of whose result they are the gradient.
-        branches: what was found that cannot be written down.
+        constants: of some operations, the tensor that they stand for: one that is no input.
+        nothing: of losses, and of gradients from them: what is 0 where there is nothing to learn
+            from; and of a loss, what it has compared.
+        checks: of some operations, what a line that would refuse their value has asserted of it.
     """
 
     graph: fx.Graph = field(default_factory=fx.Graph)
@@ -35,6 +39,9 @@ class Traced:
     places: dict[fx.Node, tuple[str, str]] = field(default_factory=dict)
     outputs: dict[fx.Node, str] = field(default_factory=dict)
     gradients: dict[fx.Node, fx.Node] = field(default_factory=dict)
+    constants: dict[fx.Node, Tensor] = field(default_factory=dict)
+    nothing: dict[fx.Node, tuple[str, fx.Node | None]] = field(default_factory=dict)
+    checks: dict[fx.Node, Check] = field(default_factory=dict)
 
 
 class Watch:
@@ -49,16 +56,30 @@ class Watch:
         self.phase = FORWARD
         self.owners: dict[Any, str] = {}  # of autograd's nodes, the module that made them
         self.traced = Traced()
+        self.buffers: list[dict[str, Any]] = []  # of the modules that run now, as they came
         for name, module in modules.items():
-            module.register_forward_pre_hook(lambda *_, name=name: self.inside.append(name))
-            module.register_forward_hook(lambda *args, name=name: self.left(name, args[-1]))
+            module.register_forward_pre_hook(lambda *args, name=name: self.enters(name, args[0]))
+            module.register_forward_hook(lambda *args, name=name: self.left(name, *args))
 
-    def left(self, name: str, output: Any) -> None:
+    def enters(self, name: str, module: nn.Module) -> None:
+        """A module begins."""
+        self.inside.append(name)
+        self.buffers.append(dict(module.named_buffers(recurse=False)))
+
+    def left(self, name: str, module: nn.Module, _: Any, output: Any) -> None:
         """A module has returned its output."""
         self.inside.pop()
+        before = self.buffers.pop()
+        for buffer, tensor in module.named_buffers(recurse=False):
+            if before.get(buffer, tensor) is not tensor:
+                raise CannotTraceError(
+                    f"forward puts another tensor in the place of the buffer {buffer} of "
+                    f"{f'network.{name}' if name else 'the network'}. Change it in place: "
+                    f"self.{buffer}.copy_(...)"
+                )
         for part in tensors_in(output):
             node = node_of(part)
-            if node is not None:
+            if node is not None and name:
                 self.traced.outputs.setdefault(node, name)
             self.owns(name, part)
 
@@ -71,8 +92,9 @@ class Watch:
             if made is None or made in self.owners or type(made).__name__ == "AccumulateGrad":
                 continue
             if isinstance(made, torch.autograd.function.BackwardCFunction):
+                where = "the loss" if name == "loss" else f"network.{name}" if name else "forward"
                 raise CannotTraceError(
-                    f"{name} has an autograd.Function of its own, {type(made).__name__}: its "
+                    f"{where} has an autograd.Function of its own, {type(made).__name__}: its "
                     "backward is Python code, which is no operation of torch"
                 )
             self.owners[made] = name
@@ -92,9 +114,35 @@ class Watch:
         if node is not None:
             self.traced.gradients.setdefault(node, of)
 
+    def may_be_nothing(self, weight: str, loss: Tensor, y_hat: Tensor) -> None:
+        """A loss, and the gradient that it gives to an output, are 0 where its weight is 0."""
+        node = node_of(loss)
+        if node is not None:
+            self.traced.nothing[node] = weight, node_of(y_hat)
+        if y_hat.requires_grad:
+            watched: Any = y_hat
+            watched.register_hook(lambda gradient: self.nothing(weight, gradient))
+
+    def nothing(self, weight: str, gradient: Tensor) -> None:
+        """A gradient is 0 where this weight is 0."""
+        node = node_of(gradient)
+        if node is not None:
+            self.traced.nothing[node] = weight, None
+
     def goes_back(self, name: str) -> None:
         """The backward of a module's operation begins."""
         self.inside, self.phase = [name], BACKWARD
+
+    def where(self) -> str:
+        """Where it is now, in words."""
+        place = self.inside[-1]
+        return "the loss" if place == "loss" else f"network.{place}" if place else "the network"
+
+    def checked(self, tensor: Tensor, check: Check) -> None:
+        """A line has refused no value of this tensor."""
+        node = node_of(tensor)
+        if node is not None:
+            self.traced.checks[node] = check
 
     def recorded(self, node: fx.Node) -> None:
         """An operation was recorded."""
@@ -144,16 +192,21 @@ def record(
 
     pass_back_once()
     try:
-        graph = make_fx(noted, tracing_mode="real")(*inputs).graph
-    except RuntimeError as error:
+        with answered(lambda tensor, check: watch.checked(tensor, check)):
+            module = make_fx(noted, tracing_mode="real")(*inputs)
+    except (RuntimeError, NotImplementedError) as error:
         if "tracing tensor" in str(error) or "data-dependent" in str(error).lower():
             raise CannotTraceError(
-                "the network or the loss asks for the value of a tensor (an if, .item(), int()), "
+                f"{watch.where()} asks for the value of a tensor (an if, .item(), int()), "
                 "so another batch may take another way"
             ) from error
-        raise
-    traced = watch.traced
+        [said, *_] = str(error).splitlines() or [type(error).__name__]
+        raise CannotTraceError(f"torch's tracer fails in {watch.where()}: {said}") from error
+    traced, graph = watch.traced, module.graph
     traced.graph = graph
+    traced.constants = {
+        node: getattr(module, str(node.target)) for node in graph.nodes if node.op == "get_attr"
+    }
     [output] = [node for node in graph.nodes if node.op == "output"]
     traced.results = dict(zip(names, output.args[0], strict=True))
     return traced
