@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -407,6 +408,9 @@ OUTSIDE_EQUAL: dict[str, Callable[[], tl.Model]] = {
     "batch norm without statistics": between(lambda: nn.BatchNorm1d(6, track_running_stats=False)),
     "a weight that is the loss's, too": with_loss(lambda network: Decays(network[0].weight)),
     "one-hot labels": with_loss(lambda _: lambda a, b: F.mse_loss(a, F.one_hot(b, 3).float())),
+    "class weights of a function": with_loss(
+        lambda _: partial(F.cross_entropy, weight=torch.tensor([1.0, 2.0, 0.5]))
+    ),
     "class weights in a function": with_loss(
         lambda _: lambda a, b: F.cross_entropy(a, b, weight=torch.tensor([1.0, 2.0, 0.5]))
     ),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tutorial.depth import arrays
 from tutorial.depth.in_numpy import NoNumpyFormError, Translation
@@ -198,6 +198,8 @@ class NumpyProgram(Program):
         if not read:
             return []
         loss = self.names[name]
+        if not isinstance(loss, nn.Module):
+            raise NoNumpyFormError(f"{name}: a loss with options that the loop reads")
         if any(weight.requires_grad for weight in loss.parameters()):
             raise NoNumpyFormError(f"{name}: a loss that learns")
         parts = [f'{key}=start["{name}/{key}"]' for key in read]
