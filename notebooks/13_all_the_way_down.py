@@ -485,10 +485,13 @@ print(script[first : script.index("def", first + 1)].rstrip())
 # Now run it in a new Python process that is told that there is no PyTorch.
 
 # %% tags=["nbval-ignore-output"]
-without_torch = "import sys, runpy; sys.modules['torch'] = None; runpy.run_path('fit_numpy.py')"
-ran = subprocess.run(
-    [sys.executable, "-c", without_torch], cwd=folder, capture_output=True, text=True, check=True
-)
+without_torch = """
+import sys, runpy
+sys.modules["torch"] = None  # from here on, importing it is an error
+runpy.run_path("fit_numpy.py")
+"""
+command = [sys.executable, "-c", without_torch]
+ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
 print(ran.stdout)
 assert "'epoch': 3" in ran.stdout
 

@@ -244,6 +244,16 @@ def test_a_text_of_another_depth_is_changed_handed_back_and_proved(depth, capsys
     assert proof, proof.line
 
 
+def test_a_text_in_numpy_is_not_handed_back(data, make_model) -> None:
+    model = make_model()
+    program = model.unroll("fit", data, depth="numpy")
+    before = weights(model)
+    for loop in (program, program.source):
+        with pytest.raises(ValueError, match=r"loop is a program of depth 'numpy'.*fit_numpy\.py"):
+            model.fit(data, loop=loop)
+    assert same(before, weights(model))
+
+
 def test_several_optimizers_are_refused_with_a_loop_for_them() -> None:
     model = tl.Model(Adversaries())
     parts = (model.network.generator, model.network.discriminator)

@@ -8,6 +8,7 @@ import inspect
 import linecache
 import math
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -195,6 +196,12 @@ def loop_given(loop: Any, method: str) -> None:
     ):
         raise TypeError(
             f"loop is {short(loop)}, but a Program, its source as text, or a function is expected."
+        )
+    if re.search(r"= Batches\(\w+, \w+_order\)", str(getattr(loop, "source", loop))):
+        raise ValueError(
+            "loop is a program of depth 'numpy', which trains arrays and no network of PyTorch's. "
+            "Hand back one of depth 'loop', 'optimizer' or 'gradients'; to run a changed one in "
+            "NumPy, save it, and change the file: program.save('fit_numpy.py')."
         )
     if isinstance(loop, str):
         if loop.endswith(".py"):
