@@ -104,6 +104,7 @@ DICTIONARY = {
     "x.std(axes, correction, keepdim=False)": "x.std(axes, ddof=correction, keepdims=keepdim)",
     "x.max(axis=None, keepdim=False)": "max_of(x, axis, keepdim)",
     "x.min(axis=None, keepdim=False)": "min_of(x, axis, keepdim)",
+    "x.vdot(y)": "np.vdot(x, y)",
     "torch.linalg.vector_norm(x, p=2, dim=None, keepdim=False)": (
         "linalg_vector_norm(x, p, dim, keepdim)"
     ),

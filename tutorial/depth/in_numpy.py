@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Collection
 from typing import Any
 
 import libcst as cst
@@ -43,7 +44,7 @@ class Translation:
 
     def __init__(self, source: str) -> None:
         wrapper = MetadataWrapper(cst.parse_module(source))
-        translator = Translator()
+        translator = Translator(shared_names(source))
         module = wrapper.visit(translator)
         self.text = align_comments(module.code)
         places = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
@@ -58,22 +59,27 @@ class Translation:
 
 
 class Translator(cst.CSTTransformer):
-    """Translates each statement, and leaves comments where they are."""
+    """Translates each statement, and leaves comments where they are.
+
+    Args:
+        shared: the names whose numbers others may see, too.
+    """
 
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self) -> None:
+    def __init__(self, shared: Collection[str]) -> None:
         super().__init__()
+        self.shared = shared
         self.heading = "the loop"  # the layer whose lines these are
         self.origins: list[tuple[Any, int]] = []
 
     def translated(self, node: cst.CSTNode) -> tuple[list[str], str]:
         """An expression in NumPy, and the statements that must run before it."""
         code = cst.Module([]).code_for_node(node)
-        words = Words(self.heading)
+        words = Words(self.heading, self.shared)
         tree = words.visit(ast.parse(code.strip(), mode="eval").body)
-        new = ast.unparse(tree)
-        same = new == ast.unparse(ast.parse(code.strip(), mode="eval").body)
+        new = written(tree)
+        same = new == written(ast.parse(code.strip(), mode="eval").body)
         return words.before, code if same else new
 
     def note(self, node: Any, original: cst.CSTNode) -> Any:
@@ -170,13 +176,14 @@ class Words(ast.NodeTransformer):
 
     Args:
         heading: the layer to which it belongs.
+        shared: the names whose numbers others may see, too.
 
     Attributes:
         before: statements that must run before it: operations in place.
     """
 
-    def __init__(self, heading: str) -> None:
-        self.heading = heading
+    def __init__(self, heading: str, shared: Collection[str]) -> None:
+        self.heading, self.shared = heading, shared
         self.before: list[str] = []
 
     def refuse(self, what: str) -> NoNumpyFormError:
@@ -261,20 +268,66 @@ class Words(ast.NodeTransformer):
 
     def in_place(self, x: ast.expr, new: ast.expr) -> ast.expr:
         """Write the new numbers into an array, before the statement; the array is what is read."""
-        left, code = ast.unparse(x), ast.unparse(new)
+        left, code = written(x), written(new)
         if is_place(new):  # such as a transpose: the numbers stay where they are
             self.before.append(f"{left} = {code}")
             return x
         if isinstance(new, ast.BinOp) and ast.unparse(new.left) == left:
             sign = SIGNS.get(type(new.op))
             if sign:
-                self.before.append(f"{left} {sign}= {ast.unparse(new.right)}")
+                self.before.append(f"{left} {sign}= {written(new.right)}")
                 return x
-        self.before.append(f"{left}[...] = {code}")
+        if isinstance(x, ast.Name) and left not in self.shared:
+            self.before.append(f"{left} = {code}")
+        else:
+            self.before.append(f"{left}[...] = {code}")
         return x
 
 
 SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
+
+
+def written(node: ast.AST) -> str:
+    """The node as code, with the quotes of this project."""
+    return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
+
+
+SHARING = {"view", "transpose", "permute", "unsqueeze", "squeeze", "select", "split", "unbind"}
+SHARING |= {"chunk", "expand", "detach", "T", "reshape", "contiguous", "slice"}
+
+
+def shared_names(source: str) -> set[str]:
+    """The names whose numbers another name shows, too, such as in another shape; and weights.
+
+    >>> sorted(shared_names("a = b.view(3); c = a + 1; d = c.add_(e); f = d.exp()"))
+    ['a', 'b', 'c', 'd']
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Assign):
+            of = origin_of(node.value)
+            if of is not None:
+                names = {n.id for n in ast.walk(node.targets[0]) if isinstance(n, ast.Name)}
+                found |= names | {of}
+    return found
+
+
+def origin_of(node: ast.expr) -> str | None:
+    """The name of whose numbers an expression is a view; of what is no name, itself."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Subscript):
+        return origin_of(node.value)
+    if isinstance(node, ast.GeneratorExp):
+        return ast.unparse(node)
+    if isinstance(node, ast.Attribute) and node.attr in SHARING:
+        return origin_of(node.value)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        method = node.func.attr
+        in_place = method.endswith("_") and not method.endswith("__")
+        if in_place or method in SHARING:
+            return origin_of(node.func.value) or ast.unparse(node)
+    return None
 
 
 def named(keywords: dict[str, ast.expr]) -> list[ast.keyword]:

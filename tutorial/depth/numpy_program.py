@@ -1,6 +1,7 @@
 """A program with NumPy alone: read, run, saved, and compared with PyTorch."""
 
 import ast
+import inspect
 import json
 import re
 import tempfile
@@ -25,7 +26,7 @@ from tutorial.parameters import File
 from tutorial.unroll.program import Program, compiled, history_of
 from tutorial.unroll.proof import Proof, failed, fresh_process
 from tutorial.unroll.script import Script
-from tutorial.unroll.source import merged
+from tutorial.unroll.source import merged, names_assigned
 
 WITHIN = 1e-10  # how near to PyTorch's the numbers must be, for numbers above 1 relative to these
 
@@ -98,6 +99,13 @@ class NumpyProgram(Program):
                 "of the loop. Leave it out, or take depth='gradients'."
             )
 
+    def refuse_names(self, source: str) -> None:
+        """Refuse names of the call that are those of functions which the text calls."""
+        clash = names_assigned(source) | self.names.keys()
+        clash &= functions_for(source) | {"np", "start", "drawn"}
+        if clash:
+            raise NoNumpyFormError(f"{min(clash)!r}, which a function in NumPy is called, too,")
+
     @cached_property
     def translation(self) -> Translation:
         """The loop, and what it needs."""
@@ -122,7 +130,8 @@ class NumpyProgram(Program):
         Raises:
             NoNumpyFormError: a metric or a loss has none.
         """
-        source, lines = self.source, []
+        source, lines = self.source, list[str]()
+        self.refuse_names(source)
         used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
         for name in self.names:
             if name == "network":
@@ -241,9 +250,8 @@ class NumpyProgram(Program):
         text = "\n".join([*setup, self.source])
         if "SimpleNamespace(" in text:
             script.imports["SimpleNamespace"] = "from types import SimpleNamespace"
-        for name in sorted(set(re.findall(r"\b\w+\b", text)) & set(vars(arrays))):
-            if callable(getattr(arrays, name)):
-                script.copy(getattr(arrays, name))
+        for name in sorted(functions_for(text)):
+            script.copy(getattr(arrays, name))
         script.imports.pop("torch", None)
         sources, _ = script.in_order()
         head = [
@@ -358,6 +366,20 @@ REFUSED = {
 }
 METRICS = {"Accuracy": ("topk", "ignore_index"), "Precision": ("from_logits",)}
 METRICS |= {"Recall": ("from_logits",), "Mean": ()}
+
+
+def functions_for(source: str) -> set[str]:
+    """The functions and classes of arrays/ that some code calls, and those that they call."""
+    found, waiting = set[str](), [source]
+    while waiting:
+        nodes = [*ast.walk(ast.parse(waiting.pop()))]
+        called = {
+            n.func.id for n in nodes if isinstance(n, ast.Call) if isinstance(n.func, ast.Name)
+        }
+        new = {name for name in called - found if callable(getattr(arrays, name, None))}
+        found |= new
+        waiting += [inspect.getsource(getattr(arrays, name)) for name in new]
+    return found
 
 
 def metric_code(name: str, metric: Any) -> str:
