@@ -258,6 +258,34 @@ def test_what_numpy_has_not_is_refused() -> None:
         fit(model, DATA)
 
 
+def test_numbers_of_32_bits_alone_are_refused() -> None:
+    weight = torch.ones(3)
+    model = model_of(small, partial(torch.nn.functional.cross_entropy, weight=weight))
+    with pytest.raises(ValueError, match="does not compute in 64 bits"):
+        fit(model, DATA)
+
+
+def test_an_eps_is_that_of_64_bits() -> None:
+    network = partial(nn.Sequential, nn.RMSNorm(64), nn.Linear(64, 3))
+    assert farthest(fit(model_of(network, nn.CrossEntropyLoss()), DATA)) < 1e-10
+
+
+class Collides(nn.Module):
+    """A weight of it is called as a function is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.relu = nn.Linear(64, 3), nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(x.relu()) * self.relu
+
+
+def test_a_name_that_numpy_needs_is_refused() -> None:
+    with pytest.raises(ValueError, match="'relu', which a function in NumPy is called, too"):
+        fit(model_of(Collides, nn.CrossEntropyLoss()), DATA)
+
+
 class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -11,9 +11,10 @@ from torch import nn
 
 from tutorial.callbacks import LambdaCallback
 from tutorial.depth.gradients import WrittenOut
+from tutorial.depth.noted import doubled
 from tutorial.depth.numpy_program import NumpyProgram
 from tutorial.depth.optimizer import RULES, with_its_rule
-from tutorial.depth.passes import settings_for
+from tutorial.depth.passes import mapped, settings_for
 from tutorial.depth.trace import CannotTraceError
 from tutorial.inputs.data_source import DataSource, look
 from tutorial.inputs.isolation import without_trace
@@ -56,7 +57,7 @@ def at_depth(program: Program, depth: str) -> Program:
         steps.append(optimizer_step(program))
         deeper.state = above.state = one_at_a_time(program.state)
     if depth != "optimizer":
-        written = passes(program)
+        written = passes(program, in_64_bits=depth == "numpy")
         steps.append(written)
         deeper.tools = written.tools
         above.deeper = settings_for(program.names["network"]).__add__
@@ -181,7 +182,7 @@ REFUSED = {"GRAD_SCALER": "precision='16-mixed'", "SHARDED": "shard=True"}
 # ---- forward and backward
 
 
-def passes(program: Program) -> WrittenOut:
+def passes(program: Program, in_64_bits: bool = False) -> WrittenOut:
     """What writes out the network, the losses and backward.
 
     Raises:
@@ -196,6 +197,12 @@ def passes(program: Program) -> WrittenOut:
     all_count = counts and program.option("BATCH_WEIGHT") is None
     sources = sources_of(program)
     batch = first_batch(program, sources)
+    if in_64_bits:  # there the smallest numbers are others, which some layers have in their formula
+        network, losses = copy.deepcopy((network, losses))
+        for module in (network, *losses.values()):
+            if isinstance(module, nn.Module):
+                module.double()
+        batch = mapped(doubled, batch)
     written = WrittenOut(
         network, losses, batch, all_count, sizes_of(sources, batch), not sources, program.names
     )
@@ -204,6 +211,14 @@ def passes(program: Program) -> WrittenOut:
     except CannotTraceError as error:
         raise ValueError(
             f"depth='gradients': {error}. Take depth='optimizer', or change that."
+        ) from error
+    except RuntimeError as error:
+        if not in_64_bits:
+            raise
+        raise ValueError(
+            "depth='numpy': the network or the loss does not compute in 64 bits "
+            f"({str(error).partition(chr(10))[0]}). Is there a tensor in it that is no buffer? "
+            "self.register_buffer(...) makes one; or take depth='gradients'."
         ) from error
     return written
 
