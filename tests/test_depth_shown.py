@@ -79,7 +79,8 @@ def test_what_cannot_be_written_out_says_why() -> None:
     assert [*sources_in(html)] == ["loop", "optimizer"]
     for depth in ("gradients", "numpy"):
         assert f'value="{depth}" disabled' in html
-        assert f"<b>{depth}</b>: depth=" in html
+    [reason] = re.findall("<b>gradients, numpy</b>: (.*?)</p>", html)
+    assert "Take depth=" in unescape(reason)
 
 
 def test_what_takes_long_is_written_out_on_demand() -> None:

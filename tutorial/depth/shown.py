@@ -1,5 +1,6 @@
 """A program at all of its depths, as a notebook shows it."""
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def tried(make: Callable[..., Program], *args: Any) -> Program | str:
     try:
         return make(*args)
     except Exception as error:
-        return str(error)
+        return re.sub(r"^depth='\w+': ", "", str(error))
 
 
 def is_large(program: Program) -> bool:

@@ -56,10 +56,12 @@ def control(title: str, versions: Mapping[str, Written | str], chosen: str) -> s
     """
     choices = "".join(choice(depth, versions[depth], depth == chosen) for depth in versions)
     beside = f'<label><input type="checkbox" name="beside" {KEYS}>beside the loop</label>'
+    missing: dict[str, list[str]] = {}  # depths, by the reason
+    for depth, reason in versions.items():
+        if isinstance(reason, str):
+            missing.setdefault(reason, []).append(depth)
     reasons = "".join(
-        f"<p><b>{depth}</b>: {escape(reason)}</p>"
-        for depth, reason in versions.items()
-        if isinstance(reason, str)
+        f"<p><b>{', '.join(depths)}</b>: {escape(reason)}</p>" for reason, depths in missing.items()
     )
     programs = "".join(
         program(depth, written)
