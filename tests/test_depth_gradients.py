@@ -294,6 +294,69 @@ def test_the_mlp_is_short_enough_to_be_read() -> None:
         assert len([line for line in source.splitlines() if line.strip()]) <= most
 
 
+@pytest.mark.parametrize("name", EACH)
+def test_no_text_names_the_tracers_operations(name: str) -> None:
+    """Every operation is one of torch's by its name, or a function with a line on what it does."""
+    network, parts, loss = NETWORKS[name]
+    program = model_of(network, loss).unroll("fit", data_of(parts()), depth="gradients")
+    assert "aten." not in program.source
+    for tool in program.tools.values():
+        assert tool is F or (tool.__doc__ and "operation of this name" not in tool.__doc__)
+
+
+class Generator(nn.Module):
+    """Numbers from noise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.out = nn.Linear(5, 8), nn.Linear(8, 4)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.out(torch.relu(self.body(z))))
+
+
+class Fools(nn.Module):
+    """A generator and a discriminator in a row; only the first is trained."""
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.generator, self.discriminator = generator, discriminator
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.discriminator(self.generator(z))
+
+
+@pytest.mark.parametrize("depth", ["optimizer", "gradients"])
+def test_a_gan(depth: str) -> None:
+    """Steps of both in turn, the last with fewer samples: the losses and both networks."""
+    found = []
+    for level in ("loop", depth):
+        tl.seed(0)
+        generator = Generator()
+        discriminator = nn.Sequential(
+            nn.Linear(4, 8), nn.LeakyReLU(0.2), nn.Dropout(0.3), nn.Linear(8, 1)
+        )
+        critic, artist = tl.Model(discriminator), tl.Model(Fools(generator, discriminator))
+        options = {"lr": 0.02, "betas": (0.5, 0.999), **ALONE}
+        critic.prepare(
+            torch.optim.Adam(discriminator.parameters(), **options), nn.BCEWithLogitsLoss()
+        )
+        artist.prepare(torch.optim.Adam(generator.parameters(), **options), nn.BCEWithLogitsLoss())
+        losses = []
+        for size in (4, 4, 3):
+            real, z = torch.rand(size, 4), torch.randn(size, 5)
+            with torch.no_grad():
+                x = torch.cat([real, generator(z)])
+            y = torch.cat([torch.ones(size, 1), torch.zeros(size, 1)])
+            for model, inputs, labels in ((critic, x, y), (artist, z, torch.ones(size, 1))):
+                discriminator.requires_grad_(model is critic)  # else it helps the generator
+                losses.append(model.unroll("train_batch", inputs, labels, depth=level).run())
+        states = [part.state_dict() for part in (generator, discriminator)]
+        states += [model.optimizer.state_dict() for model in (critic, artist)]
+        found.append(flat([losses, states, torch.rand(1)]))
+    assert same(*found) == []
+
+
 class Collides(nn.Module):
     """Its weights and layers are called as the loop calls its own things."""
 
