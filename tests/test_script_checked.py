@@ -608,6 +608,8 @@ THINGS: dict[str, Any] = {
     "dates": np.array(["2020-01-01"], dtype="datetime64[D]"),
     "big endian": np.arange(3, dtype=">i4"),
     "backwards": np.arange(6.0)[::-2],
+    "a single number": np.array(1),
+    "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     "infinite": [float("inf"), float("-inf")],
     "function": words,
     "module": F,

@@ -350,6 +350,8 @@ def without_empty(node: ast.expr) -> ast.expr:
             return node
 
     found: ast.expr = Shapes().visit(node)
+    if isinstance(found, ast.Call):  # of 64 bits they are anyway
+        found.keywords = [k for k in found.keywords if ast.unparse(k.value) != "np.float64"]
     return found
 
 
