@@ -160,8 +160,9 @@ class Segments(cst.CSTTransformer):
         """What such an `if` sets, the loss that has computed it, and what is 0 then."""
         [name] = assigned(unless)
         weight = code_of(cst.ensure_type(unless.test, cst.Comparison).left)
-        lines = [node for node in nodes if node is not unless and name in assigned(node)[:1]]
-        called = [loss for node in lines for loss in names_in(node) & self.losses]
+        lines = [line for node in nodes for line in m.findall(node, m.Assign())]
+        computed = [line for line in lines if name in assigned(line)[:1]]
+        called = [loss for line in computed for loss in names_in(line) & self.losses]
         loss_fn = called[0] if called else ""
         return name, loss_fn, weight
 
