@@ -258,11 +258,36 @@ def test_what_numpy_has_not_is_refused() -> None:
         fit(model, DATA)
 
 
-def test_numbers_of_32_bits_alone_are_refused() -> None:
-    weight = torch.ones(3)
-    model = model_of(small, partial(torch.nn.functional.cross_entropy, weight=weight))
-    with pytest.raises(ValueError, match="does not compute in 64 bits"):
-        fit(model, DATA)
+def mixes(y_hat: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(y_hat @ torch.ones(3, 3), y)
+
+
+@pytest.mark.parametrize(
+    "loss", [partial(torch.nn.functional.cross_entropy, weight=torch.ones(3)), mixes]
+)
+def test_numbers_of_32_bits_alone_are_refused(loss: Any) -> None:
+    with pytest.raises(ValueError, match=r"does not compute in 64 bits .* depth='gradients'"):
+        fit(model_of(small, loss), DATA)
+
+
+class Words(nn.Module):
+    """A list of weights, indices in a list, largest numbers, repeated ones, a distribution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.ParameterList([torch.randn(64, 4) / 8, torch.randn(4, 3)])
+        self.parts = nn.ModuleDict({"fc-1": nn.Linear(3, 3)})
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = (x @ self.w[0])[:, [2, 0, 3, 1]]
+        h = h - h.amax(1, keepdim=True) + h.amin((0, 1), keepdim=True)
+        mean = h[:, :2].repeat(1, 2)
+        y = torch.distributions.Normal(mean, mean.exp()).rsample() @ self.w[1]
+        return self.parts["fc-1"](y)
+
+
+def test_words_that_networks_use() -> None:
+    assert farthest(fit(model_of(Words, nn.CrossEntropyLoss()), DATA)) < 1e-10
 
 
 def test_an_eps_is_that_of_64_bits() -> None:

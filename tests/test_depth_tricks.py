@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from torch.utils.data import TensorDataset
 
 import tutorial as tl
+from tutorial.depth import operations
 from tutorial.unroll.proof import flat
 
 X = torch.randn(11, 4, generator=torch.Generator().manual_seed(0))
@@ -220,6 +221,12 @@ def changes_an_attribute(self: Any, x: Tensor) -> Tensor:
 def changes_an_attribute_in_place(self: Any, x: Tensor) -> Tensor:
     self.tensor.add_(1)
     return self.out(self.fc(x) * self.tensor)
+
+
+@equal
+def a_number_first(self: Any, x: Tensor) -> Tensor:
+    h = self.fc(x)
+    return self.out(2.0**h + torch.polygamma(1, h.abs() + 1))
 
 
 @refused("forward changes network.last")
@@ -486,6 +493,14 @@ def test_what_is_done_from_outside_is_written_out(name: str) -> None:
 def test_what_is_done_from_outside_is_refused(name: str) -> None:
     make, words = OUTSIDE_REFUSED[name]
     is_refused(make(), words)
+
+
+@pytest.mark.parametrize("broken", ["a number after a point .", "written.no_such_method()"])
+def test_a_line_that_cannot_be_written_is_refused(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(operations.TABLE, "relu.default", lambda x: operations.atom(broken))
+    is_refused(model_of(layers()), "relu is called with arguments|the lines do not run")
 
 
 def test_lbfgs_is_refused_wherever_it_is_used() -> None:

@@ -208,17 +208,19 @@ def passes(program: Program, in_64_bits: bool = False) -> WrittenOut:
     )
     try:
         written(program.as_called.source if program.as_called else program.source)
-    except CannotTraceError as error:
-        raise ValueError(
-            f"depth='gradients': {error}. Take depth='optimizer', or change that."
-        ) from error
-    except RuntimeError as error:
-        if not in_64_bits:
+    except (CannotTraceError, RuntimeError) as error:
+        mixed = isinstance(error, RuntimeError) or "double" in str(error).lower()
+        if in_64_bits and mixed:
+            raise ValueError(
+                "depth='numpy': the network or the loss does not compute in 64 bits "
+                f"({str(error).partition(chr(10))[0]}). A tensor that forward makes wants "
+                "dtype=x.dtype, any other is to be a buffer: self.register_buffer(...). Or take "
+                "depth='gradients'."
+            ) from error
+        if isinstance(error, RuntimeError):
             raise
         raise ValueError(
-            "depth='numpy': the network or the loss does not compute in 64 bits "
-            f"({str(error).partition(chr(10))[0]}). Is there a tensor in it that is no buffer? "
-            "self.register_buffer(...) makes one; or take depth='gradients'."
+            f"depth='gradients': {error}. Take depth='optimizer', or change that."
         ) from error
     return written
 

@@ -63,18 +63,13 @@ class Expressions:
         named = {k: v for k, v in named.items() if (k, v) != ("device", "'cpu'")}
         name = operation(node)
         self.refuse(node)
-        if name == "getitem":
-            return f"{operations.atom(arguments[0])}[{arguments[1]}]"
-        if name == "clone.default" and self.is_changed(node):
-            return f"{operations.atom(arguments[0])}.clone()"
-        if name == "view.default" and (summed := self.sum_without_axis(node)):
-            written = summed
-        elif self.is_plain(node):
-            written = PLAIN[name](*arguments)
-        elif name in TABLE:
-            written = TABLE[name](*arguments, **named)
-        else:
-            written = self.usual(name, arguments, named)
+        try:
+            written = self.right_side(node, arguments, named)
+        except (SyntaxError, TypeError, ValueError, LookupError) as error:
+            [base, *_] = name.split(".")
+            raise CannotTraceError(
+                f"{self.place(node)}: {base} is called with arguments that cannot be written"
+            ) from error
         for tool in set(re.findall(r"\b\w+(?=\()", written)) & KERNELS.keys():
             self.tools[tool] = KERNELS[tool]
         if "F." in written:
@@ -82,15 +77,31 @@ class Expressions:
         out: Any = out_of(node)
         return f"{self.codes[out]}.copy_({written})" if out in self.codes else written
 
+    def right_side(self, node: fx.Node, arguments: list[str], named: dict[str, str]) -> str:
+        """The operation as the table has it, or by its name in torch."""
+        name = operation(node)
+        if name == "getitem":
+            return f"{operations.atom(arguments[0])}[{arguments[1]}]"
+        if name == "clone.default" and self.is_changed(node):
+            return f"{operations.atom(arguments[0])}.clone()"
+        if name == "view.default" and (summed := self.sum_without_axis(node)):
+            return summed
+        if self.is_plain(node):
+            return PLAIN[name](*arguments)
+        if name in TABLE:
+            return TABLE[name](*arguments, **named)
+        return self.usual(node, arguments, named)
+
     def is_changed(self, node: fx.Node) -> bool:
         """Whether a copy, or what it is a copy of, is changed in place."""
         of: Any = self.live.real(node.args[0])
         return bool({node, self.live.real(base_of(of))} & self.live.changes.keys())
 
-    def usual(self, name: str, arguments: list[str], named: dict[str, str]) -> str:
+    def usual(self, node: fx.Node, arguments: list[str], named: dict[str, str]) -> str:
         """An operation by its name in torch: a method, in place or not, or a function."""
+        name = operation(node)
         base = name.partition(".")[0]
-        if hasattr(Tensor, base):
+        if hasattr(Tensor, base) and isinstance(node.args[0], fx.Node):
             return operations.method(base)(*arguments, **named)
         room, _, rest = base.partition("_")
         if room in ("linalg", "special") and hasattr(getattr(torch, room), rest):

@@ -108,7 +108,13 @@ class WrittenOut:
             except ValueError:  # such as of batch norm, which takes no single sample
                 continue
             space = {**self.tools, **self.samples(segment, size, first)}
-            found = flat(run(written, space=space))
+            try:
+                found = flat(run(written, space=space))
+            except Exception as error:
+                [said, *_] = str(error).splitlines() or [""]
+                raise CannotTraceError(
+                    f"written out, the lines do not run ({type(error).__name__}: {said})"
+                ) from error
             for name, value in expected.items():
                 nothing = found.get(name) is None and not torch.as_tensor(value).any()
                 if not identical(value, found.get(name)) and not nothing:

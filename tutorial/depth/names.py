@@ -77,7 +77,8 @@ def state_name(path: str) -> str:
     """W_1 for 1.weight, b_conv1 for conv1.bias, running_mean_layer1_0_bn1."""
     *where, what = path.split(".")
     short = {"weight": "W", "bias": "b"}.get(what, what)
-    return "_".join([short, *where])
+    name = re.sub(r"\W", "_", "_".join([short, *where]))
+    return f"W_{name}" if name[0].isdigit() else name  # of a ParameterList: W_0_w for w.0
 
 
 def in_lines(items: list[str], margin: int = 0) -> str:

@@ -193,6 +193,7 @@ FORWARD: Table = {
         for kind in ("Tensor", "Scalar")
     },
     "pow.Tensor_Scalar": lambda x, p: f"{atom(x)} ** {atom(p)}",
+    "pow.Scalar": lambda x, p: f"{atom(x)} ** {atom(p)}",
     "neg.default": lambda x: f"-{atom(x)}",
     "rsub.Scalar": lambda x, y, *_: f"{y} - {factor(x)}",
     "mm.default": operator("@"),
@@ -233,6 +234,8 @@ FORWARD: Table = {
     ),
     "sum.default": reduced("sum"), "sum.dim_IntList": reduced("sum"),
     "mean.default": reduced("mean"), "mean.dim": reduced("mean"),
+    "amax.default": reduced("amax"), "amin.default": reduced("amin"),
+    "any.dim": reduced("any"), "all.dim": reduced("all"), "prod.dim_int": reduced("prod"),
     "bernoulli_.float": dropped_out,
     "slice.Tensor": lambda x, dim="0", start="None", end="None", step="1": sliced(
         x, dim, start, end, step
@@ -246,6 +249,7 @@ FORWARD: Table = {
     "where.self": function("torch.where"), "triu.default": function("torch.triu", "0"),
     "_unsafe_view.default": spread("view"), "unsafe_split.Tensor": method("split"),
     "split.Tensor": method("split"), "expand.default": spread("expand"),
+    "repeat.default": spread("repeat"),
     "view.default": spread("view"), "permute.default": spread("permute"),
     "clone.default": lambda x, memory_format="": (
         f"{atom(x)}.{'contiguous' if 'contiguous' in memory_format else 'clone'}()"
