@@ -215,6 +215,26 @@ def test_the_proof_says_how_far_apart() -> None:
     assert not program.verify()
 
 
+class Scaled(nn.Module):
+    """A buffer that no state_dict has, and a weight with two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.full((64,), 0.5), persistent=False)
+        self.fc, self.out = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.out.weight = self.fc.weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.fc(x * self.scale).tanh())[:, :3]
+
+
+def test_the_proof_of_a_buffer_that_is_not_saved() -> None:
+    program = fit(model_of(Scaled, nn.CrossEntropyLoss()), DATA)
+    proof = program.verify()
+    assert proof, repr(proof)
+    assert "3 weight tensors" in repr(proof)
+
+
 def test_run_leaves_the_weights_in_the_network() -> None:
     models = [model_of(small, nn.CrossEntropyLoss()) for _ in range(2)]
     history = fit(models[0], DATA).run()

@@ -348,8 +348,9 @@ class NumpyProgram(Program):
             for kind in ("step_losses", "rows", "result", "outputs")
             if kind in there
         }
-        names = {key: key.removeprefix("network/") for key in there if key.startswith("network/")}
-        found["network"] = {name: torch.from_numpy(there[key]) for key, name in names.items()}
+        saved = self.noted.results.get("network", {})  # a state_dict, without persistent=False
+        names = {name: f"network/{name}" for name in saved if f"network/{name}" in there}
+        found["network"] = {name: torch.from_numpy(there[key]) for name, key in names.items()}
         here = {kind: value for kind, value in self.noted.results.items() if kind in found}
         here["network"] = {k: v for k, v in here["network"].items() if k in found["network"]}
         runs = "PyTorch in 64 bits, here, and NumPy alone in a fresh process"
