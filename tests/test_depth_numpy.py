@@ -235,6 +235,12 @@ def test_the_proof_of_a_buffer_that_is_not_saved() -> None:
     assert "3 weight tensors" in repr(proof)
 
 
+def test_the_proof_of_predictions() -> None:
+    model = model_of(mlp, nn.CrossEntropyLoss())
+    proof = model.unroll("predict", images(8), batch_size=4, depth="numpy").verify()
+    assert proof, repr(proof)
+
+
 def test_run_leaves_the_weights_in_the_network() -> None:
     models = [model_of(small, nn.CrossEntropyLoss()) for _ in range(2)]
     history = fit(models[0], DATA).run()

@@ -344,7 +344,7 @@ class NumpyProgram(Program):
                 raise failed("the script failed in the fresh process.", ran.stderr)
             there = dict(np.load(results))
         found: dict[str, Any] = {
-            kind: json.loads(str(there[kind]))
+            kind: with_tensors(json.loads(str(there[kind])), self.noted.results.get(kind))
             for kind in ("step_losses", "rows", "result", "outputs")
             if kind in there
         }
@@ -405,6 +405,17 @@ def as_array(value: Any) -> np.ndarray[Any, Any]:
     """A tensor or a number as an array, real numbers in 64 bits."""
     tensor: Tensor = doubled(torch.as_tensor(value)).detach().cpu()
     return tensor.numpy().copy()
+
+
+def with_tensors(found: Any, like: Any) -> Any:
+    """Lists of numbers as tensors, where PyTorch has tensors."""
+    if isinstance(like, Tensor):
+        return torch.tensor(found, dtype=like.dtype)
+    if isinstance(like, dict) and len(like) == len(found):
+        return {k: with_tensors(found[str(k)], part) for k, part in like.items()}
+    if isinstance(like, list | tuple) and len(like) == len(found):
+        return [with_tensors(*pair) for pair in zip(found, like, strict=True)]
+    return found
 
 
 def named_arrays(name: str, nested: Any, doubling: bool = True) -> dict[str, Any]:
