@@ -107,7 +107,10 @@ def trace(
                 elif isinstance(result, Tensor):
                     found[name] = result
                 elif not is_plain(result):
-                    raise CannotTraceError(f"the network returns {type(result).__name__}")
+                    raise CannotTraceError(
+                        f"the network returns {type(result).__name__}, but tensors, or tuples, "
+                        "lists and dicts of tensors, are expected"
+                    )
                 else:
                     structures[name] = mapped(kind_of_leaf, result)
                     found |= {f"{name}@{i}": part for i, part in enumerate(tensors_in(result))}
