@@ -370,6 +370,18 @@ class Collides(nn.Module):
         return self.d_x(self.x(self.n(x)) * self.step + self.samples) * self.loss
 
 
+def test_what_has_no_form_of_its_own_is_listed_at_the_top() -> None:
+    def smooth() -> nn.Module:
+        return nn.Sequential(nn.Linear(64, 3), nn.Mish())
+
+    make = partial(model_of, smooth, nn.CrossEntropyLoss())
+    source = make().unroll("fit", DATA, depth="gradients").source
+    assert source.startswith("# Operations of torch, by their names alone: mish, mish_backward\n")
+    assert same(*(trained(make, DATA, depth) for depth in ("loop", "gradients"))) == []
+    usual = model_of(small, nn.CrossEntropyLoss()).unroll("fit", DATA, depth="gradients").source
+    assert "by their names alone" not in usual
+
+
 def test_names_of_the_loop_stay_the_loops() -> None:
     make = partial(model_of, Collides, nn.CrossEntropyLoss())
     assert same(*(trained(make, DATA, depth) for depth in ("loop", "gradients"))) == []

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tutorial.depth.hooks import refuse_hooks
+from tutorial.depth.kernels import without_form
 from tutorial.depth.names import Names
 from tutorial.depth.operations import NotPlainError
 from tutorial.depth.passes import computed, mapped, names_read, resized, settings_for, trace
@@ -56,7 +57,7 @@ class WrittenOut:
         """The loop's source, written out."""
         refuse_hooks(self.network, self.losses)
         program = cst.parse_module(source).visit(Segments(self.losses, self.write))
-        head = settings_for(self.network)
+        head = without_form(self.tools) + settings_for(self.network)
         head += self.named.definitions()
         text = cst.ensure_type(program, cst.Module).code
         return align_comments(f"{head}{text}")

@@ -87,6 +87,11 @@ class Translator(cst.CSTTransformer):
         self.origins.append((node, self.get_metadata(PositionProvider, original).start.line))
         return node
 
+    def leave_Module(  # noqa: N802
+        self, original_node: cst.Module, updated_node: cst.Module
+    ) -> cst.Module:
+        return updated_node.with_changes(header=[])  # it lists operations that torch has by name
+
     def visit_SimpleStatementLine(self, node: cst.SimpleStatementLine) -> bool:  # noqa: N802
         for line in node.leading_lines:
             if line.comment and not line.comment.value.startswith("# An "):

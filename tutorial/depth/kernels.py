@@ -7,14 +7,15 @@ top. They are torch's own kernels, because a formula in several operations would
 import ast
 import inspect
 import linecache
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+BY_NAME = "torch's own operation of this name."
 PLAIN_KERNEL = '''def {name}(*args, **kwargs):
-    """torch's own operation of this name."""
+    """{said}"""
     return torch.ops.aten.{operation}(*args, **kwargs)
 '''
 
@@ -27,12 +28,18 @@ def by_name(operation: str) -> Callable[..., Any]:
     """
     name = operation.partition(".")[0].lstrip("_")
     if name not in globals():
-        source = PLAIN_KERNEL.format(name=name, operation=operation)
+        source = PLAIN_KERNEL.format(name=name, operation=operation, said=BY_NAME)
         file = f"<operation {operation}>"  # where inspect finds the source
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
         exec(compile(source, file, "exec"), globals())
     function: Callable[..., Any] = globals()[name]
     return function
+
+
+def without_form(tools: Mapping[str, Any]) -> str:
+    """The line at the top of a text that names the operations of which it only has the name."""
+    names = sorted(name for name, tool in tools.items() if tool.__doc__ == BY_NAME)
+    return f"# Operations of torch, by their names alone: {', '.join(names)}\n" if names else ""
 
 
 def named_in(source: str) -> dict[str, Any]:
