@@ -3,6 +3,7 @@
 import ast
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import cache, partial, reduce
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import nn
 
 from tutorial.callbacks import LambdaCallback
 from tutorial.depth.gradients import WrittenOut
-from tutorial.depth.noted import doubled
+from tutorial.depth.noted import default_of_64_bits, doubled
 from tutorial.depth.numpy_program import NumpyProgram
 from tutorial.depth.optimizer import RULES, with_its_rule
 from tutorial.depth.passes import mapped, settings_for
@@ -207,15 +208,15 @@ def passes(program: Program, in_64_bits: bool = False) -> WrittenOut:
         network, losses, batch, all_count, sizes_of(sources, batch), not sources, program.names
     )
     try:
-        written(program.as_called.source if program.as_called else program.source)
+        with default_of_64_bits() if in_64_bits else nullcontext():
+            written(program.source)
     except (CannotTraceError, RuntimeError) as error:
         mixed = isinstance(error, RuntimeError) or "double" in str(error).lower()
         if in_64_bits and mixed:
             raise ValueError(
                 "depth='numpy': the network or the loss does not compute in 64 bits "
-                f"({str(error).partition(chr(10))[0]}). A tensor that forward makes wants "
-                "dtype=x.dtype, any other is to be a buffer: self.register_buffer(...). Or take "
-                "depth='gradients'."
+                f"({str(error).partition(chr(10))[0]}). A tensor that is no weight is to be a "
+                "buffer: self.register_buffer(...). Or take depth='gradients'."
             ) from error
         if isinstance(error, RuntimeError):
             raise

@@ -227,8 +227,6 @@ class Words(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         function = ast.unparse(node.func)
         keywords = {str(k.arg): self.visit(k.value) for k in node.keywords}
-        if function == "torch.tensor" and "dtype" not in keywords and has_fraction(node):
-            keywords["dtype"] = ast.parse("np.float32", mode="eval").body  # as in torch
         if re.fullmatch(r"(torch|F|nn)(\.\w+)+", function):
             return self.word(function, list(map(self.visit, node.args)), keywords)
         if isinstance(node.func, ast.Name):
@@ -364,14 +362,6 @@ def without_empty(node: ast.expr) -> ast.expr:
     if isinstance(found, ast.Call):  # of 64 bits they are anyway
         found.keywords = [k for k in found.keywords if ast.unparse(k.value) != "np.float64"]
     return found
-
-
-def has_fraction(node: ast.expr) -> bool:
-    """Whether there is a number with a point in it, or float("inf")."""
-    return any(
-        isinstance(getattr(part, "value", None), float) or getattr(part, "id", None) == "float"
-        for part in ast.walk(node)
-    )
 
 
 def is_place(node: ast.expr) -> bool:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from itertools import count
+from keyword import iskeyword
 from typing import Any
 
 from torch import nn
@@ -32,8 +33,11 @@ class Names:
             self.of[f"network {path}"] = name
         for variable, loss in losses.items():
             if isinstance(loss, nn.Module):
-                for path, _ in [*loss.named_parameters(), *loss.named_buffers()]:
-                    self.of[f"{variable} {path}"] = f"{variable}.{path}"
+                for kind in ("parameter", "buffer"):
+                    for path, _ in getattr(loss, f"named_{kind}s")():
+                        plain = all(map(str.isidentifier, path.split(".")))
+                        named = f".{path}" if plain else f".get_{kind}({path!r})"
+                        self.of[f"{variable} {path}"] = f"{variable}{named}"
         self.read: set[str] = set()
         self.constants: dict[str, str] = {}  # of each, its code
         self.local: set[str] = set()  # what the text calls its results
@@ -78,6 +82,7 @@ def state_name(path: str) -> str:
     *where, what = path.split(".")
     short = {"weight": "W", "bias": "b"}.get(what, what)
     name = re.sub(r"\W", "_", "_".join([short, *where]))
+    name += "_" * iskeyword(name)
     return f"W_{name}" if name[0].isdigit() else name  # of a ParameterList: W_0_w for w.0
 
 

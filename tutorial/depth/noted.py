@@ -8,7 +8,7 @@ schedules set. What that run gives is what NumPy's numbers are compared with.
 import copy
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Notes(TorchDispatchMode):
         self.drawn: list[Tensor] = []
         self.schedules: dict[str, list[list[dict[str, Any]]]] = {}
         self.loading = 0
+        self.usual: torch.dtype | None = None  # the default type, while it is another one
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
@@ -67,7 +68,16 @@ class Notes(TorchDispatchMode):
             elif isinstance(part, torch.optim.Optimizer):
                 for state in part.state.values():
                     state |= {key: doubled(value) for key, value in state.items()}
+        self.usual = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
         self.__enter__()
+
+    def leave(self) -> None:
+        """All is as it was, also after an error."""
+        if self.usual is not None:
+            self.__exit__(None, None, None)
+            torch.set_default_dtype(self.usual)
+            self.usual = None
 
     def batches(self, name: str, loader: Any) -> Iterator[Any]:
         """A loader's batches in 64 bits; which samples they have is noted."""
@@ -78,7 +88,8 @@ class Notes(TorchDispatchMode):
             self.lengths[name] = len(loader)
         batches = None
         while True:
-            self.loading += 1  # what is drawn meanwhile is the loader's
+            self.loading += 1  # what is drawn meanwhile is the loader's, and of its own type
+            torch.set_default_dtype(self.usual or torch.float32)
             try:
                 batches = iter(loader) if batches is None else batches
                 batch = next(batches)
@@ -86,6 +97,7 @@ class Notes(TorchDispatchMode):
                 return
             finally:
                 self.loading -= 1
+                torch.set_default_dtype(torch.float64)
             order.append(samples.rows(batch))
             yield mapped(doubled, batch)
 
@@ -99,7 +111,7 @@ class Notes(TorchDispatchMode):
 
     def end(self, file: str) -> None:
         """Write down what was noted, for the process that asked for this run."""
-        self.__exit__(None, None, None)
+        self.leave()
         samples = {name: of.arrays() for name, of in self.samples.items()}
         found = {"samples": samples, "schedules": self.schedules, "drawn": self.numbers()}
         found |= {"orders": {name: self.order(name) for name in self.orders}}
@@ -175,6 +187,17 @@ class Samples:
         return mapped(lambda _: next(parts), self.batch)
 
 
+@contextmanager
+def default_of_64_bits() -> Iterator[None]:
+    """What says nothing of its type has 64 bits."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
+
+
 def doubled(value: Any) -> Any:
     """A tensor of real numbers in 64 bits; a single number, or anything else, as it is."""
     if isinstance(value, Tensor) and value.is_floating_point() and value.dim():
@@ -193,7 +216,11 @@ class NotedRun:
     def __init__(self, program: Program, settings: Iterable[str]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "notes.pt"
-            self.results = run_copy(with_notes(program, Notes(settings), file))
+            notes = Notes(settings)
+            try:
+                self.results = run_copy(with_notes(program, notes, file))
+            finally:
+                notes.leave()
             noted = torch.load(file, weights_only=True)
         self.samples: dict[str, Any] = noted["samples"]
         self.orders: dict[str, Tensor] = noted["orders"]
