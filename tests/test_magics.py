@@ -116,6 +116,15 @@ def test_depth_writes_out_each_call_of_the_cell(magics) -> None:
     assert "weight.add_(gradient, alpha=-0.1)" in reply["payload"][0]["text"]
 
 
+def test_in_numpy_each_call_is_shown_as_a_program_of_its_own(magics) -> None:
+    shown, _ = magics.run("%%unroll --depth numpy\nclf.fit(digits)\nclf.evaluate(digits)\n")
+    assert len(shown) == 2
+    for forms in shown:
+        assert "torch" not in forms["text/plain"]
+        assert " @ W.T" in forms["text/plain"]
+        assert 'value="numpy" checked' in forms["text/html"]
+
+
 def test_one_line(magics) -> None:
     """Braces and dollars are code here, not IPython's own."""
     [forms] = magics.run("%unroll acc = {'{x}': clf.evaluate(digits)}  # $x")[0]
@@ -132,8 +141,8 @@ def test_one_line(magics) -> None:
         ),
         ("%%unroll --depth deep\nclf.fit(digits)", "%%unroll: line 1, `clf.fit(digits)`: depth"),
         (
-            "%%unroll --depth numpy\nclf.fit(digits)",
-            "%%unroll: line 1, `clf.fit(digits)`: in NumPy it is a program of its own: print(",
+            "%%unroll --insert --depth numpy\nclf.fit(digits)",
+            "%%unroll: in NumPy each call is a program of its own, so no cell is put together",
         ),
         ("%%unroll --depth\nclf.fit(digits)", "argument --depth: expected one argument"),
         (

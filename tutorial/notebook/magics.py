@@ -16,7 +16,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 from IPython.utils.capture import capture_output
 
-from tutorial.notebook.cell import CellError, UnrolledCell, prove, unroll_cell
+from tutorial.notebook.cell import CellError, UnrolledCell, numpy_programs, prove, unroll_cell
 from tutorial.notebook.cell.show import AtDepths, SideBySide
 
 OPTIONS = r"^(--depth\s+\S+\s*|--\S+\s*)+"  # before the code, on the line of a magic
@@ -36,7 +36,7 @@ class TutorialMagics(Magics):
     @argument("--insert", action="store_true", help="put the unrolled cell into the next cell")
     @argument("--run", action="store_true", help="run both, and compare every bit")
     @argument("--diff", action="store_true", help="show both side by side")
-    @argument("--depth", default="loop", help="how far: loop, optimizer or gradients")
+    @argument("--depth", default="loop", help="how far: loop, optimizer, gradients, numpy")
     @no_var_expand
     @line_cell_magic
     def unroll(self, line: str, cell: str | None = None) -> None:
@@ -57,9 +57,11 @@ class TutorialMagics(Magics):
                     "--run compares with the call itself, whose optimizer may take all weights "
                     f"at once. model.unroll(..., depth={options.depth!r}).verify() proves it."
                 )
-            unrolled = unroll_cell(
-                code if cell is None else cell, self.shell.user_ns, options.depth
-            )
+            source = code if cell is None else cell
+            if options.depth == "numpy" and not options.diff and not options.insert:
+                display(*numpy_programs(source, self.shell.user_ns))
+                return
+            unrolled = unroll_cell(source, self.shell.user_ns, options.depth)
             self._show(unrolled, options)
             if options.run:
                 print(prove(unrolled, self.shell.user_ns, self._run, capture_output).line)

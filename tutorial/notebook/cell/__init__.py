@@ -15,6 +15,6 @@ JupyterLab ask for an `Answer`.
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.run_both import prove
 from tutorial.notebook.cell.show import Answer
-from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
+from tutorial.notebook.cell.unrolled import UnrolledCell, numpy_programs, unroll_cell
 
-__all__ = ["Answer", "CellError", "UnrolledCell", "prove", "unroll_cell"]
+__all__ = ["Answer", "CellError", "UnrolledCell", "numpy_programs", "prove", "unroll_cell"]

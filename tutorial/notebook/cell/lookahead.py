@@ -52,9 +52,6 @@ class Call:
     gradients: bool = False
 
 
-IN_A_FILE = 'in NumPy it is a program of its own: print(model.unroll(..., depth="numpy"))'
-
-
 def look_ahead(cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") -> list[Call]:
     """See what each call of a Model in the cell is made with; nothing is trained.
 
@@ -217,8 +214,6 @@ class Lookahead:
             arguments = bound(site)
             values = {name: eval(argument.code, self.names) for name, argument in arguments.items()}
             model = detached(model)  # as it is now; it may be prepared again
-            if self.depth == "numpy":
-                raise ValueError(IN_A_FILE)
             program = model.unroll(site.method, depth=self.depth, **values)
         except NameError as error:
             raise CellError(f"line {site.line}, {first_line(site.code)}: {error}.") from None

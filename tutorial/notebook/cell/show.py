@@ -7,7 +7,6 @@ from itertools import zip_longest
 from typing import Any
 
 from tutorial.display.highlight import highlighted
-from tutorial.notebook.cell.lookahead import IN_A_FILE
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
 
@@ -84,6 +83,9 @@ def _folded(text: str, width: int) -> list[str]:
     return lines
 
 
+ON_ITS_OWN = "in NumPy each call is a program of its own: %%unroll --depth numpy"
+
+
 class AtDepths:
     """An unrolled cell, in a notebook with a control for the depth.
 
@@ -113,7 +115,7 @@ class AtDepths:
 
         sources = {depth: self.sources[depth] for depth in DEPTHS if depth in self.sources}
         on_demand = "written out on demand: %%unroll --depth gradients"
-        missing = {"gradients": on_demand, "numpy": IN_A_FILE, **self.missing}
+        missing = {"gradients": on_demand, "numpy": ON_ITS_OWN, **self.missing}
         calls = ", ".join(call.site.code for call in self.unrolled.calls)
         return at_depths(calls, sources, missing, self.depth, self.unrolled.networks)
 

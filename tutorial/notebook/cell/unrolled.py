@@ -10,6 +10,7 @@ from tutorial.model import METHODS, Model
 from tutorial.notebook.cell.lookahead import Call, look_ahead
 from tutorial.notebook.cell.naming import Bound, Writer, Written, own_name
 from tutorial.notebook.cell.parts import Cell, CellError, Part, Site, names_in
+from tutorial.unroll.program import Program
 from tutorial.unroll.source import merged, names_assigned
 
 WIDTH = 88
@@ -95,11 +96,37 @@ def unroll_cell(source: str, namespace: Mapping[str, Any], depth: str = "loop") 
         outputs = [y_hat_2]
         y_hat = outputs[0]  # logits
     """
+    if depth == "numpy":
+        raise CellError("in NumPy each call is a program of its own, so no cell is put together")
     cell = Cell(source)
+    return Assembly(cell, calls_in(cell, namespace, depth), namespace).whole()
+
+
+def calls_in(cell: Cell, namespace: Mapping[str, Any], depth: str) -> list[Call]:
+    """The calls of a Model in a cell.
+
+    Raises:
+        CellError: there is none.
+    """
     calls = look_ahead(cell, namespace, depth)
     if not calls:
         raise CellError(no_call(cell, namespace))
-    return Assembly(cell, calls, namespace).whole()
+    return calls
+
+
+def numpy_programs(source: str, namespace: Mapping[str, Any]) -> list[Program]:
+    """Each call of a `Model` in a cell as a program with NumPy alone.
+
+    Such a program has no names of the cell: it begins with arrays, and reads them from a file.
+
+    Args:
+        source: the cell.
+        namespace: what its names stand for, such as `globals()`.
+
+    Raises:
+        CellError: there is no call of a Model in the cell, or one has no form in NumPy.
+    """
+    return [call.program for call in calls_in(Cell(source), namespace, "numpy")]
 
 
 class Assembly:
