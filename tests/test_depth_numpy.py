@@ -49,7 +49,11 @@ def test_a_network_in_numpy(name: str) -> None:
     torch.manual_seed(1)
     # With a small eps, rounding would count where a gradient is 0, as of a bias before batch norm.
     model = model_of(network, loss, partial(torch.optim.Adam, eps=1e-4))
-    program = fit(model, data_of(parts()))
+    epochs = 2
+    if name in LARGE:  # batch norm over few numbers makes rounding grow: by 100 in each step
+        model, epochs = model_of(network, loss), 1
+        model.optimizer.param_groups[0]["lr"] = 0.001
+    program = fit(model, data_of(parts()), epochs=epochs)
     assert "torch." not in program.source
     assert farthest(program) < 1e-10
 

@@ -49,7 +49,6 @@ def compare(call: Call, seen: Counter[str]) -> None:
     """Equal; or refused, for one of the reasons."""
     with warnings.catch_warnings(), unchanged_settings():
         warnings.simplefilter("ignore")
-        expected = at_depth(call, "loop")
         try:
             found = at_depth(call, "gradients")
         except ValueError as error:
@@ -58,6 +57,7 @@ def compare(call: Call, seen: Counter[str]) -> None:
                 raise
             seen[reason] += 1
             return
+        expected = at_depth(call, "loop")
         different = [k for k in expected | found if not identical(expected.get(k), found.get(k))]
         if different:  # a fault would be there again; a last bit that depends on memory, seldom is
             expected, found = at_depth(call, "loop"), at_depth(call, "gradients")
