@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from test_depth_gradients import ALONE, same, trained
+from test_depth_gradients import ALONE, Twice, same, trained
 from torch import Tensor, nn, optim
 from torch.nn.utils import parametrizations, prune
 from torch.nn.utils.parametrize import register_parametrization
@@ -328,16 +328,6 @@ def test_a_forward_is_refused(name: str) -> None:
 class Exp(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         return w.exp()
-
-
-class Twice(torch.autograd.Function):
-    @staticmethod
-    def forward(_: Any, x: Tensor) -> Tensor:
-        return 2 * x
-
-    @staticmethod
-    def backward(_: Any, d: Tensor) -> Tensor:
-        return 2 * d
 
 
 class Complex(nn.Module):

@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from tutorial.depth import arrays
 from tutorial.depth.in_numpy import NoNumpyFormError, Translation
 from tutorial.depth.noted import NotedRun, doubled
-from tutorial.distributed import process_group
 from tutorial.history import History
 from tutorial.inputs.structure import leaves
 from tutorial.loop.names import key_code
-from tutorial.parameters import File
 from tutorial.unroll.program import Program, compiled, history_of
 from tutorial.unroll.proof import Proof, failed, fresh_process
 from tutorial.unroll.script import Script
@@ -242,8 +240,8 @@ class NumpyProgram(Program):
         found["drawn"] = self.noted.drawn.numpy()
         return found
 
-    def script(self) -> str:
-        """A standalone file that needs NumPy alone; `save` writes what it reads beside it."""
+    def _script(self) -> tuple[str, dict[str, Any]]:
+        """The text of a file that needs NumPy alone, and the arrays for the file beside it."""
         self.noted  # noqa: B018  (it knows the structure of the batches)
         script, setup = Script(), self.setup()
         script.imports = {"Path": "from pathlib import Path", "np": "import numpy as np"}
@@ -268,28 +266,12 @@ class NumpyProgram(Program):
             "\n" + "\n".join(setup),
             self.source,
         ]
-        return "\n\n".join(paragraphs)
+        return "\n\n".join(paragraphs), self.start()
 
-    def save(self, path: File) -> Path:
-        """Write the script to path, and what it reads beside it, with the ending .npz.
+    ending = ".npz"  # of the file beside the script
 
-        Args:
-            path: where to write, such as 'fit_numpy.py'. Missing directories are made.
-
-        Returns:
-            The path.
-
-        Raises:
-            ValueError: path is no path, or ends in .npz.
-            OSError: the file cannot be written.
-        """
-        path = self.place_of_script(path, ".npz")
-        text, start = self.script(), self.start()
-        if process_group.is_rank_zero():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-            np.savez_compressed(path.with_suffix(".npz"), **start)
-        return path
+    def _save_data(self, data: dict[str, Any], path: Path) -> None:
+        np.savez_compressed(path, **data)
 
     # ---- run
 

@@ -212,7 +212,7 @@ class Program:
         return self._script()[0]
 
     def save(self, path: File) -> Path:
-        """Write the script to path, and its starting state beside it, with the ending .pt.
+        """Write the script to path, and beside it its starting state: .pt, or .npz for NumPy.
 
         Where several processes train, the first one writes; `torchrun` runs the script.
 
@@ -223,23 +223,28 @@ class Program:
             The path.
 
         Raises:
-            ValueError: path is no path, or ends in .pt.
+            ValueError: path is no path, or ends in .pt or .npz, as the state does.
             OSError: the file cannot be written.
         """
-        path = self.place_of_script(path, ".pt")
+        path = self.place_of_script(path)
         text, data = self._script()
         if process_group.is_rank_zero():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-            torch.save(loadable(data), path.with_suffix(".pt"))
+            self._save_data(data, path.with_suffix(self.ending))
         return path
 
-    def place_of_script(self, path: File, ending: str) -> Path:
-        """The path of a script that has a file with this ending beside it."""
+    ending = ".pt"  # of the file beside the script
+
+    def _save_data(self, data: dict[str, Any], path: Path) -> None:
+        torch.save(loadable(data), path)
+
+    def place_of_script(self, path: File) -> Path:
+        """The path of a script, once it is known that it can be written."""
         path = Path(checked(Program.save, {"path": path})["path"])
-        if path.suffix == ending:
+        if path.suffix == self.ending:
             raise ValueError(
-                f"path is {str(path)!r}, but {ending} is the ending of the state beside the "
+                f"path is {str(path)!r}, but {self.ending} is the ending of the state beside the "
                 f"script. Save the script as {str(path.with_suffix('.py'))!r}."
             )
         checks.writable("path", path, is_file=True)
