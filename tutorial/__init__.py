@@ -7,7 +7,7 @@ The rooms, in the order in which to read them. Each has a map of its files in it
     call.py        one call of a Model: its arguments, and what is decided before its loop begins
     callbacks/     stop early, save, log, change the learning rate, ...
     unroll/        from a call to its loop; Program: read, run, change, save and prove it
-    depth/         the same loop, written out further: the optimizer's rule, forward, backward
+    depth/         the same loop, written out further: rule, forward, backward; with NumPy alone
     inputs/        what a batch holds, and whether it fits network, loss and metrics
     saving/        checkpoints, and the network for use elsewhere
     distributed/   several processes (ranks) that train together

@@ -166,8 +166,10 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     here = run_copy(above) if history is None else results_of(program, program.names, history)
     proof = Proof(program.title, here, there)
     if program.as_called is not None:
-        proof.runs = DEEPER.format(program.depth)
-        proof.note = distance(here, run_copy(program.as_called)) if steps_otherwise(program) else ""
+        learns = program.function in ("fit", "train_batch")
+        proof.runs = DEEPER.format(ONE_BY_ONE * learns, program.depth)
+        if learns and steps_otherwise(program):
+            proof.note = distance(here, run_copy(program.as_called))
     if not proof:
         proof.script_differs = list(getattr(program.script_parts, "differences", ()))
         if can_fork(program.names["model"]):
@@ -178,10 +180,8 @@ def prove(program: "Program", history: History | None = None) -> Proof:
     return proof
 
 
-DEEPER = (
-    "here, with the optimizer's own step for one weight after the other, and as a script at depth "
-    "{!r} in a fresh process"
-)
+ONE_BY_ONE = "with the optimizer's own step for one weight after the other, "
+DEEPER = "here, {}and as a script at depth {!r} in a fresh process"
 
 
 def steps_otherwise(program: "Program") -> bool:
