@@ -165,7 +165,12 @@ class Notebook:
         self.page.screenshot(path=PICTURES / f"{self.app}_{name}.png")
 
     def end(self) -> None:
-        """Save the notebook and end its kernel."""
+        """Once all cells have run, save the notebook and end its kernel."""
+        self.page.wait_for_function(
+            "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
+            ".some(prompt => prompt.textContent.includes('*'))",
+            timeout=60_000,
+        )
         self.do("docmanager:save")
         saved = self.server.folder / self.name
         for _ in range(100):

@@ -606,6 +606,14 @@ def test_it_reads_as_one_would_write_it() -> None:
     assert written(network=by_number) == 'network = nn.ModuleDict({"0": nn.Linear(8, 3)})'
 
 
+def test_weights_in_another_type_than_a_buffer_are_cast_one_by_one() -> None:
+    network = nn.Sequential(Lin(4, 3), nn.BatchNorm1d(3))
+    for weight in network.parameters():
+        weight.data = weight.data.bfloat16()
+    assert written(network=network).endswith("weight.data = weight.data.to(torch.bfloat16)")
+    assert written(network=network.double()).endswith(").to(torch.float64)")
+
+
 def test_what_two_share_is_written_once() -> None:
     one, other = random_split(DATA, [15, 5])
     lines = written(train_data=one, eval_data=other).splitlines()

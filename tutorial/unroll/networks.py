@@ -35,7 +35,9 @@ def network_lines(script: "Script", network: nn.Module) -> tuple[str, list[str]]
         code = script.code(network, "network")
     finally:
         script.loads_state = script.hooks_later = False
-    dtypes = {weight.dtype for weight in own.values()}
+    # Weights and buffers of one type are cast together; of weights alone, each is cast, below.
+    tensors = chain(own.values(), network.buffers())
+    dtypes = {t.dtype for t in tensors if t.is_floating_point() or t.is_complex()}
     if len(dtypes) == 1 and dtypes != {torch.float32}:
         code += f".to({dtypes.pop()})"
     built = script.build(code)
