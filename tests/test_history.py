@@ -1,4 +1,8 @@
+import json
+import math
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +17,7 @@ ROWS = [
 def test_it_prints_as_a_table_with_four_digits() -> None:
     assert repr(History([2.0, 1.0, 0.5, 0.25], ROWS)) == (
         "epoch    loss     acc  eval_loss  eval_acc\n"
-        "    1   1.235  0.5000      1.500    0.2500\n"
+        "    1  1.235   0.5000     1.500     0.2500\n"
         "    2  0.5000  0.7500     0.7500    0.5000\n"
         "4 steps"
     )
@@ -70,3 +74,81 @@ def test_a_long_history_is_a_short_text() -> None:
     assert shown == [*map(str, range(1, 16)), "...", *map(str, range(986, 1001))]
     assert lines[-1] == "10000 steps"
     assert len(repr(History([], rows[:30])).splitlines()) == 32  # all of it
+
+
+def test_it_is_a_table_in_html_that_scrolls_by_itself() -> None:
+    html = History([2.0, 1.0], [{"epoch": 1, "a<b": 1.5}, {"epoch": 2, "a<b": 0.75}])._repr_html_()
+    assert "overflow-x:auto" in html and 'tabindex="0"' in html
+    assert "a&lt;b</th>" in html and ">1.500 </td>" not in html
+    assert ">1.500 </td>".replace(" ", "\u2007") in html  # as wide as a digit
+    assert html.endswith("<div>2 steps</div>")
+    assert History([2.0], [])._repr_html_() == "<div>1 step</div>"
+
+
+NUMBERS = [0.1, 1 / 3, 5e-324, -0.0, 1e308, math.inf, -math.inf, 2.0]
+
+
+def test_a_file_keeps_every_digit(tmp_path: Path) -> None:
+    rows = [{"epoch": 1, "loss": 0.1 + 0.2, "acc": math.inf}]
+    began = {"seed": 7, "weights": {"0.bias": "float32 (2,) 1a"}, "lr": [0.1, None]}
+    history = History(NUMBERS, rows, interrupted=True, began=began)
+    path = history.save(tmp_path / "made" / "mine.v2")
+    assert path == tmp_path / "made" / "mine.v2.json"
+    for asked in (path, tmp_path / "made" / "mine.v2"):
+        loaded = History.load(asked)
+        assert list(map(repr, loaded.step_losses)) == list(map(repr, NUMBERS))
+        assert repr(vars(loaded)) == repr(vars(history))
+    nan = History([math.nan], [{"loss": math.nan}])
+    loaded = History.load(nan.save(path))  # an earlier file is replaced
+    assert math.isnan(loaded.step_losses[0]) and math.isnan(loaded.rows[0]["loss"])
+    assert os.listdir(path.parent) == [path.name]  # nothing is left beside it
+
+
+def test_a_file_is_strict_json(tmp_path: Path) -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    text = History(NUMBERS, []).save(tmp_path / "a").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=refuse)["step_losses"][5:7] == ["inf", "-inf"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it is no JSON"),
+        ("[" * 100_000, "it is no JSON"),
+        ("\xff\xfe", "it is no JSON"),
+        ("[1, 2]", r"it holds \[1, 2\]"),
+        ('{"cells": []}', "it holds {'cells': "),
+        ('{"format": "tutorial.History, 9"}', "of another version"),
+        ('"step_losses": ["two"]', r"'step_losses' is \['two'\]"),
+        ('"step_losses": [true]', "'step_losses' is"),
+        (f'"step_losses": [1{"0" * 400}]', "'step_losses' is"),
+        ('"step_losses": {}', "'step_losses' is {}"),
+        ('"rows": [[1]]', "'rows' is"),
+        ('"rows": [{"loss": null}]', "'rows' is"),
+        ('"interrupted": 1', "'interrupted' is 1"),
+        ('"began": []', r"'began' is \[\]"),
+    ],
+)
+def test_what_save_did_not_write_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = History([2.0], []).save(tmp_path / "a")
+    if text.startswith('"'):
+        good = path.read_text(encoding="utf-8")
+        text = json.dumps(json.loads(good) | json.loads("{" + text + "}"))
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=rf"was not written by history.save: .*{words}"):
+        History.load(path)
+
+
+def test_paths_are_refused_in_words(tmp_path: Path) -> None:
+    History([2.0], []).save(tmp_path / "there")
+    with pytest.raises(FileNotFoundError, match=r"no such file.*are there\.json"):
+        History.load(tmp_path / "gone")
+    for wrong in (7, "", None, b"a"):
+        with pytest.raises(ValueError, match="path is .*a file's name"):
+            History.load(wrong)  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match="path is .*a file's name"):
+            History([], []).save(wrong)  # type: ignore[arg-type]
+    with pytest.raises(NotADirectoryError, match="is a file, and the name of a directory"):
+        History([], []).save(tmp_path / "there.json" / "more")

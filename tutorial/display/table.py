@@ -1,4 +1,13 @@
-"""A table in lines of characters."""
+"""A table: in lines of characters, and as HTML."""
+
+from collections.abc import Sequence
+from html import escape
+
+# It scrolls by itself where a window is narrower; its lines are drawn in the page's own colour.
+BOX = "overflow-x:auto;max-width:100%"
+TABLE = "border-collapse:collapse;margin:0;font-variant-numeric:tabular-nums"
+CELL = "text-align:right;padding:0.15em 0.7em;white-space:pre"
+HEAD = f"{CELL};border-bottom:1px solid;font-weight:600"
 
 
 def aligned(table: list[list[str]]) -> list[str]:
@@ -10,3 +19,42 @@ def aligned(table: list[list[str]]) -> list[str]:
     """
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(map(str.rjust, row, widths)) for row in table]
+
+
+def pointed(numbers: Sequence[float | None]) -> list[str]:
+    """A column of numbers, point under point: a count as it is, others with four digits that count.
+
+    Example:
+        >>> pointed([1.622, 0.79412, None])
+        ['1.622 ', '0.7941', '']
+    """
+    texts = ["" if n is None else str(n) if isinstance(n, int) else f"{n:#.4g}" for n in numbers]
+    behind = [len(text.partition(".")[2]) for text in texts]
+    return [
+        text + " " * (max(behind) - digits) if digits else text
+        for text, digits in zip(texts, behind, strict=True)
+    ]
+
+
+def html_table(table: list[list[str]], caption: str) -> str:
+    """The table as HTML that needs no style sheet; what is too wide for a window is scrolled to."""
+    below = f"<div>{escape(caption)}</div>"
+    if not table:
+        return below
+    head, *rows = table
+    names = "".join(f'<th scope="col" style="{HEAD}">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>" + "".join(f'<td style="{CELL}">{_padded(cell)}</td>' for cell in row) + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div style="{BOX}" tabindex="0" role="group" aria-label="{escape(caption)}">'
+        f'<table style="{TABLE}"><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>'
+        f"</div>{below}"
+    )
+
+
+def _padded(cell: str) -> str:
+    """The cell; what fills it up to the point of the others is as wide as digits are."""
+    text = cell.rstrip()
+    return escape(text) + "\u2007" * (len(cell) - len(text))
