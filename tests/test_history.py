@@ -146,9 +146,9 @@ def test_paths_are_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such file.*are there\.json"):
         History.load(tmp_path / "gone")
     for wrong in (7, "", None, b"a"):
-        with pytest.raises(ValueError, match="path is .*a file's name"):
+        with pytest.raises(ValueError, match=r"path is .*a file's name"):
             History.load(wrong)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="path is .*a file's name"):
+        with pytest.raises(ValueError, match=r"path is .*a file's name"):
             History([], []).save(wrong)  # type: ignore[arg-type]
     with pytest.raises(NotADirectoryError, match="is a file, and the name of a directory"):
         History([], []).save(tmp_path / "there.json" / "more")
