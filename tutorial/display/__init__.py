@@ -11,6 +11,7 @@ table.py      a table in lines of characters
 summary.py    a network's layers and parameters
 highlight.py  a program as coloured HTML
 depths.py     a program at its depths, with a control, and a style sheet and script beside it
+replay.py     a recording of a loop, shown line by line, with a style sheet and script beside it
 widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it
 """
 
