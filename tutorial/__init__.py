@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from tutorial import metrics as metrics
     from tutorial import models as models
     from tutorial.course.exercises import check
+    from tutorial.course.hints import hint
+    from tutorial.course.progress import progress
     from tutorial.data.batches import Batches
     from tutorial.device import get_device, seed, set_device
     from tutorial.display.confusion import confusion
@@ -62,10 +64,12 @@ __all__ = [
     "confusion",
     "datasets",
     "get_device",
+    "hint",
     "launch",
     "metrics",
     "models",
     "plot",
+    "progress",
     "seed",
     "set_device",
     "show",
@@ -86,10 +90,12 @@ _HOMES = {
     "confusion": "display.confusion",
     "datasets": "data",
     "get_device": "device",
+    "hint": "course.hints",
     "launch": "distributed.process_group",
     "metrics": "metrics",
     "models": "models",
     "plot": "display.figures",
+    "progress": "course.progress",
     "seed": "device",
     "set_device": "device",
     "show": "display.figures",

@@ -76,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     student.add_argument(
         "--to", type=Path, default=Path(), metavar="DIRECTORY", help="where to; default: here"
     )
+    student.add_argument(
+        "--self-study",
+        action="store_true",
+        help="in no course: what is solved is noted beside them, and tl.hint shows, in the end, a "
+        "solution",
+    )
     student.set_defaults(run=write_for_students)
     grade = commands.add_parser(
         "grade",
@@ -167,7 +173,8 @@ def write_for_students(options: argparse.Namespace) -> int:
     left = 0
     for lesson in find_lessons(options.lessons):
         path = options.to / lesson.name
-        text = json.dumps(for_students(read(lesson)), ensure_ascii=False, indent=1) + "\n"
+        notebook = for_students(read(lesson), options.self_study)
+        text = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)

@@ -7,9 +7,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutorial.course.grading.release import Notebook, find_lessons, for_students, read, source_of
+from tutorial.course.grading.release import (
+    Notebook,
+    find_lessons,
+    for_students,
+    graded,
+    read,
+    source_of,
+)
 
-TITLE = re.compile(r"# (.+)")
+TITLE = re.compile(r"# (?:\d+ · )?(.+)")
 MINUTES = re.compile(r"takes about (\d+) minutes")
 GOALS = re.compile(r"\*\*After this lesson you can\*\*\n\n(- .+?)(?:\n\n|\Z)", re.DOTALL)
 
@@ -23,21 +30,28 @@ class Lesson:
         title: its first heading.
         minutes: about how long it takes.
         goals: what you can do after it.
+        exercises: their names.
     """
 
     path: Path
     title: str
     minutes: int
     goals: tuple[str, ...]
+    exercises: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The notebook's name, without its ending."""
         return self.path.stem
 
+    @property
+    def number(self) -> int:
+        """The number by which other lessons refer to it."""
+        return int(self.name[:2])
+
     def fresh(self) -> Notebook:
-        """The notebook to work in: nothing in it has been run, and its exercises are open."""
-        return for_students(read(self.path))
+        """The notebook for self-study: nothing in it has been run, and its exercises are open."""
+        return for_students(read(self.path), self_study=True)
 
 
 def lessons(directory: Path | None = None) -> list[Lesson]:
@@ -61,7 +75,8 @@ def lessons(directory: Path | None = None) -> list[Lesson]:
 
 def described(path: Path) -> Lesson:
     """What a notebook's first cell says of it."""
-    cell = source_of(read(path)["cells"][0])
+    notebook = read(path)
+    cell = source_of(notebook["cells"][0])
     title, minutes, goals = TITLE.match(cell), MINUTES.search(cell), GOALS.search(cell)
     if not (title and minutes and goals):
         raise ValueError(
@@ -71,4 +86,4 @@ def described(path: Path) -> Lesson:
         )
     items = (" ".join(item.split()) for item in goals[1].removeprefix("- ").split("\n- "))
     plain = (re.sub(r"[`*]", "", item).rstrip(";.") for item in items)
-    return Lesson(path, title[1], int(minutes[1]), tuple(plain))
+    return Lesson(path, title[1], int(minutes[1]), tuple(plain), tuple(graded(notebook)))

@@ -7,7 +7,11 @@ How to write an exercise
    should be, and `Wrong("...")` for the first that is not. The check ends there, so what stands
    below may rely on what stands above. An answer that raises needs no care: `check` tells of it.
 
-       @exercise("my_mean")                     # a name that no other exercise has
+       @exercise(
+           "my_mean",                           # a name that no other exercise has
+           question="Which numbers ...?",       # the hints of tl.hint("my_mean"), of which neither
+           nudge="Add up ...",                  # has a line of the solution
+       )
        def my_mean(answer: Any) -> Findings:
            """The mean of some numbers."""
            if answer([1.0, 2.0, 6.0]) == 2.0:
@@ -69,6 +73,7 @@ import torch
 
 from tutorial.course.exercises.registry import Exercise, named
 from tutorial.course.exercises.verdict import Verdict, Wrong
+from tutorial.course.progress import noted
 from tutorial.device import unchanged_randomness
 
 
@@ -98,7 +103,7 @@ def check(name: str, answer: Any) -> Verdict:
     unlike = _unlike(exercise, answer)
     if unlike:
         verdict.findings.append(Wrong(unlike))
-        return verdict
+        return noted(verdict)
     with unchanged_randomness(), torch.enable_grad():
         torch.manual_seed(0)
         try:
@@ -110,7 +115,7 @@ def check(name: str, answer: Any) -> Verdict:
             verdict.findings.append(Wrong("there is no answer yet: write it in the cell above"))
         except Exception as error:
             verdict.findings.append(Wrong(_stopped(error)))
-    return verdict
+    return noted(verdict)
 
 
 def _unlike(exercise: Exercise, answer: Any) -> str:

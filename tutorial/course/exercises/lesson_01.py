@@ -13,7 +13,14 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("number_of_steps")
+@exercise(
+    "number_of_steps",
+    question="Take 100 samples in batches of 32. How many batches does one epoch have, and how "
+    "long is the last one?",
+    nudge="Count the full batches of an epoch first; then ask whether some samples are left "
+    "over. Python's `divmod(a, b)` tells both at once. Each epoch has the same number of "
+    "steps.",
+)
 def number_of_steps(answer: Any) -> Findings:
     """How many steps a training has."""
     for samples, batch_size, epochs in ((100, 32, 1), (96, 32, 1), (100, 32, 5), (60_000, 64, 2)):
@@ -35,7 +42,14 @@ def number_of_steps(answer: Any) -> Findings:
         yield Right(f"{said}: {expected} steps")
 
 
-@exercise("train_one_epoch")
+@exercise(
+    "train_one_epoch",
+    question="Which five things happen to each batch, and in which order? What must be set before "
+    "the first one?",
+    nudge="Begin with training mode, for the sake of dropout. For the mean over samples, a "
+    "batch's loss counts as often as the batch has samples: multiply, add up, and divide "
+    "once at the end. `.item()` makes a plain number.",
+)
 def train_one_epoch(answer: Any) -> Findings:
     """Train for one epoch, by hand; return the mean loss."""
     loader = small_loader()
@@ -51,7 +65,14 @@ def train_one_epoch(answer: Any) -> Findings:
     yield Right("the mean loss over the samples")
 
 
-@exercise("evaluate_by_hand")
+@exercise(
+    "evaluate_by_hand",
+    question="What does an evaluation leave out of the training loop, and which two things does "
+    "it have instead?",
+    nudge="Evaluation mode, and nothing is recorded for a backward pass. Keep three sums: "
+    "losses times samples, correct answers, samples. `argmax(dim=1)` finds the predicted "
+    "classes. Divide after the last batch.",
+)
 def evaluate_by_hand(answer: Any) -> Findings:
     """Measure loss and accuracy, by hand."""
     loader = small_loader()

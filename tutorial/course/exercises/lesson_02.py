@@ -20,7 +20,14 @@ from tutorial.model import Model
 # ---- stop in time
 
 
-@exercise("when_to_stop")
+@exercise(
+    "when_to_stop",
+    question="Go through `[3, 2, 2.5, 2.5, 1]` with `patience=2` on paper. What do you have to "
+    "remember from one epoch to the next?",
+    nudge="Two things: which epoch was best, and how many bad ones came in a row since then. A "
+    "better loss sets the count back to 0. Stop as soon as the count reaches `patience`. "
+    "Both answers count from 1.",
+)
 def when_to_stop(answer: Any) -> Findings:
     """The best epoch, and the one after which early stopping ends the training."""
     for losses, patience, what in (
@@ -83,7 +90,14 @@ def why_stopping(given: tuple[Any, ...], losses: Sequence[float], patience: int)
 # ---- a callback
 
 
-@exercise("halve_rate", "class")
+@exercise(
+    "halve_rate",
+    "class",
+    question="Which method of a callback is called after each epoch, and where does an optimizer "
+    "keep its learning rates?",
+    nudge="A callback has `self.model`, which has the optimizer. Its `param_groups` is a list "
+    'of dicts, each with an entry `"lr"`. Change all of them in `on_epoch_end`.',
+)
 def halve_rate(answer: Any) -> Findings:
     """A callback that halves the learning rate after each epoch."""
     if not issubclass(answer, Callback):
@@ -139,7 +153,15 @@ def rates_with(callback: Callback) -> tuple[list[float], list[float]]:
 # ---- a checkpoint
 
 
-@exercise("checkpoint", "class")
+@exercise(
+    "checkpoint",
+    "class",
+    question="What must the file hold so that the next step is the same? Are the weights enough, "
+    "or does the optimizer remember something, too?",
+    nudge="Network and optimizer both have `state_dict()` and `load_state_dict()`. Put the two "
+    "dicts into one dict, and write that with `torch.save`. To read it, `torch.load` "
+    "needs `weights_only=True`.",
+)
 def checkpoint(answer: Any) -> Findings:
     """Save a training, and go on from there."""
     network, optimizer = begun(seed=1)

@@ -14,7 +14,15 @@ from tutorial.course.exercises.verdict import Right, Wrong
 # ---- a metric
 
 
-@exercise("f1_score", "class")
+@exercise(
+    "f1_score",
+    "class",
+    question="Can the F1 scores of two batches be averaged? If not, which numbers of a batch can "
+    "simply be added up?",
+    nudge="Count three things over all batches: predicted positive, positive in truth, and "
+    "both at once. Precision and recall are quotients of these counts. Put them into the "
+    "formula and simplify: one fraction is left. When is its denominator 0?",
+)
 def f1_score(answer: Any) -> Findings:
     """The F1 score, as a metric."""
     predicted = torch.tensor([1, 1, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0])
@@ -99,7 +107,14 @@ def f1_fault(value: Any, batches: list[tuple[Tensor, Tensor]]) -> str:
 # ---- a loss
 
 
-@exercise("cross_entropy")
+@exercise(
+    "cross_entropy",
+    question="What is the cross-entropy of one image, if you know the probability that the "
+    "network gives to its class?",
+    nudge="Minus the logarithm of that probability. `exp` of 1,000 overflows, so do not take "
+    "the softmax first and its logarithm afterwards: `F.log_softmax` does both at once. "
+    "Then pick in each row the column of its label.",
+)
 def cross_entropy(answer: Any) -> Findings:
     """Cross-entropy, by hand."""
     y_hat = torch.tensor([[2.0, -1.0, 0.5], [0.3, 0.2, 0.1], [-1.0, 4.0, 1.0], [0.0, 1.5, 3.0]])
@@ -153,7 +168,14 @@ def cross_entropy(answer: Any) -> Findings:
 # ---- a threshold
 
 
-@exercise("highest_threshold")
+@exercise(
+    "highest_threshold",
+    question="If the threshold becomes lower, can the recall fall? Which few numbers have to be "
+    "tried?",
+    nudge="For one threshold, the recall is the fraction of the positives whose probability is "
+    "at least as high. Compute it for each probability in the list, keep those for which "
+    "it is large enough, and return the largest of these.",
+)
 def highest_threshold(answer: Any) -> Findings:
     """The highest threshold at which enough of the positives are found."""
     probabilities = torch.tensor([0.95, 0.9, 0.8, 0.7, 0.6, 0.55, 0.4, 0.3, 0.2, 0.1])

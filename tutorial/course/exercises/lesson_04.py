@@ -11,7 +11,14 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("bias_gradient")
+@exercise(
+    "bias_gradient",
+    question="Take one image and three classes, the second of which is its label. What are the "
+    "three numbers of its gradient?",
+    nudge="Begin with the probabilities, a row for each image. In each row, subtract 1 in the "
+    "column of its label: index with the numbers of the rows and with the labels "
+    "together. Then average over the batch.",
+)
 def bias_gradient(answer: Any) -> Findings:
     """The gradient of cross-entropy for the last bias, without a backward pass."""
     for samples, classes in ((1, 3), (4, 3), (64, 10)):
@@ -42,7 +49,14 @@ def bias_gradient(answer: Any) -> Findings:
         yield Right(f"{case}: as backward finds it")
 
 
-@exercise("accumulated_step")
+@exercise(
+    "accumulated_step",
+    question="Two parts have 7 and 3 samples. How must their mean losses be weighted so that the "
+    "sum is the mean over all 10?",
+    nudge="The weight of a part is its samples divided by all samples, so count these first. "
+    "Gradients add up from one `backward` to the next. Step once, after the last part, "
+    "and leave nothing behind.",
+)
 def accumulated_step(answer: Any) -> Findings:
     """One step for several small batches, as if they were one large one."""
     x, y = torch.randn(38, 8), torch.randint(3, (38,))
@@ -82,7 +96,14 @@ def accumulated_step(answer: Any) -> Findings:
     yield Right("the weights, and no gradient left behind")
 
 
-@exercise("momentum_step")
+@exercise(
+    "momentum_step",
+    question="Which changes first, the velocity or the weight? And which of the two does the "
+    "gradient move?",
+    nudge="First the velocity: shrink it, then add the gradient, both in place. Then the "
+    "weight, against its velocity. `zip` goes through both lists together, and autograd "
+    "must not record any of it.",
+)
 def momentum_step(answer: Any) -> Findings:
     """SGD with momentum, by hand, against PyTorch's own."""
     lr, momentum = 0.1, 0.9

@@ -10,7 +10,12 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("predict_digits")
+@exercise(
+    "predict_digits",
+    question="What turns dropout off, and what becomes of a batch of scores before you keep it?",
+    nudge="Evaluation mode, no gradients, and for each batch the place of the largest score. "
+    "Collect the batches in a list. `torch.cat` joins them in their order.",
+)
 def predict_digits(answer: Any) -> Findings:
     """The class of each sample, in order."""
     loader = small_loader()
@@ -45,7 +50,13 @@ def predict_digits(answer: Any) -> Findings:
     yield Right("the class of each sample, in the order of the data")
 
 
-@exercise("combine_results")
+@exercise(
+    "combine_results",
+    question="One computer had 1 sample, another one 3. Is the accuracy of all 4 the mean of the "
+    "two accuracies?",
+    nudge="Make a sum of each mean again: the mean times its samples. Add up these sums, and "
+    "the samples, and divide at the end.",
+)
 def combine_results(answer: Any) -> Findings:
     """Several evaluations, of different sizes, to one."""
     parts = [
@@ -72,7 +83,14 @@ def combine_results(answer: Any) -> Findings:
         yield Right(f"{said}: loss, accuracy and samples")
 
 
-@exercise("accuracy_of_surest")
+@exercise(
+    "accuracy_of_surest",
+    question="Is the network surer where its largest score is larger, or must a score be compared "
+    "with the others of its row?",
+    nudge="Make probabilities first. The largest of a row says how sure the network is, and "
+    "its place which digit: `max(dim=1)` gives both. `argsort` tells the order. Keep as "
+    "many as the share says, and compare their digits with their labels.",
+)
 def accuracy_of_surest(answer: Any) -> Findings:
     """The accuracy on those samples of which the network is surest."""
     # The largest scores are not the surest: where they are large, the other class is close.

@@ -14,7 +14,14 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("triplet_loss")
+@exercise(
+    "triplet_loss",
+    question="Which three conditions make `a`, `b` and `c` a triplet, and what shape has a tensor "
+    "with one cost for each of them?",
+    nudge="`torch.cdist` gives all distances, (B, B). With one more axis, by `None`, they are "
+    "(B, B, 1) and (B, 1, B): the difference has a cost for each `a`, `b`, `c`. Make a "
+    "mask of this shape from the labels. What is the mean if the mask is empty?",
+)
 def triplet_loss(answer: Any) -> Findings:
     """The mean over all triplets of a batch; 0 where there is none."""
     place = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0], [4.0, 0.0], [0.0, 1.5]])
@@ -71,7 +78,15 @@ def triplet_loss(answer: Any) -> Findings:
         yield Right(f"{said}: {expected:.4g}")
 
 
-@exercise("most_confused", kind="class")
+@exercise(
+    "most_confused",
+    kind="class",
+    question="Which 100 numbers must be kept from one batch to the next, so that the worst "
+    "mistake of all data is known at the end?",
+    nudge="A table of counts, label by prediction. Ten times the label plus the prediction is "
+    "one number for each pair. `torch.bincount` with `minlength` counts them, and `view` "
+    "makes a table again. What was right stands on the diagonal: clear that, in a copy.",
+)
 def most_confused(answer: Any) -> Findings:
     """A metric that counts pairs of classes over all batches."""
     y = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2])
@@ -115,7 +130,14 @@ def most_confused(answer: Any) -> Findings:
     yield Right("after a reset, four right answers: 0")
 
 
-@exercise("train_head")
+@exercise(
+    "train_head",
+    question="Adam with weight decay moves a weight whose gradient is 0. What does it do with a "
+    "weight whose gradient is `None`?",
+    nudge="Freeze the backbone before the loop: for what requires no gradient, none is made. "
+    "The loop is the usual one, shuffled, in batches of 32. After it, the backbone must "
+    "require gradients again.",
+)
 def train_head(answer: Any) -> Findings:
     """A loop for fit that trains the head and leaves the backbone as it is."""
     torch.manual_seed(2)

@@ -12,7 +12,13 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("largest_rate")
+@exercise(
+    "largest_rate",
+    question="Along one weight alone, a step of SGD multiplies it by `1 - lr * curvature`. For "
+    "which rates does it not shrink?",
+    nudge="It grows where this factor is below -1. So each curvature has a limit of its own. "
+    "The training fails as soon as one of them is passed: which one is the first?",
+)
 def largest_rate(answer: Any) -> Findings:
     """The rate above which SGD leaves a valley of these curvatures."""
     for curvatures in ([1], [4], [3, 1, 10], [0.5, 0.1]):
@@ -39,7 +45,13 @@ def largest_rate(answer: Any) -> Findings:
         yield Right(f"{case}: {expected:.4g}")
 
 
-@exercise("warm_up_factor")
+@exercise(
+    "warm_up_factor",
+    question="Take `warm_up=2` and `steps=6`. Which factors have the steps 0, 1, 2 and 4?",
+    nudge="There are two cases. In the warm-up it is a fraction, which is 1 at its last step. "
+    "After it, ask how much of the rest is done, from 0 to 1. The cosine goes from 1 at "
+    "0 to -1 at π: shift and halve it so that it goes from 1 to 0.",
+)
 def warm_up_factor(answer: Any) -> Findings:
     """The factor of a schedule: up in equal parts, down along a cosine."""
     for warm_up, steps in ((0, 8), (4, 12), (1, 5)):
@@ -96,7 +108,15 @@ def why_factor(factor: float, step: int, warm_up: int, steps: int) -> str:
     return f": {cause}" if cause else ""
 
 
-@exercise("range_test")
+@exercise(
+    "range_test",
+    question="What must be kept before the first step, so that the network can be brought back? "
+    "Does `state_dict()` alone keep it?",
+    nudge="`state_dict()` holds the weights themselves, and they move: make a deep copy. In "
+    "the loop, append the rate and the loss before the step, and look whether the last "
+    "loss is more than four times the smallest. Multiply the rate in each of the "
+    "`param_groups`.",
+)
 def range_test(answer: Any) -> Findings:
     """A loop that raises the learning rate at every step, and looks what the loss does."""
     for batches, factor, what in (

@@ -10,7 +10,14 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("decay_term")
+@exercise(
+    "decay_term",
+    question="Weight decay adds `weight_decay * weight` to the gradient. Which function of the "
+    "weight has this derivative?",
+    nudge="The derivative of a square is twice the number, so a half is needed. Sum the "
+    "squares of all parameters. It must stay a tensor, so that `backward` can go through "
+    "it.",
+)
 def decay_term(answer: Any) -> Findings:
     """The term of a loss whose gradient is weight decay."""
     for weight_decay in (1.0, 0.1):
@@ -58,7 +65,14 @@ def why_decay(gradient: torch.Tensor, wanted: torch.Tensor, weight_decay: float)
     return "the gradient is not weight_decay times the parameter"
 
 
-@exercise("dropout")
+@exercise(
+    "dropout",
+    question="If a fraction `p` of the numbers becomes 0, what must the others be multiplied by "
+    "so that the mean stays the same?",
+    nudge="Draw a random number between 0 and 1 for each place with `torch.rand_like`. "
+    "Compared with `p`, they are a mask. Multiply by the mask, and divide by the "
+    "fraction that is kept. In evaluation, `x` passes as it is.",
+)
 def dropout(answer: Any) -> Findings:
     """Dropout, by hand."""
     x = torch.rand(200, 100) + 0.5
@@ -125,7 +139,15 @@ def dropped(y: Any, x: torch.Tensor, p: float) -> Findings:
     yield Right(f"{case}: what is left is made larger, so the mean stays")
 
 
-@exercise("shift")
+@exercise(
+    "shift",
+    question="If there were a wide margin of paper around each image, what would be left to do "
+    "for a shift?",
+    nudge="`nn.functional.pad` makes margins: left, right, top, bottom. Give both sides a "
+    "margin of `abs(right)`, and top and bottom one of `abs(down)`. The result is a "
+    "window of the old size. If the picture moves to the right, the window moves to the "
+    "left.",
+)
 def shift(answer: Any) -> Findings:
     """Images moved by some pixels, with paper where nothing comes in."""
     x = torch.arange(1.0, 61.0).reshape(2, 1, 5, 6)

@@ -15,7 +15,14 @@ from tutorial.course.exercises.verdict import Right, Wrong
 # ---- groups of batches
 
 
-@exercise("train_in_groups")
+@exercise(
+    "train_in_groups",
+    question="The last group may have fewer batches, one of them short. By how many samples must "
+    "its gradient be divided?",
+    nudge="Let `backward` add up sums instead of means: a loss times its samples. Count the "
+    "samples of the group. When it is full, or the epoch ends, divide each gradient by "
+    "the count and make the update. Then begin to count again.",
+)
 def train_in_groups(answer: Any) -> Findings:
     """An epoch with one update for every k batches, as of one large batch."""
     x, y = torch.randn(70, 8), torch.randint(3, (70,))
@@ -107,7 +114,13 @@ def gradient_left(answer: Any, network: Any, loss_fn: Any, optimizer: Any, batch
 # ---- the length of a gradient
 
 
-@exercise("clip_by_hand")
+@exercise(
+    "clip_by_hand",
+    question="How long is a vector that is made of all numbers of all gradients?",
+    nudge="The square root of the sum of all squares, over all tensors. Leave out weights "
+    "without a gradient. If it is too long, multiply every gradient by the same factor, "
+    "in place: which factor makes it exactly as long as `limit`?",
+)
 def clip_by_hand(answer: Any) -> Findings:
     """Shorten the gradient of all weights together, if it is too long."""
     cases = {
@@ -158,7 +171,13 @@ def clip_by_hand(answer: Any) -> Findings:
 # ---- 16-bit numbers
 
 
-@exercise("counts_to")
+@exercise(
+    "counts_to",
+    question="What becomes of `n + 1` where the numbers of this dtype lie more than 1 from each "
+    "other?",
+    nudge="Count with a tensor of this dtype, not with Python's integers: so each sum is "
+    "rounded. Go on as long as adding 1 makes it larger.",
+)
 def counts_to(answer: Any) -> Findings:
     """Where adding 1 has no effect any more."""
     for dtype, expected in ((torch.bfloat16, 256), (torch.float16, 2048)):
@@ -184,7 +203,14 @@ def counts_to(answer: Any) -> Findings:
 # ---- a scaled loss
 
 
-@exercise("scaled_step")
+@exercise(
+    "scaled_step",
+    question="In which order do these come: the step, clearing, dividing by `scale`, the backward "
+    "pass, looking whether all is finite?",
+    nudge="Divide each `weight.grad` in place right after the backward pass. Look at all of "
+    "them before you decide: a single one that is not finite is enough to leave out the "
+    "step. Clear them in both cases.",
+)
 def scaled_step(answer: Any) -> Findings:
     """A step whose gradients go back enlarged, and are checked before they are used."""
     torch.manual_seed(1)

@@ -15,7 +15,13 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("faster_in_all")
+@exercise(
+    "faster_in_all",
+    question="A part of 3 seconds becomes 4 times as fast. How long does it take then? And a part "
+    "that is not in `factors`?",
+    nudge="Compare the sum of all times before with the sum after. For a part without a "
+    "factor, `dict.get` can give a value of your choice: which one changes nothing?",
+)
 def faster_in_all(answer: Any) -> Findings:
     """How many times as fast a whole becomes, whose parts become faster."""
     three = {"data": 6.0, "forward": 3.0, "backward": 1.0}
@@ -51,7 +57,13 @@ def faster_in_all(answer: Any) -> Findings:
         yield Right(f"{said}: {expected:.4g}")
 
 
-@exercise("kept_as_tensors")
+@exercise(
+    "kept_as_tensors",
+    question="How often does your code write `data[i]` for one sample?",
+    nudge="Fetch each pair once, and put its halves into two lists. `torch.stack` makes one "
+    "tensor of the images. A tensor that is made of a list of Python's integers holds "
+    "integers.",
+)
 def kept_as_tensors(answer: Any) -> Findings:
     """A dataset's samples, each fetched once, as tensors."""
     data = Fetched(7)
@@ -78,7 +90,13 @@ def kept_as_tensors(answer: Any) -> Findings:
     yield Right("each sample is fetched once")
 
 
-@exercise("shuffled_batches")
+@exercise(
+    "shuffled_batches",
+    question="If you had the numbers of all samples in a random order, what would a batch be?",
+    nudge="`torch.randperm` gives the order. A tensor has `split`, which cuts it into parts of "
+    "one size, the last one shorter. Index `data` with each part, and `yield` what you "
+    "get.",
+)
 def shuffled_batches(answer: Any) -> Findings:
     """One epoch of whole batches, in a new order."""
     data = Indexed(60)
@@ -120,7 +138,13 @@ def shuffled_batches(answer: Any) -> Findings:
     yield Right("a random order, and another one in the second epoch")
 
 
-@exercise("evaluate_without_waiting")
+@exercise(
+    "evaluate_without_waiting",
+    question="While the loop runs, what should a sum be: a number or a tensor?",
+    nudge="Begin both sums as tensors, and add tensors to them: nothing has to be read. How "
+    "many samples there were is known without asking the device. After the loop, read "
+    "two values.",
+)
 def evaluate_without_waiting(answer: Any) -> Findings:
     """Loss and accuracy, with no value read in the loop."""
     loader = list(small_loader())  # a DataLoader would itself read a seed

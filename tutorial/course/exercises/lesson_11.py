@@ -16,7 +16,13 @@ from tutorial.course.exercises.verdict import Right, Wrong
 # ---- a file in one piece
 
 
-@exercise("save_whole")
+@exercise(
+    "save_whole",
+    question="At which moment may the old file go, and what must be true of the new one by then?",
+    nudge="Write to a neighbour first: `path.with_name` makes its name. Only when it is "
+    "complete, put it in the place of the old one. What stands in a `finally` is done "
+    "after an error, too: there, remove what may be left.",
+)
 def save_whole(answer: Any) -> Findings:
     """Replace a file in a single act, or leave it as it was."""
     old, new = ({"weight": torch.randn(1000)} for _ in range(2))
@@ -74,7 +80,15 @@ def holds(path: Path, state: dict[str, Tensor]) -> bool:
 # ---- a network that needs no instructions
 
 
-@exercise("portable", "class")
+@exercise(
+    "portable",
+    "class",
+    question="`mean` and `std` are not trained, but must be in the `state_dict()`. What does a "
+    "module call such tensors?",
+    nudge="`register_buffer` keeps them. In `forward`, go from bytes (N, 28, 28) to numbers "
+    "(N, 1, 28, 28) step by step; the probabilities come last. `names` must give the "
+    "same answer whatever the mode was: which mode does it need?",
+)
 def portable(answer: Any) -> Findings:
     """A network around a network that prepares its input and names its output."""
     mean, std, classes = 33.5, 78.25, list("abcdefghij")
@@ -158,7 +172,13 @@ class Watched(nn.Module):
 # ---- what a client sends
 
 
-@exercise("checked_pixels")
+@exercise(
+    "checked_pixels",
+    question="What must hold for the whole, for each row, for each number? In which order can you "
+    "look without an error of Python's own?",
+    nudge="First the lists: 28 of them, each of 28. Then each number: from 0 to 255, and "
+    "exactly an `int`; `True` passes for one in `isinstance`. Make the tensor last.",
+)
 def checked_pixels(answer: Any) -> Findings:
     """A picture that came from JSON; nothing else passes."""
     pictures = torch.randint(0, 256, (28, 28)), torch.zeros(28, 28), torch.full((28, 28), 255)

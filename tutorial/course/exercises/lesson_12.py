@@ -9,7 +9,13 @@ from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
 
-@exercise("fair_share")
+@exercise(
+    "fair_share",
+    question="10 samples on 4 processes: where does the part of each begin, if none is more than "
+    "one longer than another?",
+    nudge="The part of `rank` begins after `rank / processes` of all samples, rounded down, "
+    "and it ends where the next one begins. `//` rounds down.",
+)
 def fair_share(answer: Any) -> Findings:
     """A run of samples for each process."""
     for samples, processes in ((8, 2), (10, 4), (2, 3)):
@@ -38,7 +44,13 @@ def fair_share(answer: Any) -> Findings:
         yield Right(f"{said}: {', '.join(map(str, sizes))} samples, in order")
 
 
-@exercise("gradient_of_all")
+@exercise(
+    "gradient_of_all",
+    question="One process has 3 samples, another has 1. Whose gradient counts for more, and by "
+    "how much?",
+    nudge="A mean times its count is a sum. Add up the sums of all processes, and divide by "
+    "the number of all samples.",
+)
 def gradient_of_all(answer: Any) -> Findings:
     """The gradient of a batch from those of its parts."""
     gradients = [torch.tensor([3.0, -1.0]), torch.tensor([1.0, 1.0]), torch.tensor([-2.0, 5.0])]
@@ -65,7 +77,13 @@ def gradient_of_all(answer: Any) -> Findings:
         yield Right(f"{said}: the mean over all {samples} samples")
 
 
-@exercise("bytes_sent")
+@exercise(
+    "bytes_sent",
+    question="How large is one piece, and how many pieces does one process send on both ways "
+    "around the ring?",
+    nudge="All weights are cut into as many pieces as there are processes. Both ways have one "
+    "round less than that. Try it with one process: does nothing remain?",
+)
 def bytes_sent(answer: Any) -> Findings:
     """What one process sends in a ring."""
     for weights, processes, bytes_each in ((1200, 1, 4), (1200, 3, 4), (1200, 2, 4), (1200, 3, 2)):

@@ -16,7 +16,14 @@ from tutorial.course.exercises.verdict import Right, Wrong
 from tutorial.model import Model
 
 
-@exercise("linear_backward")
+@exercise(
+    "linear_backward",
+    question="Which shapes have `d_x`, `d_W` and `d_b`, and which products of `d_y`, `x` and `W` "
+    "have the same shapes?",
+    nudge="Each gradient has the shape of what it belongs to. For one of them (n, outputs) "
+    "meets (outputs, inputs). The next needs a transpose, so that the n samples are "
+    "summed over. The bias was added to each row: what is the sum for it?",
+)
 def linear_backward(answer: Any) -> Findings:
     """What a linear layer hands down, and what it keeps for the optimizer."""
     for n, inputs, outputs in ((1, 3, 2), (5, 4, 3), (6, 6, 6)):
@@ -55,7 +62,13 @@ def linear_backward(answer: Any) -> Findings:
     yield Right("in the text of depth 'gradients', in the place of its lines: the same")
 
 
-@exercise("relu_backward")
+@exercise(
+    "relu_backward",
+    question="If `x` grows by a little, how much does the output grow: where `x` is positive, and "
+    "where it is not?",
+    nudge="`d_x` is `d_y` times that slope. `torch.where` chooses between two tensors, place "
+    "by place, and changes neither.",
+)
 def relu_backward(answer: Any) -> Findings:
     """What goes back through ReLU and LeakyReLU."""
     x = torch.tensor([[-2.0, -0.5, 0.0, 0.5], [3.0, -1.0, 1.0, -4.0]])
@@ -102,7 +115,13 @@ def relu_backward(answer: Any) -> Findings:
     yield Right("in the text of depth 'gradients', in the place of its line: the same")
 
 
-@exercise("momentum_loop")
+@exercise(
+    "momentum_loop",
+    question="Which line of the source moves the weight, and what must stand before it now?",
+    nudge="`source.replace(old, new)` puts several lines in the place of one. Each needs the "
+    "same indentation. A dict's `setdefault` gives what is there, or puts the start "
+    "there: zeros in the shape of the weight. Then shrink, add the gradient, move.",
+)
 def momentum_loop(answer: Any) -> Findings:
     """A loop of plain SGD, changed into one with momentum."""
     source = plain_sgd().unroll("fit", few_samples(), epochs=2, depth="optimizer").source
@@ -155,7 +174,13 @@ def momentum_loop(answer: Any) -> Findings:
     yield Right(f"{len(right)} steps: the losses of SGD with momentum 0.9")
 
 
-@exercise("cross_entropy_backward")
+@exercise(
+    "cross_entropy_backward",
+    question="In lesson 4 you computed the gradient of the last bias. What was it for one row, "
+    "before the mean?",
+    nudge="The probabilities, minus 1 at the label; `F.one_hot` marks the labels. The loss is "
+    "a mean over the samples, so its gradient is divided by their number.",
+)
 def cross_entropy_backward(answer: Any) -> Findings:
     """The gradient with which backward begins."""
     for n, classes in ((1, 3), (4, 3), (64, 10)):

@@ -16,24 +16,28 @@ Kind = Literal["function", "class", "number"]
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise: what an answer must be, and how it is checked."""
+    """An exercise: what an answer must be, how it is checked, and what helps: see `tl.hint`."""
 
     name: str
     kind: Kind
     find: Callable[[Any], Findings]
+    question: str = ""
+    nudge: str = ""
 
 
 _exercises: dict[str, Exercise] = {}
 
 
 def exercise(
-    name: str, kind: Kind = "function"
+    name: str, kind: Kind = "function", question: str = "", nudge: str = ""
 ) -> Callable[[Callable[[Any], Findings]], Callable[[Any], Findings]]:
     """Make the function below the check of an exercise.
 
     Args:
         name: what students write in `tl.check(name, ...)`; no other exercise has it.
         kind: what an answer must be: a "function", a "class" or a "number".
+        question: the first hint, for those who ask for one: a question that leads to the idea.
+        nudge: the second hint: how to begin, and what is easily missed; no line of the solution.
 
     Raises:
         ValueError: another exercise has this name.
@@ -42,7 +46,7 @@ def exercise(
     def register(find: Callable[[Any], Findings]) -> Callable[[Any], Findings]:
         if name in _exercises:
             raise ValueError(f"There are two exercises {name!r}; give one of them another name.")
-        _exercises[name] = Exercise(name, kind, find)
+        _exercises[name] = Exercise(name, kind, find, question, nudge)
         return find
 
     return register

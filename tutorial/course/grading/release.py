@@ -2,8 +2,14 @@
 
 A notebook is JSON; nothing more is needed to read and write it. The marks and the metadata are
 those of nbgrader, so that a school which has it can use the same files.
+
+A copy for *self-study* carries a seal in its metadata. Only beside such copies is noted what has
+been solved, and only there does `tl.hint` show a solution, in the end. What a course hands out, by
+`tutorial student` or by nbgrader, has none. A seal is made of the lesson's solutions: who could
+write one into a notebook needs it no more.
 """
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -14,6 +20,7 @@ Cell = dict[str, Any]
 
 STUB = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # the same as nbgrader's
 START = "exercises"  # the tag of the cell from which on a notebook is graded
+SEAL = "torch_tutorial_self_study"  # where a copy's seal is, in its metadata
 
 
 def lessons_directory() -> Path:
@@ -109,8 +116,9 @@ def graded(notebook: Notebook) -> dict[str, Cell]:
     }
 
 
-def for_students(notebook: Notebook) -> Notebook:
-    """The notebook without solutions, hidden tests and outputs."""
+def for_students(notebook: Notebook, self_study: bool = False) -> Notebook:
+    """The notebook without solutions, hidden tests and outputs; sealed, if for self-study."""
+    metadata = {**notebook["metadata"], SEAL: seal_of(notebook)} if self_study else None
     cells = []
     for cell in notebook["cells"]:
         text = source_of(cell)
@@ -118,7 +126,26 @@ def for_students(notebook: Notebook) -> Notebook:
             text = without_hidden_tests(without_solutions(text))
             cell = {**cell, "outputs": [], "execution_count": None}
         cells.append({**cell, "source": text.splitlines(keepends=True)})
-    return {**notebook, "cells": cells}
+    return {**notebook, "metadata": metadata or notebook["metadata"], "cells": cells}
+
+
+def seal_of(lesson: Notebook) -> str:
+    """The seal of copies of this lesson, which has its solutions."""
+    return hashlib.sha256(json.dumps(solutions(lesson)).encode()).hexdigest()
+
+
+def solutions(lesson: Notebook) -> dict[str, str]:
+    """The answers that are in it, by the name of their exercise; none in what students get."""
+    return {
+        str(nbgrader_of(cell).get("grade_id")).removesuffix("_answer"): _without_marks(text)
+        for cell in lesson["cells"]
+        if (text := source_of(cell)) != without_solutions(text) and nbgrader_of(cell)
+    }
+
+
+def _without_marks(source: str) -> str:
+    marks = re.compile(r"\s*### (BEGIN|END) SOLUTION\s*")
+    return "\n".join(line for line in source.splitlines() if not marks.fullmatch(line)).rstrip()
 
 
 def without_solutions(source: str) -> str:
