@@ -5,7 +5,7 @@ import inspect
 import json
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,8 +21,10 @@ from tutorial.depth.noted import NotedRun, doubled
 from tutorial.history import History
 from tutorial.inputs.structure import leaves
 from tutorial.loop.names import key_code
+from tutorial.parameters import Count
 from tutorial.unroll.program import Program, compiled, history_of
 from tutorial.unroll.proof import Proof, failed, fresh_process
+from tutorial.unroll.replay import Replay
 from tutorial.unroll.script import Script
 from tutorial.unroll.source import merged, names_assigned
 
@@ -278,11 +280,20 @@ class NumpyProgram(Program):
     def computed(self) -> dict[str, Any]:
         """Run the loop here: what its names stand for in the end, all of it arrays."""
         self.noted  # noqa: B018
-        text = "\n".join([*self.setup(), self.source])
         space = {"np": np, "SimpleNamespace": SimpleNamespace, **vars(arrays)}
         space["start"] = self.start()
-        exec(compiled(self.function, text), space)
+        for text in ("\n".join(self.setup()), self.source):
+            exec(compiled(self.function, text), space)
         return space
+
+    def replay(self, steps: Count = 2) -> Replay:
+        """Run the first steps with NumPy, and show them line by line: see `Program.replay`."""
+        self.noted  # noqa: B018  (once, here: what runs the steps is a process of its own)
+        return super().replay(steps)
+
+    def from_the_beginning(self, names: dict[str, Any]) -> Callable[[], Any]:
+        """What runs the loop as it is read."""
+        return self.computed
 
     def run(self, report: Any = None, **names: Any) -> Any:
         """Run the loop with NumPy; the network then has the weights that it has learned.

@@ -7,7 +7,7 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from types import CodeType
@@ -24,7 +24,7 @@ from tutorial.distributed import process_group
 from tutorial.distributed.process_group import explain_peer_failure
 from tutorial.history import History
 from tutorial.loop.names import TOOLS
-from tutorial.parameters import File, checked, short
+from tutorial.parameters import Count, File, checked, short
 from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
@@ -38,6 +38,7 @@ from tutorial.unroll.unroll import defaults, unroll
 
 if TYPE_CHECKING:
     from tutorial.unroll.proof import Proof
+    from tutorial.unroll.replay import Replay
 
 RESULTS = {"predict": "outputs", "predict_batch": "outputs"}  # the others: result
 
@@ -276,6 +277,35 @@ class Program:
             )
         checks.one_process("verify", process_group.join())
         return prove(self, history)
+
+    def replay(self, steps: Count = 2) -> "Replay":
+        """Run the first steps of the call on copies, and show them line by line.
+
+        Nothing of the model, its data's order or the random state changes. The losses are those of
+        the call, bit for bit.
+
+        Args:
+            steps: how many steps of the loop over the batches; fewer, if the call ends before.
+
+        Returns:
+            A Replay: in a notebook, a player in which to go forward and back. An error in the loop
+            ends it at the line that failed.
+
+        Raises:
+            ValueError: steps is no integer from 1; or several processes train.
+        """
+        from tutorial.unroll.replay import replay_of
+
+        steps = checked(Program.replay, {"steps": steps})["steps"]
+        checks.one_process("replay", process_group.join())
+        return replay_of(self, steps)
+
+    def from_the_beginning(self, names: dict[str, Any]) -> Callable[[], Any]:
+        """What runs the loop as it is read, with these objects, from where the call began."""
+        from tutorial.unroll.proof import begin_again
+
+        begin_again(self, names)
+        return partial(self.run, None, **names)
 
     def redirected_to(self, folder: str) -> "Program":
         """This program, but its callbacks write their files into another directory."""

@@ -12,7 +12,10 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +34,8 @@ from tutorial.unroll.own_files import OwnFiles, real_save, separate_open_files
 
 if TYPE_CHECKING:
     from tutorial.unroll.program import Program
+
+Run = Callable[["Program", dict[str, Any]], dict[str, Any]]  # a call, with objects of its own
 
 # What the fresh process runs: the script, and around it only what makes the two runs comparable.
 RUNNER = """
@@ -174,7 +179,7 @@ def prove(program: "Program", history: History | None = None) -> Proof:
         proof.script_differs = list(getattr(program.script_parts, "differences", ()))
         if can_fork(program.names["model"]):
             with suppress(RuntimeError):  # such as a compiler that refuses to be looked at
-                traces = run_copy(program, traced=True), run_script(program, 1, traced=True)
+                traces = run_copy(program, traced), run_script(program, 1, traced=True)
                 here, there = (run["trace"] for run in traces)
                 proof.where = first_difference(here, there, program.source)
     return proof
@@ -248,23 +253,30 @@ def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedPro
 # ---- the call itself, once more
 
 
-def run_copy(program: "Program", traced: bool = False) -> dict[str, Any]:
+def run_copy(program: "Program", run: Run | None = None, threads: int = 1) -> dict[str, Any]:
     """What the call computes, from the state in which it began; nothing here is changed.
 
     A copy of this process runs it, if that can be: with its own copies of all objects and open
     files. Else it is run here, on copies of the objects.
+
+    Args:
+        program: the call.
+        run: what is run in place of the whole call, with the program and its objects.
+        threads: how many PyTorch may use there.
     """
+    run = run or run_from_the_beginning
     with tempfile.TemporaryDirectory() as folder:
         if not can_fork(program.names["model"]):
-            return run_on_copies(program)
+            return run_on_copies(program, run)
         results = Path(folder) / "results.pt"
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Python 3.12, where there are threads
-            child = os.fork()
-        if not child:
-            run_in_child(program, folder, results, traced)
+        forked = partial(fork, program, folder, results, run, threads)
+        if threads == 1:
+            child = forked()
+        else:  # OpenMP's threads are not forked; but a thread that has none yet can make some there
+            with ThreadPoolExecutor(1) as forking:
+                child = forking.submit(forked).result()
         try:
             os.waitpid(child, 0)
         except BaseException:
@@ -279,27 +291,33 @@ def run_copy(program: "Program", traced: bool = False) -> dict[str, Any]:
         return found
 
 
+def fork(program: "Program", folder: str, results: Path, run: Run, threads: int) -> int:
+    """The number of the new process, which runs the call."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Python 3.12, where there are threads
+        child = os.fork()
+    if not child:
+        run_in_child(program, folder, results, run, threads)
+    return child
+
+
 OF_THE_PARENT: list[Any] = []
 
 
-def run_in_child(program: "Program", folder: str, results: Path, traced: bool) -> None:
+def run_in_child(program: "Program", folder: str, results: Path, run: Run, threads: int) -> None:
     """In the forked process: run the call, write what it gives, and end without a trace."""
     found: dict[str, Any]
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process then
         gc.freeze()  # what was copied is not finalized twice
-        torch.set_num_threads(1)  # of OpenMP's threads only this one was forked
+        torch.set_num_threads(threads)
         separate_open_files(folder)
         OwnFiles(folder).begin()
-        notes = trace.Trace()
-        if traced:
-            notes.begin()
         for value in filter(has_kept_workers, program.names.values()):
             OF_THE_PARENT.append(value._iterator)  # only the parent may end these workers
             value._iterator = None
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            found = run_from_the_beginning(program, dict(program.names))
-        found["trace"] = notes.named(program.names)
+            found = run(program, dict(program.names))
     except BaseException:
         found = {"error": traceback.format_exc()}
     try:
@@ -308,7 +326,7 @@ def run_in_child(program: "Program", folder: str, results: Path, traced: bool) -
         os._exit(0)
 
 
-def run_on_copies(program: "Program") -> dict[str, Any]:
+def run_on_copies(program: "Program", run: Run) -> dict[str, Any]:
     """The same in this process."""
     with tempfile.TemporaryDirectory() as folder:
         program = program.redirected_to(folder)
@@ -320,11 +338,25 @@ def run_on_copies(program: "Program") -> dict[str, Any]:
         if hasattr(program.names.get("optimizer"), "_step_supports_amp_scaling"):
             names["optimizer"]._step_supports_amp_scaling = True  # which its copy forgot
         with unchanged_randomness():
-            return run_from_the_beginning(program, names)
+            return run(program, names)
 
 
 def run_from_the_beginning(program: "Program", names: dict[str, Any]) -> dict[str, Any]:
     """Run the program with these objects, once they are as they were when the call began."""
+    begin_again(program, names)
+    return results_of(program, names, program.run(Report(), **names))
+
+
+def traced(program: "Program", names: dict[str, Any]) -> dict[str, Any]:
+    """The same, and what it computes step by step."""
+    notes = trace.Trace()
+    notes.begin()
+    found = run_from_the_beginning(program, names)
+    return {**found, "trace": notes.named(program.names)}
+
+
+def begin_again(program: "Program", names: dict[str, Any]) -> None:
+    """Put these objects and the random state where they were when the call began."""
     begin = program.state
     assert begin is not None
     names |= program.began
@@ -337,8 +369,6 @@ def run_from_the_beginning(program: "Program", names: dict[str, Any]) -> dict[st
         # A copied optimizer does not remember which scheduler looks at its steps.
         warnings.filterwarnings("ignore", "Seems like `optimizer.step")
         set_rng_state(begin["random"])
-        result = program.run(Report(), **names)
-    return results_of(program, names, result)
 
 
 def results_of(program: "Program", names: dict[str, Any], result: Any) -> dict[str, Any]:

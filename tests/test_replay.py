@@ -1,0 +1,346 @@
+"""Replay: what is recorded is what fit does, line by line; and nothing moves."""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn, optim
+from torch.utils.data import DataLoader, TensorDataset
+
+import tutorial as tl
+from tutorial.metrics import Accuracy
+from tutorial.unroll.proof import flat, identical
+from tutorial.unroll.replay import Replay
+from tutorial.unroll.summaries import picture, summary
+
+
+def data(samples: int = 20) -> TensorDataset:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(samples, 6, generator=generator)
+    return TensorDataset(x, (x.sum(1) > 0).long())
+
+
+def prepared(optimizer: Any = optim.Adam, **options: Any) -> tl.Model:
+    tl.seed(0)
+    network = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Dropout(0.2), nn.Linear(5, 2))
+    model = tl.Model(network)
+    model.prepare(optimizer(network.parameters(), **options), nn.CrossEntropyLoss(), Accuracy())
+    return model
+
+
+def losses(replay: Replay, name: str = "loss") -> list[float]:
+    """The loss after each line that has changed it."""
+    moments, values = replay.recording["moments"], replay.recording["values"]
+    return [values[m["set"][name]]["value"] for m in moments if name in m["set"]]
+
+
+def line_of(replay: Replay, moment: dict[str, Any]) -> str:
+    return replay.recording["lines"][moment["line"] - 1].partition("  #")[0].strip()
+
+
+def changes(replay: Replay) -> dict[str, tuple[list[str], list[str]]]:
+    """By the line that was run: the names that it has changed the last time, and has removed."""
+    return {line_of(replay, m): ([*m["set"]], m["gone"]) for m in replay.recording["moments"]}
+
+
+# ---- it is what fit does
+
+
+@pytest.mark.parametrize("depth", ["loop", "optimizer", "gradients"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_losses_are_those_of_fit_in_every_bit(depth: str, threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        model = prepared()
+        replay = model.unroll("fit", data(), batch_size=8, depth=depth).replay(steps=3)
+        fitted = prepared().fit(data(), batch_size=8, verbose=0)
+    finally:
+        torch.set_num_threads(before)
+    assert losses(replay) == fitted.step_losses and len(fitted.step_losses) == 3
+
+
+def test_with_numpy_they_are_as_near_as_the_proof_demands() -> None:
+    replay = prepared().unroll("fit", data(), batch_size=8, depth="numpy").replay()
+    fitted = prepared().fit(data(), batch_size=8, verbose=0)
+    assert losses(replay) == pytest.approx(fitted.step_losses[:2], rel=1e-6)
+    assert {"x", "W_0", "W_0.grad", "d_W_0"} <= replay.at(len(replay) - 40).keys()
+    assert replay.at(9)["x"]["type"] == "array"
+
+
+def everything(model: tl.Model, *loaders: Any) -> dict[str, Any]:
+    return flat(
+        {
+            "network": model.network.state_dict(),
+            "optimizer": model.optimizer.state_dict(),
+            "torch": torch.get_rng_state(),
+            "numpy": np.random.get_state()[1].astype(np.int64).tolist(),
+            "python": list(random.getstate()[1]),
+            "modes": [m.training for m in model.network.modules()],
+            "generators": [loader.generator.get_state() for loader in loaders],
+            "grads": [w.grad for w in model.network.parameters() if w.grad is not None],
+        }
+    )
+
+
+@pytest.mark.parametrize("forks", [True, False])
+@pytest.mark.parametrize("depth", ["loop", "gradients", "numpy"])
+def test_nothing_moves(depth: str, forks: bool, monkeypatch: Any) -> None:
+    monkeypatch.setattr("tutorial.unroll.proof.can_fork", lambda model: forks)
+    model = prepared()
+    loader = DataLoader(data(), 8, shuffle=True, generator=torch.Generator().manual_seed(3))
+    model.fit(loader, verbose=0)
+    history, before = model.history, everything(model, loader)
+    model.network.eval()
+    before |= flat({"modes": [m.training for m in model.network.modules()]})
+    model.unroll("fit", loader, data(), epochs=2, depth=depth).replay()
+    after = everything(model, loader)
+    assert [key for key in before | after if not identical(before.get(key), after.get(key))] == []
+    assert model.history is history
+
+
+def test_prints_of_the_loop_are_not_shown(capfd: Any) -> None:
+    prepared().unroll("fit", data(), batch_size=1, log_freq=1, verbose=2).replay()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_debugger_s_trace_function_is_back_afterwards(monkeypatch: Any) -> None:
+    monkeypatch.setattr("tutorial.unroll.proof.can_fork", lambda model: False)
+
+    def trace(frame: Any, event: str, argument: Any) -> None:
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        prepared().unroll("fit", data()).replay()
+        assert sys.gettrace() is trace
+    finally:
+        sys.settrace(before)
+
+
+# ---- what each line changes
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_each_line_has_changed_what_it_changes(fused: bool) -> None:
+    """A fused optimizer does not count its changes in a tensor's version: bits are compared."""
+    replay = prepared(optim.SGD, lr=0.1, fused=fused).unroll("fit", data(), batch_size=8).replay()
+    found = changes(replay)
+    weights = [f"network.{i}.{kind}" for i in (0, 3) for kind in ("weight", "bias")]
+    gradients = [f"{name}.grad" for name in weights]
+    assert found["for step, (x, y) in enumerate(train_loader):"] == (["step", "x", "y"], [])
+    assert found["y_hat = network(x)"] == (["y_hat"], [])
+    assert found["loss = loss_fn(y_hat, y)"] == (["loss"], [])
+    assert found["loss.backward()"] == (gradients, [])
+    assert found["optimizer.step()"] == (weights, [])
+    assert found["optimizer.zero_grad()"] == ([], gradients)
+    learned = [m for m in replay.recording["moments"] if m["weights"]]
+    assert [line_of(replay, m) for m in learned] == ["optimizer.step()"] * 2
+    assert [(m["epoch"], m["step"]) for m in learned] == [(0, 0), (0, 1)]
+
+
+def test_a_step_of_sgd_has_the_size_of_its_gradient() -> None:
+    replay = prepared(optim.SGD, lr=0.25).unroll("fit", data(), batch_size=8).replay(1)
+    (moment,) = (i for i, m in enumerate(replay.recording["moments"]) if m["weights"])
+    before, after = replay.at(moment - 1), replay.at(moment)
+    model = prepared(optim.SGD, lr=0.25)
+    weight = model.network[0].weight.detach().clone()
+    model.fit(data(), batch_size=8, num_iters=1, verbose=0)
+    size = (model.network[0].weight - weight).norm().item()
+    moved = after["network.0.weight"]["moved"]
+    assert moved["size"] == pytest.approx(size, rel=1e-5)
+    assert moved["share"] == pytest.approx(size / weight.norm().item(), rel=1e-5)
+    assert "moved" not in before["network.0.weight"]
+
+
+def test_at_depth_gradients_each_layer_has_its_line() -> None:
+    found = changes(prepared().unroll("fit", data(), batch_size=8, depth="gradients").replay(1))
+    assert found["d_W_3 = d_y_hat.T @ x_2"][0] == ["d_W_3"]
+    assert any("W_0" in names for names, _ in found.values())
+    assert not any(name.startswith("network.") for names, _ in found.values() for name in names)
+
+
+def test_batch_norm_s_buffers_are_seen() -> None:
+    tl.seed(0)
+    network = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 2))
+    model = tl.Model(network)
+    model.prepare(optim.SGD(network.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    found = changes(model.unroll("fit", data(), batch_size=8).replay(1))
+    buffers = ["network.0.running_mean", "network.0.running_var", "network.0.num_batches_tracked"]
+    assert found["y_hat = network(x)"][0] == ["y_hat", *buffers]
+
+
+def test_names_in_a_batch_that_is_a_dict() -> None:
+    class Named(torch.utils.data.Dataset[Any]):
+        def __len__(self) -> int:
+            return 16
+
+        def __getitem__(self, i: int) -> Any:
+            return {"x": torch.full((6,), float(i)), "y": i % 2}
+
+    def own(network: Any, train_data: Any, optimizer: Any, loss_fn: Any) -> list[float]:
+        step_losses = []
+        for batch in DataLoader(train_data, batch_size=8):
+            loss = loss_fn(network(batch["x"]), batch["y"])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            step_losses.append(loss.item())
+        return step_losses
+
+    model = prepared()
+    replay = model.unroll("fit", Named(), batch_size=8, loop=own).replay(1)
+    found = changes(replay)
+    head = found["for batch in DataLoader(train_data, batch_size=8):"]
+    assert head[0] == ["batch['x']", "batch['y']"]
+    assert len(losses(replay)) == 1
+
+
+# ---- which lines
+
+
+def test_of_an_evaluation_one_batch_is_recorded() -> None:
+    replay = prepared().unroll("fit", data(4), data(), batch_size=4, epochs=2).replay()
+    lines = [line_of(replay, m) for m in replay.recording["moments"]]
+    assert lines.count("loss = loss_fn(y_hat, y)") == 3  # two steps, and one batch of evaluation
+    assert "4 more batches of the evaluation" in replay.recording["cut"]
+    trained = [loss for i, loss in enumerate(losses(replay)) if i in (0, 3)]  # 1 and 2: evaluation
+    assert trained == prepared().fit(data(4), data(), 4, 2, verbose=0).step_losses
+
+
+@pytest.mark.parametrize("method", ["evaluate", "predict"])
+def test_a_pass_that_does_not_learn(method: str) -> None:
+    replay = prepared().unroll(method, data(), batch_size=8).replay()
+    assert [m["step"] for m in replay.recording["moments"]][-1] == 1
+    assert not any(m["weights"] for m in replay.recording["moments"])
+
+
+def test_a_call_without_a_loop_and_one_with_fewer_steps() -> None:
+    x, y = data().tensors
+    replay = prepared().unroll("train_batch", x, y).replay()
+    assert sum(m["weights"] for m in replay.recording["moments"]) == 1
+    assert replay.recording["cut"] == ""
+    replay = prepared().unroll("fit", data(), batch_size=8).replay(100)
+    assert len(losses(replay)) == 3 and replay.recording["cut"] == ""
+
+
+OWN = """
+step_losses = []
+
+def update(network, rate):
+    for weight in network.parameters():
+        weight.data -= rate * weight.grad
+        weight.grad = None
+
+i = 0
+while i < 20:
+    x, y = train_data[i : i + 5]
+    loss = loss_fn(network(x), y)
+    loss.backward()
+    update(network, 0.1)
+    step_losses.append(loss.item())
+    i += 5
+"""
+
+
+def test_a_loop_of_one_s_own_with_a_function_of_its_own() -> None:
+    model = prepared()
+    replay = model.unroll("fit", data(), loop=OWN).replay()
+    assert losses(replay) == prepared().fit(data(), loop=OWN, verbose=0).step_losses[:2]
+    moments = replay.recording["moments"]
+    learned = [line_of(replay, m) for m in moments if m["weights"]]
+    assert learned == ["weight.data -= rate * weight.grad"] * 8
+    (call,) = {m["line"] for m in moments if line_of(replay, m) == "update(network, 0.1)"}
+    assert [m["gone"] for m in moments if m["line"] == call][0] == ["rate", "weight"]
+
+
+def test_an_error_ends_it_at_its_line_with_the_shapes_there() -> None:
+    wrong = OWN.replace("loss_fn(network(x), y)", "loss_fn(network(x), y[:3])")
+    replay = prepared().unroll("fit", data(), loop=wrong).replay()
+    assert line_of(replay, replay.recording["moments"][-1]).startswith("loss = loss_fn(")
+    assert replay.recording["error"]["line"] == 12
+    assert "ValueError: Expected input batch_size (5)" in replay.error
+    assert replay.at(len(replay) - 1)["x"]["shape"] == [5, 6]
+
+
+def test_an_error_in_a_later_batch_and_in_what_the_loop_calls() -> None:
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 2)
+
+        def forward(self, x: Any) -> Any:
+            if len(x) < 8:
+                raise RuntimeError("too short")
+            return self.layer(x)
+
+    network = Breaks()
+    model = tl.Model(network)
+    model.prepare(optim.SGD(network.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    replay = model.unroll("fit", data(), batch_size=8, shuffle=False).replay(5)
+    assert line_of(replay, replay.recording["moments"][-1]) == "y_hat = network(x)"
+    assert "RuntimeError: too short" in replay.error and "step 3" in replay.error
+    assert replay.at(len(replay) - 1)["x"]["shape"] == [4, 6]
+
+
+def test_callbacks_are_called_and_leave_no_file(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    model = prepared()
+    callback = tl.callbacks.CSVLogger(str(folder / "log.csv"))
+    program = model.unroll("fit", data(), batch_size=8, save_dir=str(folder), callbacks=[callback])
+    program.replay(10)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1.5, "2", True])
+def test_steps_are_refused_that_are_no_count(steps: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match="steps is"):
+        prepared().unroll("fit", data()).replay(steps)
+
+
+# ---- what is shown of a value
+
+
+def test_a_summary_is_of_the_finite_numbers() -> None:
+    numbers = torch.tensor([[1.0, float("nan"), -3.0], [float("inf"), 2.0, 4.0]])
+    found = summary(numbers)
+    assert (found["mean"], found["min"], found["max"], found["nan"]) == (1.0, -3.0, 4.0, 2)
+    assert summary(torch.empty(0, 3))["picture"] is None
+    assert summary(torch.tensor(float("nan")))["text"] == "nan"
+    for odd in (torch.eye(3).to_sparse(), torch.ones(2, dtype=torch.complex64), np.array(["a"])):
+        assert summary(odd)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "size"),
+    [
+        ((7,), "bars", (7, 1, 1)),
+        ((500,), "bars", (48, 1, 1)),
+        ((3, 5), "matrix", (5, 3, 1)),
+        ((512, 784), "matrix", (24, 24, 1)),
+        ((64, 1, 28, 28), "images", (28, 28, 4)),
+        ((64, 3, 224, 224), "images", (28, 28, 4)),
+        ((64, 16, 14, 14), "maps", (12, 12, 8)),
+        ((6, 1, 5, 5), "maps", (5, 5, 6)),
+        ((8, 4, 5), "maps", (5, 4, 8)),
+    ],
+)
+def test_pictures(shape: tuple[int, ...], kind: str, size: tuple[int, int, int]) -> None:
+    found = picture(torch.randn(shape))
+    assert found is not None
+    assert (found["width"], found["height"], found["count"]) == size
+    assert found["kind"] == kind
+
+
+def test_a_picture_holds_the_numbers() -> None:
+    import base64
+
+    found = picture(torch.tensor([[-2.0, 0.0], [1.0, float("nan")]]))
+    assert found is not None
+    assert [*base64.b64decode(found["data"])] == [0, 127, 190, 255]
+    assert (found["low"], found["high"]) == (-2.0, 2.0)

@@ -1,0 +1,117 @@
+"""A replay: the first steps of a call, line by line, with what each line has changed."""
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from functools import partial
+from html import escape
+from io import StringIO
+from pathlib import Path
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tutorial import checks
+from tutorial.parameters import File
+from tutorial.running import RUNNING
+from tutorial.unroll.program import compiled
+from tutorial.unroll.proof import run_copy
+from tutorial.unroll.recorder import Recorder
+
+if TYPE_CHECKING:
+    from tutorial.unroll.program import Program
+
+
+class Replay:
+    """The first steps of a call, to go through line by line: forward, back, and along one name.
+
+    A notebook shows it as a player, which needs no kernel and no network; so does the file that
+    `save` writes.
+
+    Attributes:
+        title: the call.
+        recording: all of it as plain data: the lines, and for each line that was run what it
+            changed. `book/replay.md` tells its form.
+        error: the error in which the loop ended, or ''.
+    """
+
+    def __init__(self, recording: dict[str, Any]) -> None:
+        self.recording = recording
+        self.title: str = recording["title"]
+        self.error: str = (recording["error"] or {"text": ""})["text"]
+
+    def __len__(self) -> int:
+        """How many lines were run."""
+        return len(self.recording["moments"])
+
+    def at(self, moment: int) -> dict[str, Any]:
+        """What each name stood for after so many lines, from 0: a dict of summaries."""
+        state: dict[str, Any] = {}
+        for step in self.recording["moments"][: moment + 1]:
+            state |= {name: self.recording["values"][i] for name, i in step["set"].items()}
+            for name in step["gone"]:
+                state.pop(name, None)
+        return state
+
+    def save(self, path: File) -> Path:
+        """Write a web page with the player, complete in one file.
+
+        Args:
+            path: where to write, such as 'replay.html'. Missing directories are made.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        checks.writable("path", path, is_file=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = f'<meta charset="utf-8"><title>{escape(self.title)}</title>'
+        path.write_text(f"<!DOCTYPE html>{head}{self._repr_html_()}", encoding="utf-8")
+        return path
+
+    def __repr__(self) -> str:
+        from tutorial.display import replay
+
+        return replay.text(self.recording)
+
+    def _repr_html_(self) -> str:
+        from tutorial.display import replay
+
+        return replay.page(self.recording)
+
+
+def replay_of(program: "Program", steps: int) -> Replay:
+    """Run the first steps of a program on copies, and record them: see Program.replay."""
+    if program.state is None:
+        program.remember()
+    threads = 1 if RUNNING else torch.get_num_threads()
+    found = run_copy(program, partial(recorded, steps=steps), threads)
+    return Replay(json.loads(found["recording"]))
+
+
+def recorded(program: "Program", names: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Record the first steps of a program with these objects, from where the call began."""
+    run = program.from_the_beginning(names)
+    recorder = recorder_for(program, steps)
+    with redirect_stdout(StringIO()):  # what the loop prints
+        recorder.record(run)
+    return {"recording": json.dumps(recorder.recording(program.title))}
+
+
+def recorder_for(program: "Program", steps: int) -> Recorder:
+    """A recorder of the program's lines; of a student's own function, those of the function."""
+    if callable(program.loop):
+        code = inspect.unwrap(program.loop).__code__
+        return Recorder(program.source, set(nested(code)).__contains__, steps, code.co_firstlineno)
+    file = compiled(program.function, program.source).co_filename
+    return Recorder(program.source, lambda code: code.co_filename == file, steps)
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of those that stand in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from nested(constant)
