@@ -256,7 +256,7 @@ def test_a_loop_of_one_s_own_with_a_function_of_its_own() -> None:
     learned = [line_of(replay, m) for m in moments if m["weights"]]
     assert learned == ["weight.data -= rate * weight.grad"] * 8
     (call,) = {m["line"] for m in moments if line_of(replay, m) == "update(network, 0.1)"}
-    assert [m["gone"] for m in moments if m["line"] == call][0] == ["rate", "weight"]
+    assert next(m["gone"] for m in moments if m["line"] == call) == ["rate", "weight"]
 
 
 def test_an_error_ends_it_at_its_line_with_the_shapes_there() -> None:
