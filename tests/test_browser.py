@@ -53,7 +53,7 @@ def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
     assert bar.get_attribute("value") == bar.get_attribute("max") == "4000"
     image = fit.get_by_role("img", name=re.compile("acc up to epoch 40: train from"))
     assert image.evaluate("image => image.complete && image.naturalWidth > 0")
-    last = fit.locator(".tutorial-panel").nth(1).locator("i").last
+    last = fit.locator(".tutorial-chart").nth(1).locator("i").last
     last.hover()  # and read the values
     tip = last.evaluate("band => getComputedStyle(band, '::after').content")
     assert re.fullmatch(r'"epoch 40: train [\d.]+, eval [\d.]+"', tip)

@@ -17,9 +17,9 @@ from tutorial.display.curves import (
     Curves,
     Thinned,
     axes,
+    charts,
     labelled,
     mean_of,
-    panels,
     round_numbers,
     svg,
 )
@@ -75,8 +75,8 @@ def test_news_add_up_to_all_items(portions: list[int]) -> None:
 # ---- panels
 
 
-def test_a_panel_for_the_loss_by_step_and_for_each_metric_by_epoch() -> None:
-    loss, acc = panels(
+def test_a_chart_for_the_loss_by_step_and_for_each_metric_by_epoch() -> None:
+    loss, acc = charts(
         [(1, 2.0), (2, 1.5)],
         [
             (2, {"epoch": 1, "loss": 1.75, "acc": 0.5, "eval_loss": 1.6, "eval_acc": 0.6}),
@@ -93,7 +93,7 @@ def test_a_panel_for_the_loss_by_step_and_for_each_metric_by_epoch() -> None:
 
 
 def test_without_anything_there_is_nothing_to_draw() -> None:
-    assert panels([], []) == []
+    assert charts([], []) == []
     assert Curves().html() == ""
 
 
@@ -118,8 +118,8 @@ def test_round_numbers_reach_around_the_values_and_are_few(a: float, b: float) -
 
 @given(st.integers(1, 10**7))
 def test_steps_are_marked_by_whole_numbers_from_0_to_the_last(steps: int) -> None:
-    (panel,) = panels([(steps, 1.0)], [])
-    across, _ = axes(panel)
+    (chart,) = charts([(steps, 1.0)], [])
+    across, _ = axes(chart)
     assert (across.low, across.high) == (0, steps)
     ticks = [tick for tick, _ in across.ticks]
     assert ticks[0] == 0
@@ -151,7 +151,7 @@ class Page(HTMLParser):
 def test_the_picture_needs_nothing_else_and_says_the_values() -> None:
     html = curves_of(steps=10, epochs=3).html()
     page = Page(html)
-    assert page.tags == {"style", "div", "img", "i"}  # no script
+    assert page.tags == {"div", "img", "i"}  # no script
     assert not re.search(r"url\(|@import|//(?!www\.w3\.org/2000/svg)", unquote(html))
     assert [image["alt"].split(" up to")[0] for image in page.images] == ["loss", "metric_0"]
     assert "eval from 2.346 to 0.7819" in page.images[0]["alt"]
@@ -162,7 +162,7 @@ def test_the_picture_needs_nothing_else_and_says_the_values() -> None:
 def test_the_marks_stand_where_the_values_are() -> None:
     """Read the values back from the drawing, by its axis."""
     history = curves_of(steps=10, epochs=3).history()
-    _, metric = panels(history["points"], history["rows"])
+    _, metric = charts(history["points"], history["rows"])
     root = ET.fromstring(svg(metric))
     _, y_axis = axes(metric)
     labels = [e for e in root.iter(f"{SVG}text") if e.get("text-anchor") == "end"][:-1]
@@ -178,12 +178,12 @@ def test_the_marks_stand_where_the_values_are() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_value_that_is_no_number_breaks_the_line(bad: float) -> None:
-    (panel,) = panels([(1, 2.0), (2, 1.5), (3, bad), (4, 1.0), (5, 0.5)], [])
-    line = [e.get("d") for e in ET.fromstring(svg(panel)).iter(f"{SVG}path")][-1]
+    (chart,) = charts([(1, 2.0), (2, 1.5), (3, bad), (4, 1.0), (5, 0.5)], [])
+    line = [e.get("d") for e in ET.fromstring(svg(chart)).iter(f"{SVG}path")][-1]
     assert line.count("M") == 2
     assert line.count("L") == 2
-    (panel,) = panels([(1, bad)], [(1, {"epoch": 1, "loss": bad})])
-    ET.fromstring(svg(panel))
+    (chart,) = charts([(1, bad)], [(1, {"epoch": 1, "loss": bad})])
+    ET.fromstring(svg(chart))
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1))

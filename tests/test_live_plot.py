@@ -6,16 +6,16 @@ import re
 import pytest
 
 from tutorial import History
-from tutorial.display.curves import Curves, panels, svg
-from tutorial.display.widgets.live_plot import LivePlot
+from tutorial.display.curves import Curves, charts, svg
+from tutorial.display.widgets.live_plot import NOTHING, LivePlot
 
 MODULE = str(LivePlot._esm)
 
 # What anywidget hands to a module: a model with the widget's traits.
-SETUP = """async ([source, history]) => {
+SETUP = """async ([source, traits]) => {
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const { default: widget, ...functions } = await import(url);
-    const handlers = {}, traits = { history };
+    const handlers = {};
     const model = {
         get: (name) => traits[name],
         set: (name, value) => { traits[name] = value; model.emit("change:" + name); },
@@ -23,12 +23,11 @@ SETUP = """async ([source, history]) => {
         off: (event, handler) => handlers[event].delete(handler),
         emit: (event, news) => { for (const handler of handlers[event] ?? []) handler(news); },
     };
-    widget.initialize({ model });
+    window.close_model = await widget.initialize({ model });
     const el = document.body.appendChild(document.createElement("div"));
     Object.assign(window, { model, el, functions, handlers });
-    window.close_view = widget.render({ model, el });
+    window.close_view = await widget.render({ model, el });
 }"""
-EMPTY = {"points": [], "rows": [], "axes": {}}
 
 
 def curves_of(epochs: int) -> Curves:
@@ -41,6 +40,9 @@ def curves_of(epochs: int) -> Curves:
     return curves
 
 
+WHOLE = "(whole) => model.set('drawn', { ...model.get('drawn'), ...whole })"
+
+
 @pytest.fixture
 def page(chromium):
     page = chromium.new_page()
@@ -51,8 +53,9 @@ def page(chromium):
     assert errors == []
 
 
-def show(page, history: dict) -> None:
-    page.evaluate(SETUP, [MODULE, plain(history)])
+def show(page, drawn: dict, **traits: object) -> None:
+    shown = {"drawn": {**NOTHING, **plain(drawn)}, "panels": [], "region": "r", **traits}
+    page.evaluate(SETUP, [MODULE, shown])
 
 
 def plain(history: dict) -> dict:
@@ -69,10 +72,10 @@ def test_python_and_the_browser_draw_the_same_picture(page, epochs: int) -> None
     history = curves_of(epochs).history()
     show(page, history)
     drawn = page.evaluate(
-        "() => { const { points, rows, axes } = model.get('history');"
-        "return functions.panels(points, rows).map((it) => functions.svg(it, axes[it.name])); }"
+        "() => { const { points, rows, axes } = model.get('drawn');"
+        "return functions.charts(points, rows).map((it) => functions.svg(it, axes[it.name])); }"
     )
-    ours = [svg(panel) for panel in panels(history["points"], history["rows"])]
+    ours = [svg(panel) for panel in charts(history["points"], history["rows"])]
     assert len(drawn) == len(ours) == 2
     for theirs, mine in zip(drawn, ours, strict=True):
         assert re.sub(r"-?\d+\.?\d*", "#", theirs) == re.sub(r"-?\d+\.?\d*", "#", mine)
@@ -80,26 +83,25 @@ def test_python_and_the_browser_draw_the_same_picture(page, epochs: int) -> None
 
 
 def test_it_keeps_up_with_the_news(page) -> None:
-    curves, told = Curves(), curves_of(0)
-    show(page, EMPTY)
+    curves = Curves()
+    show(page, NOTHING)
     for step in range(300):
         curves.add_losses([1 / (step + 1)])
         if step % 7 == 0:
             page.evaluate("(news) => model.emit('msg:custom', news)", plain(curves.news()))
-    assert told.history() == EMPTY
-    heard = page.evaluate("() => model.get('history').points")
+    heard = page.evaluate("() => model.get('drawn').points")
     assert heard == plain({"points": curves.points.items[: len(heard)]})["points"]
     assert len(heard) >= 295 // curves.points.stride
     assert page.locator(".tutorial-plot").get_attribute("data-points") == str(len(heard))
 
 
 def test_after_lost_news_it_waits_for_the_whole(page) -> None:
-    show(page, EMPTY)
+    show(page, NOTHING)
     lost = {"points": {"at": 5, "items": [[6, 1.0]]}, "rows": {"at": 0, "items": []}}
     page.evaluate("(news) => model.emit('msg:custom', news)", lost)
-    assert page.evaluate("() => model.get('history').points") == []
+    assert page.evaluate("() => model.get('drawn').points") == []
     whole = plain(curves_of(2).history())
-    page.evaluate("(whole) => model.set('history', whole)", whole)
+    page.evaluate(WHOLE, whole)
     plot = page.locator(".tutorial-plot")
     assert plot.get_attribute("data-points") == str(len(whole["points"]))
     assert plot.get_attribute("data-rows") == "2"
@@ -108,7 +110,7 @@ def test_after_lost_news_it_waits_for_the_whole(page) -> None:
 def test_those_who_listen_hear_each_epoch(page) -> None:
     show(page, plain(curves_of(1).history()))
     assert page.get_by_role("status").inner_text().startswith("epoch 1: loss 1.1765, acc 0.9123")
-    page.evaluate("(whole) => model.set('history', whole)", plain(curves_of(2).history()))
+    page.evaluate(WHOLE, plain(curves_of(2).history()))
     assert page.get_by_role("status").inner_text().startswith("epoch 2: loss")
     images = page.get_by_role("img", name=re.compile("up to")).all()
     names = [image.get_attribute("aria-label") for image in images]
@@ -127,14 +129,70 @@ def test_a_name_cannot_become_markup(page) -> None:
 
 
 def test_a_view_that_is_closed_listens_no_more(page) -> None:
-    show(page, EMPTY)
+    show(page, NOTHING)
+    listening = page.evaluate("() => handlers['change:drawn'].size")
     page.evaluate("() => close_view()")
-    assert page.evaluate("() => handlers['change:history'].size") == 0
+    assert page.evaluate("() => handlers['change:drawn'].size") == listening - 1
 
 
 def test_a_history_can_be_shown_alive() -> None:
     rows = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}]
     plot = LivePlot(History([2.5, 1.5, 1.6, 1.4], rows))
-    assert plot.history["points"] == [(1, 2.5), (2, 1.5), (3, 1.6), (4, 1.4)]
-    assert plot.history["rows"] == [(2, rows[0]), (4, rows[1])]
+    assert plot.drawn["points"] == [(1, 2.5), (2, 1.5), (3, 1.6), (4, 1.4)]
+    assert plot.drawn["rows"] == [(2, rows[0]), (4, rows[1])]
     assert repr(plot) == "LivePlot(4 points, 2 epochs)"
+
+
+# ---- the region in a page
+
+
+REGION = "<!doctype html><div id='here'><div data-tutorial='r'>epoch 1/9</div></div>"
+
+
+def test_it_draws_in_the_region_that_stands_in_the_page_also_when_that_is_written_anew(
+    page,
+) -> None:
+    page.set_content(REGION)
+    show(page, {"bar": "<p>epoch 2/9</p>", **curves_of(2).history()})
+    region = page.locator("[data-tutorial]")
+    assert region.inner_text().startswith("epoch 2/9")
+    assert region.locator("svg").count() == 2
+    page.evaluate("() => { here.innerHTML = '<div data-tutorial=\"r\">epoch 1/9</div>'.repeat(2) }")
+    for copy in region.all():
+        assert copy.inner_text().startswith("epoch 2/9")
+        assert copy.locator("svg").count() == 2
+    page.evaluate("() => { close_model(); here.innerHTML = '<div data-tutorial=\"r\">end</div>' }")
+    assert region.inner_text() == "end"
+
+
+def test_without_news_for_half_a_minute_or_without_a_kernel_no_time_is_left(page) -> None:
+    page.clock.install()
+    page.set_content(REGION)
+    bar = "<p>epoch 2/9 <small>12 steps/s, 0:09 left</small></p>"
+    show(page, {"bar": bar})
+    pace = page.locator("[data-tutorial] small")
+    page.evaluate(WHOLE, {"bar": bar})
+    page.clock.run_for(20_000)
+    page.evaluate(WHOLE, {"bar": bar})
+    page.clock.run_for(20_000)
+    assert "left" in pace.inner_text()
+    page.clock.run_for(20_000)
+    assert pace.inner_text() == "not finished"
+    page.evaluate(WHOLE, {"bar": bar})
+    assert "left" in pace.inner_text()
+    page.evaluate("() => model.emit('comm_live_update')")
+    assert pace.inner_text() == "not finished"
+
+
+def test_a_further_panel_is_drawn_by_its_own_script(page) -> None:
+    script = "export default ({ height }) => `<b>${height} high</b>`;"
+    show(page, NOTHING, panels=[{"title": "a <tower>", "script": script}])
+    panel = page.get_by_role("group", name="a <tower>")
+    assert panel.count() == 0
+    page.evaluate(WHOLE, {"panels": [{"height": 3}]})
+    assert panel.inner_text() == "3 high"
+    page.evaluate(
+        "(news) => model.emit('msg:custom', news)", {**plain(Curves().news()), "bar": "<p>on</p>"}
+    )
+    assert panel.inner_text() == "3 high"  # nothing is new of it
+    assert page.locator("p").inner_text() == "on"

@@ -5,6 +5,7 @@ terminal.py   a progress bar at a terminal
 notebook.py   a progress bar and live curves in a notebook
 bar.py        the bar as HTML
 curves.py     learning curves as SVG
+panel.py      Panel: what a further picture beside them has to have
 figures.py    learning curves and samples as matplotlib figures
 confusion.py  which classes are predicted for which
 table.py      a table in lines of characters

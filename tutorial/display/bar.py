@@ -4,11 +4,12 @@ import time
 from html import escape
 
 # How a call ended, and the colour of its bar then; the word stands beside it, too.
-COLORS = {"running": "#2b7bd0", "done": "#2e8f57", "stopped": "#c8690f", "failed": "#c3403a"}
-STYLE = (
-    "display:flex;flex-wrap:wrap;align-items:center;gap:0 0.8em;font-variant-numeric:tabular-nums"
-)
-LENGTH = "flex:1 1 7em;max-width:13em"
+COLORS = {
+    **dict.fromkeys(("running", "unfinished"), "#2b7bd0"),
+    "done": "#2e8f57",
+    "stopped": "#c8690f",
+    "failed": "#c3403a",
+}
 
 
 class Bar:
@@ -54,18 +55,21 @@ class Bar:
 
         Args:
             text: what it says: 'epoch 1/5, step 30/938: loss 0.2714'.
-            how: 'running', 'done', 'stopped' or 'failed'.
+            how: 'running', 'done', 'stopped' or 'failed'; or 'unfinished', as far as anybody knows
+                who reads this later.
         """
+        running = how in ("running", "unfinished")
         end = self.done if how == "done" else self.total  # a callback may have ended it early
         value = f' value="{self.done}" max="{max(end or self.done, 1)}"'
-        if how == "running" and self.total is None:
+        if running and self.total is None:
             value = ""  # it moves to and fro
         bar = (
             f'<progress{value} aria-label="{escape(text.partition(":")[0])}" '
-            f'style="{LENGTH};accent-color:{COLORS[how]}"></progress>'
+            f'style="accent-color:{COLORS[how]}"></progress>'
         )
-        small = f"<small>{self.pace()}</small>" if how == "running" else ""
-        return f'<div style="{STYLE}">{bar}<span>{escape(text)}</span>{small}</div>'
+        told = self.pace() if how == "running" else "not finished"
+        small = f"<small>{told}</small>" if running else ""
+        return f'<div class="tutorial-bar">{bar}<span>{escape(text)}</span>{small}</div>'
 
     def pace(self) -> str:
         """The speed and the time left: '931 steps/s, 0:12 left'."""

@@ -106,20 +106,20 @@ class Curves:
 
     def history(self) -> dict[str, Any]:
         """All of it, plain and small."""
-        points, rows = self.points.all(), self.rows.all()
-        chosen = {
-            panel.name: [vars(axis) for axis in axes(panel)] for panel in panels(points, rows)
-        }
-        return {"points": points, "rows": rows, "axes": chosen}
+        return {"points": self.points.all(), "rows": self.rows.all(), "axes": self.axes()}
 
     def news(self) -> dict[str, Any]:
         """What is new since the last time."""
-        news = {"points": self.points.news(), "rows": self.rows.news()}
-        return {**self.history(), **news}
+        return {"points": self.points.news(), "rows": self.rows.news(), "axes": self.axes()}
 
-    def html(self) -> str:
-        """The picture as HTML that needs nothing else."""
-        return curves_html(self.points.all(), self.rows.all())
+    def axes(self) -> dict[str, Any]:
+        """The two axes of each chart."""
+        found = charts(self.points.all(), self.rows.all())
+        return {chart.name: [vars(axis) for axis in axes(chart)] for chart in found}
+
+    def html(self, further: str = "") -> str:
+        """The picture as HTML, with the style sheet's classes, and further panels behind it."""
+        return curves_html(self.points.all(), self.rows.all(), further)
 
 
 def mean_of(group: list[Point]) -> Point:
@@ -127,11 +127,11 @@ def mean_of(group: list[Point]) -> Point:
     return group[-1][0], sum(loss for _, loss in group) / len(group)
 
 
-# ---- from numbers to panels
+# ---- from numbers to charts
 
 
 @dataclass
-class Panel:
+class Chart:
     """One set of axes: a measure, over steps or over epochs.
 
     Attributes:
@@ -145,46 +145,50 @@ class Panel:
     lines: dict[str, list[Point]] = field(default_factory=dict)
 
 
-def panels(points: Sequence[Point], rows: Sequence[tuple[int, Mapping[str, float]]]) -> list[Panel]:
+def charts(points: Sequence[Point], rows: Sequence[tuple[int, Mapping[str, float]]]) -> list[Chart]:
     """The loss by step, and each other measure by epoch; train against eval."""
-    loss = Panel("loss", "step", {"each step": list(points)} if points else {})
+    loss = Chart("loss", "step", {"each step": list(points)} if points else {})
     found = {"loss": loss}
     for step, row in rows:
         for key, number in row.items():
             if key == "epoch":
                 continue
             name, line = key.removeprefix("eval_"), "eval" if key.startswith("eval_") else "train"
-            panel = found.setdefault(name, Panel(name, "epoch"))
-            x = step if panel is loss else row["epoch"]
-            panel.lines.setdefault(line, []).append((x, number))
-    return [panel for panel in found.values() if panel.lines]
+            chart = found.setdefault(name, Chart(name, "epoch"))
+            x = step if chart is loss else row["epoch"]
+            chart.lines.setdefault(line, []).append((x, number))
+    return [chart for chart in found.values() if chart.lines]
 
 
-# ---- from panels to pictures
+# ---- from charts to pictures
 
 
-def curves_html(points: Sequence[Point], rows: Sequence[tuple[int, Mapping[str, float]]]) -> str:
-    """The panels, each an image, with its values where a pointer rests on it."""
+def curves_html(
+    points: Sequence[Point],
+    rows: Sequence[tuple[int, Mapping[str, float]]],
+    further: str = "",
+) -> str:
+    """The charts, each an image, with its values where a pointer rests on it."""
     shown = "".join(
-        f'<div class="tutorial-panel"><img alt="{escape(alt_text(panel))}" '
-        f'src="data:image/svg+xml,{quote(svg(panel), safe=SAFE)}">{tips(panel)}</div>'
-        for panel in panels(points, rows)
+        f'<div class="tutorial-chart"><img alt="{escape(alt_text(chart))}" '
+        f'src="data:image/svg+xml,{quote(svg(chart), safe=SAFE)}">{tips(chart)}</div>'
+        for chart in charts(points, rows)
     )
-    return f'<style>{STYLE}</style><div class="tutorial-plot">{shown}</div>' if shown else ""
+    return f'<div class="tutorial-plot">{shown}{further}</div>' if shown or further else ""
 
 
 SAFE = " ='/:;,.()-"  # what need not be escaped in a data URL between double quotes
 
 
-def svg(panel: Panel) -> str:
-    """One panel as SVG."""
-    x_axis, y_axis = axes(panel)
+def svg(chart: Chart) -> str:
+    """One chart as SVG."""
+    x_axis, y_axis = axes(chart)
     x, y = x_axis.place(LEFT, WIDTH - RIGHT), y_axis.place(HEIGHT - BOTTOM, TOP)
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = [
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' "
         f"font-family='system-ui, sans-serif' font-size='11' fill='{GREY}'>",
-        f"<text x='{LEFT}' y='14' font-size='13' font-weight='600'>{escape(panel.name)}</text>",
+        f"<text x='{LEFT}' y='14' font-size='13' font-weight='600'>{escape(chart.name)}</text>",
     ]
     for value, label in y_axis.ticks:
         parts.append(
@@ -196,13 +200,13 @@ def svg(panel: Panel) -> str:
         parts.append(
             f"<text x='{x(value):.1f}' y='{bottom + 15}' text-anchor='middle'>{label}</text>"
         )
-    parts.append(f"<text x='{right}' y='{HEIGHT - 4}' text-anchor='end'>{panel.unit}</text>")
+    parts.append(f"<text x='{right}' y='{HEIGHT - 4}' text-anchor='end'>{chart.unit}</text>")
     place = right
-    for name in reversed(panel.lines):  # the legend, from the right
+    for name in reversed(chart.lines):  # the legend, from the right
         place -= 6 * len(name) + 26
         parts.append(drawn(name, [(place, 10), (place + 18, 10)], [(place + 9, 10)]))
         parts.append(f"<text x='{place + 22}' y='14'>{name}</text>")
-    for name, line in panel.lines.items():
+    for name, line in chart.lines.items():
         at = [(x(a), y(b)) if math.isfinite(b) else None for a, b in line]
         parts.append(drawn(name, at, [p for p in at if p] if len(line) <= 40 else at[-1:]))
     return "".join([*parts, "</svg>"])
@@ -228,13 +232,13 @@ def drawn(name: str, line: Sequence[Point | None], marks: Sequence[Point | None]
     return "".join(parts)
 
 
-def tips(panel: Panel) -> str:
+def tips(chart: Chart) -> str:
     """Tooltips: the values at each place, shown while a pointer rests there."""
     texts: dict[float, list[str]] = {}
-    for name, line in panel.lines.items():
+    for name, line in chart.lines.items():
         for x, y in line:
             texts.setdefault(x, []).append(f"{name} {y:.4g}")
-    x_axis, _ = axes(panel)
+    x_axis, _ = axes(chart)
     place = x_axis.place(100 * LEFT / WIDTH, 100 * (1 - RIGHT / WIDTH))
     places = sorted(texts)
     parts = []
@@ -243,18 +247,18 @@ def tips(panel: Panel) -> str:
         left, right = place((a + x) / 2), place((x + b) / 2)
         parts.append(
             f'<i style="left:{left:.1f}%;width:{right - left:.1f}%" '
-            f'data-tip="{panel.unit} {x:.0f}: {", ".join(texts[x])}"></i>'
+            f'data-tip="{chart.unit} {x:.0f}: {", ".join(texts[x])}"></i>'
         )
     return "".join(parts)
 
 
-def alt_text(panel: Panel) -> str:
+def alt_text(chart: Chart) -> str:
     """The alternative text: the picture in a sentence, for those who cannot see it."""
     lines = [
-        f"{name} from {line[0][1]:.4g} to {line[-1][1]:.4g}" for name, line in panel.lines.items()
+        f"{name} from {line[0][1]:.4g} to {line[-1][1]:.4g}" for name, line in chart.lines.items()
     ]
-    last = max(x for line in panel.lines.values() for x, _ in line)
-    return f"{panel.name} up to {panel.unit} {last:.0f}: {'; '.join(lines)}"
+    last = max(x for line in chart.lines.values() for x, _ in line)
+    return f"{chart.name} up to {chart.unit} {last:.0f}: {'; '.join(lines)}"
 
 
 # ---- axes
@@ -273,10 +277,10 @@ class Axis:
         return lambda value: start + (end - start) * (value - self.low) / (self.high - self.low)
 
 
-def axes(panel: Panel) -> tuple[Axis, Axis]:
-    """The two axes of a panel. Steps and epochs begin at 0; values between round numbers."""
-    xs = [x for line in panel.lines.values() for x, _ in line]
-    ys = [y for line in panel.lines.values() for _, y in line if math.isfinite(y)]
+def axes(chart: Chart) -> tuple[Axis, Axis]:
+    """The two axes of a chart. Steps and epochs begin at 0; values between round numbers."""
+    xs = [x for line in chart.lines.values() for x, _ in line]
+    ys = [y for line in chart.lines.values() for _, y in line if math.isfinite(y)]
     marks, _ = round_numbers(0, max(xs), least=1)
     marks = [mark for mark in marks if mark <= max(xs)]
     x_axis = Axis(0, max(xs), labelled(marks, 0))

@@ -10,10 +10,12 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import MappingProxyType
 from typing import Any
+
+from tutorial.display.panel import Panel
 
 Logs = Mapping[str, float]
 
@@ -32,6 +34,7 @@ class Report:
     done = 0  # batches of this pass that are behind us
     data = ""  # what this pass reads: 'train_data', ...
     rows: list[dict[str, float]] = []  # noqa: RUF012
+    panels: Sequence[Panel] = ()  # further pictures of a training, where there are pictures
     rows_before = 0  # when this pass began
     may_be_empty = True  # of several ranks, one may have no batch; and an own loop may not say so
 

@@ -6,12 +6,13 @@
  * @typedef {[number, number]} Point  x and y
  * @typedef {[number, Record<string, number>]} Row  the step at which an epoch ended, and its means
  * @typedef {{ low: number, high: number, ticks: [number, string][] }} Axis  ticks, with their labels
- * @typedef {Record<string, [Axis, Axis]>} Axes  x and y of each panel, as Python has chosen them
- * @typedef {{ points: Point[], rows: Row[], axes: Axes }} History
- * @typedef {{ name: string, unit: string, lines: Record<string, Point[]> }} Panel
+ * @typedef {Record<string, [Axis, Axis]>} Axes  x and y of each chart, as Python has chosen them
+ * @typedef {{ bar: string, points: Point[], rows: Row[], axes: Axes, panels: any[] }} Drawn  the
+ *   bar as HTML, and the data of the further panels
+ * @typedef {{ name: string, unit: string, lines: Record<string, Point[]> }} Chart
  */
 
-// A panel's size, and the room around its axes: left, right, above, below. All in pixels.
+// A chart's size, and the room around its axes: left, right, above, below. All in pixels.
 const [WIDTH, HEIGHT] = [360, 200];
 const [LEFT, RIGHT, TOP, BOTTOM] = [46, 10, 26, 34];
 const GREY = "#7a7a7a";
@@ -22,44 +23,109 @@ const LOOKS = {
   eval: ["#c8690f", "5 3", "square"],
 };
 
+// So long after the last news, in milliseconds, nobody can know how long the rest will take.
+const SILENCE = 30_000;
+
 export default {
   /**
-   * Once for each plot, however often it is shown: keep up with the news.
+   * Once for each widget, though it be shown nowhere as such: keep up with the news, and draw them
+   * in the region of the page that Python has written as HTML, wherever it stands.
    * @param {{ model: any }} here
    */
-  initialize({ model }) {
+  async initialize({ model }) {
     model.on("msg:custom", (/** @type {any} */ news) => {
-      const { points, rows } = model.get("history");
-      const [more, further] = [joined(points, news.points), joined(rows, news.rows)];
-      if (more && further) model.set("history", { points: more, rows: further, axes: news.axes });
-      // Else some was lost; all of it will come.
+      const drawn = told(model.get("drawn"), news);
+      if (drawn) model.set("drawn", drawn); // else some was lost; all of it will come
     });
+    const draw = await drawing(model);
+    const region = `[data-tutorial="${model.get("region")}"]`;
+    const drawAll = () => document.querySelectorAll(region).forEach(draw);
+    const drawNew = () => document.querySelectorAll(`${region}:not([data-live])`).forEach(draw);
+    const page = new MutationObserver(drawNew); // such as a copy of the output, or the same anew
+    page.observe(document.body, { childList: true, subtree: true });
+    drawAll();
+    model.on("change:drawn", drawAll);
+    let silence = 0;
+    const hush = () =>
+      document.querySelectorAll(`${region} small`).forEach((pace) => {
+        pace.textContent = "not finished";
+      });
+    model.on("comm_live_update", hush); // the kernel is gone
+    model.on("change:drawn", () => {
+      clearTimeout(silence);
+      silence = setTimeout(hush, SILENCE);
+    });
+    return () => page.disconnect();
   },
 
   /**
-   * For each place where it is shown.
+   * For each place where it is shown as a widget.
    * @param {{ model: any, el: HTMLElement }} here
    */
-  render({ model, el }) {
-    const plot = el.appendChild(document.createElement("div"));
-    const status = el.appendChild(document.createElement("div")); // for those who listen
-    plot.className = "tutorial-plot";
-    status.className = "tutorial-status";
-    status.setAttribute("role", "status");
-    const draw = () => {
-      const { points, rows, axes } = model.get("history");
-      const found = panels(points, rows);
-      plot.innerHTML = found.map((panel) => panelHtml(panel, axes[panel.name])).join("");
-      plot.dataset.points = String(points.length);
-      plot.dataset.rows = String(rows.length);
-      const said = rows.length ? inWords(rows[rows.length - 1][1]) : "";
-      if (status.textContent !== said) status.textContent = said;
-    };
-    draw();
-    model.on("change:history", draw);
-    return () => model.off("change:history", draw);
+  async render({ model, el }) {
+    const draw = await drawing(model);
+    const drawHere = () => draw(el);
+    drawHere();
+    model.on("change:drawn", drawHere);
+    return () => model.off("change:drawn", drawHere);
   },
 };
+
+/**
+ * What draws the widget's state into an element.
+ * @param {any} model
+ */
+async function drawing(model) {
+  const panels = await Promise.all(model.get("panels").map(loaded));
+  return (/** @type {HTMLElement} */ el) => {
+    if (!("live" in el.dataset)) {
+      el.innerHTML = SKELETON;
+      el.dataset.live = "";
+    }
+    const [bar, plot, status] = /** @type {HTMLElement[]} */ ([...el.children]);
+    const { points, rows, axes, ...drawn } = model.get("drawn");
+    bar.innerHTML = drawn.bar;
+    const found = charts(points, rows).map((chart) => chartHtml(chart, axes[chart.name]));
+    const further = panels.map((panel, i) => panelHtml(panel, drawn.panels[i]));
+    plot.innerHTML = [...found, ...further].join("");
+    plot.dataset.points = String(points.length);
+    plot.dataset.rows = String(rows.length);
+    const said = rows.length ? inWords(rows[rows.length - 1][1]) : "";
+    if (status.textContent !== said) status.textContent = said;
+  };
+}
+
+const SKELETON =
+  '<div></div><div class="tutorial-plot"></div><div class="tutorial-status" role="status"></div>';
+
+/**
+ * A further panel: its title, and the function that draws its data.
+ * @param {{ title: string, script: string }} panel
+ */
+async function loaded({ title, script }) {
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const { default: html } = await import(url);
+  URL.revokeObjectURL(url);
+  return { title, html };
+}
+
+/** @param {{ title: string, html: (data: any) => string }} panel  @param {any} data */
+function panelHtml({ title, html }, data) {
+  const name = escaped(title);
+  return data == null
+    ? ""
+    : `<div class="tutorial-panel" role="group" aria-label="${name}">${html(data)}</div>`;
+}
+
+/**
+ * What was drawn with the news put in; nothing if some in between were lost.
+ * @param {Drawn} drawn
+ * @param {any} news
+ */
+function told(drawn, news) {
+  const [points, rows] = [joined(drawn.points, news.points), joined(drawn.rows, news.rows)];
+  return points && rows && { ...drawn, ...news, points, rows };
+}
 
 /**
  * The items with the news put in at their place; nothing if some in between were lost.
@@ -77,16 +143,16 @@ function inWords(row) {
   return `epoch ${row.epoch}: ${means.map(([name, y]) => `${name} ${y.toFixed(4)}`).join(", ")}`;
 }
 
-// ---- from numbers to panels
+// ---- from numbers to charts
 
 /**
  * The loss by step, and each other measure by epoch; train against eval.
  * @param {Point[]} points
  * @param {Row[]} rows
- * @returns {Panel[]}
+ * @returns {Chart[]}
  */
-export function panels(points, rows) {
-  /** @type {Panel} */
+export function charts(points, rows) {
+  /** @type {Chart} */
   const loss = { name: "loss", unit: "step", lines: points.length ? { "each step": points } : {} };
   const found = new Map([["loss", loss]]);
   for (const [step, row] of rows) {
@@ -95,33 +161,33 @@ export function panels(points, rows) {
       const name = key.replace(/^eval_/, "");
       const line = key.startsWith("eval_") ? "eval" : "train";
       if (!found.has(name)) found.set(name, { name, unit: "epoch", lines: {} });
-      const panel = found.get(name);
-      (panel.lines[line] ??= []).push([panel === loss ? step : row.epoch, number]);
+      const chart = found.get(name);
+      (chart.lines[line] ??= []).push([chart === loss ? step : row.epoch, number]);
     }
   }
-  return [...found.values()].filter((panel) => Object.keys(panel.lines).length);
+  return [...found.values()].filter((chart) => Object.keys(chart.lines).length);
 }
 
-// ---- from panels to pictures
+// ---- from charts to pictures
 
-/** @param {Panel} panel  @param {[Axis, Axis]} axes */
-function panelHtml(panel, axes) {
-  return `<div class="tutorial-panel" role="img" aria-label="${escaped(altText(panel))}">${svg(panel, axes)}${tips(panel, axes[0])}</div>`;
+/** @param {Chart} chart  @param {[Axis, Axis]} axes */
+function chartHtml(chart, axes) {
+  return `<div class="tutorial-chart" role="img" aria-label="${escaped(altText(chart))}">${svg(chart, axes)}${tips(chart, axes[0])}</div>`;
 }
 
 /**
- * One panel as SVG.
- * @param {Panel} panel
+ * One chart as SVG.
+ * @param {Chart} chart
  * @param {[Axis, Axis]} axes
  */
-export function svg(panel, [xAxis, yAxis]) {
+export function svg(chart, [xAxis, yAxis]) {
   const [right, bottom] = [WIDTH - RIGHT, HEIGHT - BOTTOM];
   const [x, y] = [place(xAxis, LEFT, right), place(yAxis, bottom, TOP)];
-  const names = Object.keys(panel.lines);
+  const names = Object.keys(chart.lines);
   const parts = [
     `<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 ${WIDTH} ${HEIGHT}' ` +
       `font-family='system-ui, sans-serif' font-size='11' fill='${GREY}'>`,
-    `<text x='${LEFT}' y='14' font-size='13' font-weight='600'>${escaped(panel.name)}</text>`,
+    `<text x='${LEFT}' y='14' font-size='13' font-weight='600'>${escaped(chart.name)}</text>`,
   ];
   for (const [value, label] of yAxis.ticks) {
     parts.push(
@@ -136,7 +202,7 @@ export function svg(panel, [xAxis, yAxis]) {
         `${label}</text>`,
     );
   }
-  parts.push(`<text x='${right}' y='${HEIGHT - 4}' text-anchor='end'>${panel.unit}</text>`);
+  parts.push(`<text x='${right}' y='${HEIGHT - 4}' text-anchor='end'>${chart.unit}</text>`);
   let at = right;
   for (const name of [...names].reverse()) {
     at -= 6 * name.length + 26; // the legend, from the right
@@ -145,7 +211,7 @@ export function svg(panel, [xAxis, yAxis]) {
   }
   for (const name of names) {
     /** @type {(Point | null)[]} */
-    const line = panel.lines[name].map(([a, b]) => (Number.isFinite(b) ? [x(a), y(b)] : null));
+    const line = chart.lines[name].map(([a, b]) => (Number.isFinite(b) ? [x(a), y(b)] : null));
     parts.push(drawn(name, line, line.length <= 40 ? line : line.slice(-1)));
   }
   return [...parts, "</svg>"].join("");
@@ -182,13 +248,13 @@ function drawn(name, line, marks) {
 
 /**
  * Tooltips: the values at each place, shown while a pointer rests there.
- * @param {Panel} panel
+ * @param {Chart} chart
  * @param {Axis} xAxis
  */
-function tips(panel, xAxis) {
+function tips(chart, xAxis) {
   /** @type {Map<number, string[]>} */
   const texts = new Map();
-  for (const [name, line] of Object.entries(panel.lines)) {
+  for (const [name, line] of Object.entries(chart.lines)) {
     for (const [x, y] of line) texts.set(x, [...(texts.get(x) ?? []), `${name} ${short(y)}`]);
   }
   const percent = place(xAxis, (100 * LEFT) / WIDTH, 100 * (1 - RIGHT / WIDTH));
@@ -197,7 +263,7 @@ function tips(panel, xAxis) {
     .map((x, i) => {
       const left = percent(((places[i - 1] ?? xAxis.low) + x) / 2);
       const right = percent((x + (places[i + 1] ?? xAxis.high)) / 2);
-      const tip = `${panel.unit} ${x}: ${texts.get(x).join(", ")}`;
+      const tip = `${chart.unit} ${x}: ${texts.get(x).join(", ")}`;
       return `<i style="left:${left.toFixed(1)}%;width:${(right - left).toFixed(1)}%" data-tip="${escaped(tip)}"></i>`;
     })
     .join("");
@@ -205,15 +271,15 @@ function tips(panel, xAxis) {
 
 /**
  * The alternative text: the picture in a sentence, for those who cannot see it.
- * @param {Panel} panel
+ * @param {Chart} chart
  */
-function altText(panel) {
-  const lines = Object.entries(panel.lines);
+function altText(chart) {
+  const lines = Object.entries(chart.lines);
   const last = Math.max(...lines.flatMap(([, line]) => line.map(([x]) => x)));
   const texts = lines.map(
     ([name, line]) => `${name} from ${short(line[0][1])} to ${short(line[line.length - 1][1])}`,
   );
-  return `${panel.name} up to ${panel.unit} ${last}: ${texts.join("; ")}`;
+  return `${chart.name} up to ${chart.unit} ${last}: ${texts.join("; ")}`;
 }
 
 /** Four significant digits. @param {number} number */

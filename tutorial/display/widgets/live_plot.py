@@ -10,6 +10,7 @@ from tutorial.display.curves import Curves
 from tutorial.parameters import short
 
 HERE = Path(__file__).parent
+NOTHING: dict[str, Any] = {"bar": "", "points": [], "rows": [], "axes": {}, "panels": []}
 
 
 class LivePlot(anywidget.AnyWidget):
@@ -21,8 +22,11 @@ class LivePlot(anywidget.AnyWidget):
         history: a History, or None to begin with nothing.
 
     Attributes:
-        history: what is drawn, as a dict: 'points', pairs of a step (from 1) and a loss; and
-            'rows', pairs of a step and the row of the epoch that ended there; 'axes'; see `Curves`.
+        drawn: what is drawn, as a dict: 'points', pairs of a step (from 1) and a loss; 'rows',
+            pairs of a step and the row of the epoch that ended there; 'axes', see `Curves`; 'bar',
+            as HTML; 'panels', the data of further panels.
+        panels: of each further panel its title and its script; see `Panel`.
+        region: the mark of the HTML in which it draws, wherever that stands in the page.
 
     Example:
         >>> from tutorial import History
@@ -32,7 +36,9 @@ class LivePlot(anywidget.AnyWidget):
 
     _esm = HERE / "live_plot.js"
     _css = HERE / "live_plot.css"
-    history: Any = traitlets.Dict({"points": [], "rows": [], "axes": {}}).tag(sync=True)
+    drawn: Any = traitlets.Dict(NOTHING).tag(sync=True)
+    panels: Any = traitlets.List().tag(sync=True)
+    region: Any = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, history: Any = None, **traits: Any) -> None:
         if not hasattr(history, "step_losses") and history is not None:
@@ -43,13 +49,9 @@ class LivePlot(anywidget.AnyWidget):
             curves = Curves()
             curves.add_losses(history.step_losses)
             curves.add_rows(history.rows)
-            traits["history"] = curves.history()
+            traits["drawn"] = {**NOTHING, **curves.history()}
         super().__init__(**traits)
 
-    def tell(self, curves: Curves) -> None:
-        """Send what is new. Where nobody looks yet, that is lost: `history` must follow."""
-        self.send(curves.news())
-
     def __repr__(self) -> str:
-        points, rows = len(self.history["points"]), len(self.history["rows"])
+        points, rows = len(self.drawn["points"]), len(self.drawn["rows"])
         return f"LivePlot({points} points, {rows} epoch{'' if rows == 1 else 's'})"
