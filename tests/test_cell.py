@@ -503,7 +503,7 @@ clf.fit(rest, epochs=N_EPOCHS)
     assert capsys.readouterr() == ("", "")
     names["clf"].fit(names["digits"], verbose=0)  # and its calls are its own again
     assert tl.Model.fit.__name__ == "fit"
-    assert not hasattr(tl.Model.fit, "__wrapped__")
+    assert not hasattr(tl.Model.fit.__wrapped__, "__wrapped__")
 
 
 def test_what_a_model_remembers_is_its_own() -> None:

@@ -24,6 +24,7 @@ The rooms, in the order in which to read them. Each has a map of its files in it
     precision.py   mixed precision
     running.py     what belongs to a call stays in the call: calls inside calls, and in threads
     parameters.py  what a parameter takes, said in its annotation
+    tracebacks.py  what an error shows: the user's own lines and those of the loop
     checks.py      refuses a network, loss, metric or optimizer that cannot be trained
 """
 

@@ -3,20 +3,17 @@
 Each message names the argument, the value seen, what was expected, and the fix.
 """
 
-import contextlib
 import inspect
-import linecache
 import math
 import os
 import re
 import sys
 import tempfile
-import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +21,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tutorial.parameters import short
+from tutorial.tracebacks import LIBRARY
 
 OWN_LOOP = """\
 but the loop of fit takes steps of one. For a GAN, an actor and a critic, or others that take turns,
@@ -41,40 +39,12 @@ write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) save
     model.fit(train_data, loop=train)"""
 
 
-LIBRARY = f"{Path(__file__).parent}{os.sep}"  # how the names of its files begin
-
-
 def warn(message: str) -> None:
     """Warn, at the line of the user's own that made the call."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARY):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
-
-
-HIDDEN = (LIBRARY, f"{Path(torch.__file__).parent}{os.sep}", contextlib.__file__)
-
-
-def shortened(error: Exception) -> Exception:
-    """The error; the traceback of a refusal, and of its cause, has the user's own lines alone.
-
-    What the library did not raise on purpose is a fault of its own, and is left as it is.
-    """
-    each: BaseException | None = error
-    while each is not None:
-        frames = list(traceback.walk_tb(each.__traceback__))
-        if frames and each is error:
-            file, line = frames[-1][0].f_code.co_filename, frames[-1][1]
-            on_purpose = linecache.getline(file, line).strip().startswith("raise")
-            if file.startswith(LIBRARY) and not on_purpose:
-                return error
-        shown = None
-        for frame, line in reversed(frames):
-            if not frame.f_code.co_filename.startswith(HIDDEN):
-                shown = TracebackType(shown, frame, frame.f_lasti, line)
-        each.__traceback__ = shown
-        each = each.__cause__
-    return error
 
 
 ONE_STEP = (

@@ -32,11 +32,13 @@ from tutorial.parameters import (
 from tutorial.precision import Precision, PrecisionName
 from tutorial.saving import checkpoint
 from tutorial.saving.parts import Parts, modules_in
+from tutorial.tracebacks import misnamed, readable
 from tutorial.unroll.program import Program
 
 Loop = Program | str | Callable[..., Any]
 
 
+@readable
 class Model:
     """A network together with its optimizer, loss and metrics, ready to train.
 
@@ -422,11 +424,8 @@ class Model:
 
     def _run(self, method: str, arguments: Mapping[str, Any]) -> Any:
         """Check the arguments, decide what can be decided, run the loop."""
-        try:
-            call = Call.of(METHODS[method], arguments)
-            program = decide(self, call)
-        except Exception as error:
-            raise checks.shortened(error) from error.__cause__
+        call = Call.of(METHODS[method], arguments)
+        program = decide(self, call)
         if not call.over_one_batch:
             return program.run(report_of(call, program.hooks))
         try:
@@ -556,12 +555,11 @@ class Model:
             raise ValueError(
                 f"method is {short(method)}, but one of {', '.join(METHODS)} is expected."
             )
+        if wrong := misnamed(METHODS[method], kwargs):
+            raise wrong
         bound = inspect.signature(METHODS[method]).bind(self, *args, **kwargs)
         bound.apply_defaults()
-        try:
-            program = decide(self, Call.of(METHODS[method], bound.arguments))
-        except Exception as error:
-            raise checks.shortened(error) from error.__cause__
+        program = decide(self, Call.of(METHODS[method], bound.arguments))
         program.remember()
         program.as_html = at_all_depths
         if depth == "loop":

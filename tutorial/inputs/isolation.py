@@ -42,6 +42,7 @@ from tutorial.running import (
     randomness_kept,
     runs_beside,
 )
+from tutorial.tracebacks import own_lines
 
 PATIENCE = 10.0  # seconds for a look
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -344,9 +345,5 @@ def portable(error: Exception) -> Exception:
 
 def own_line(error: BaseException) -> str:
     """The line of the user's own code that was last at work."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(checks.LIBRARY) and "site-packages" not in frame.filename
-    ]
-    return "".join(traceback.format_list(frames[-1:])).rstrip()
+    lines = traceback.extract_tb(own_lines(error.__traceback__))
+    return "".join(traceback.format_list(lines[-1:])).rstrip()

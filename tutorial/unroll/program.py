@@ -28,6 +28,7 @@ from tutorial.parameters import Count, File, checked, short
 from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
+from tutorial.tracebacks import readable
 from tutorial.unroll.errors import of_the_loop, says_where
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 RESULTS = {"predict": "outputs", "predict_batch": "outputs"}  # the others: result
 
 
+@readable
 class Program:
     """The plain loop of one call of a `Model`, together with the objects that it works on.
 
