@@ -18,6 +18,8 @@ The rooms, in the order in which to read them. Each has a map of its files in it
     __main__.py    `make demo`: all of it in one minute
 
     history.py     History: what fit returns
+    comparison.py  two runs: the first step at which they differ, and the likely reason
+    reasons.py     what was different where they began, in words
     metrics.py     Accuracy, Precision, Recall, Auc
     models.py      LeNet
     device.py      set_device, get_device, seed
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from tutorial import data as datasets
     from tutorial import metrics as metrics
     from tutorial import models as models
+    from tutorial.comparison import compare
     from tutorial.course.exercises import check
     from tutorial.course.hints import hint
     from tutorial.course.progress import progress
@@ -62,6 +65,7 @@ __all__ = [
     "Program",
     "callbacks",
     "check",
+    "compare",
     "confusion",
     "datasets",
     "get_device",
@@ -88,6 +92,7 @@ _HOMES = {
     "Program": "unroll.program",
     "callbacks": "callbacks",
     "check": "course.exercises",
+    "compare": "comparison",
     "confusion": "display.confusion",
     "datasets": "data",
     "get_device": "device",

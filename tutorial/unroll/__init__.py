@@ -6,6 +6,7 @@ specialize.py  puts what the call has decided into the loop, and drops what is o
 spelling.py    values and names as code
 hooks.py       which hook of the loop calls which callback
 program.py     Program: a plain loop that can be read, run, changed, saved and proved
+beginning.py   where a fit begins: what tells two runs apart
 errors.py      what an error in a loop is told with: epoch, step, line, advice
 interrupts.py  Ctrl-C ends a loop after its step
 script.py      from live objects to source code: a standalone file

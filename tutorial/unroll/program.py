@@ -29,6 +29,7 @@ from tutorial.running import WATCHER, begun, forget_gradients, own_metric
 from tutorial.saving.checkpoint import loadable, waiting
 from tutorial.saving.parts import Parts, part_state
 from tutorial.tracebacks import readable
+from tutorial.unroll.beginning import beginning
 from tutorial.unroll.errors import of_the_loop, says_where
 from tutorial.unroll.hooks import Hooks
 from tutorial.unroll.interrupts import interrupts_between_steps
@@ -96,6 +97,10 @@ class Program:
         """What the call has decided about an option."""
         return dict(self.options).get(name, defaults()[name])
 
+    def every_option(self) -> dict[str, Any]:
+        """What the call has decided, and the defaults of all else."""
+        return {**defaults(), **dict(self.options)}
+
     @property
     def source(self) -> str:
         """The loop as it is read; it prints as a textbook does."""
@@ -160,6 +165,8 @@ class Program:
             self.hooks.attach(namespace, fits)
             if self.inputs:
                 namespace["model"].called_with = self.inputs
+            own = self.loop is not None
+            began = beginning(namespace, self.every_option(), self.hooks, code, own) if fits else {}
             if report is not None and self.hooks.terminate_on_nan():
                 report.warned = True  # it is a callback that will tell
             try:
@@ -189,7 +196,7 @@ class Program:
                 if fits:
                     forget_gradients(namespace)  # and no half-made one is left
                     asked = report is not None and report.interrupted  # perhaps after the last step
-                    history = history_of(namespace, how == "stopped" or asked)
+                    history = history_of(namespace, how == "stopped" or asked, began)
                     namespace["model"].history = history
                     namespace["model"].stateful.end()
             result = history if fits else namespace[RESULTS.get(self.function, "result")]
@@ -467,7 +474,9 @@ def detached(callback: Any) -> Any:
         return copied
 
 
-def history_of(namespace: Mapping[str, Any], interrupted: bool) -> History:
+def history_of(
+    namespace: Mapping[str, Any], interrupted: bool, began: dict[str, Any] | None = None
+) -> History:
     """What a loop has noted until now."""
     noted, rows = namespace.get("step_losses") or [], namespace.get("rows", [])
     losses: list[float] = []
@@ -480,4 +489,4 @@ def history_of(namespace: Mapping[str, Any], interrupted: bool) -> History:
             f"loop: step_losses is {short(noted)}, but a list with the loss of each step is "
             "expected: numbers, or tensors of shape ()."
         ) from None
-    return History(losses, rows, interrupted)
+    return History(losses, rows, interrupted, began)
