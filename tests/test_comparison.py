@@ -194,7 +194,7 @@ ONE = {
     "the optimizer, momentum": (setting(momentum=0.9), None, 2, "^momentum 0.9 in mine, 0 in"),
     "the weights that do not learn": (frozen, None, 1, r"\['0.weight', '0.bias'\] in mine, \[\]"),
     "clip_grad_norm": (option(clip_grad_norm=0.01), None, 1, "^0.01 in mine, None in theirs$"),
-    "accumulate_grad_batches": (option(accumulate_grad_batches=2), None, 1, "2 in mine, 1 in theirs"),
+    "accumulate_grad_batches": (option(accumulate_grad_batches=2), None, 1, "2 in mine, 1 in"),
     "evaluation between epochs": (
         option(eval_data=TensorDataset(X, Y)), None, 6, "^every 1 epochs in mine, never in theirs$"
     ),
