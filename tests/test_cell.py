@@ -6,6 +6,7 @@ import copy
 import io
 import re
 import signal
+import sys
 import textwrap
 from typing import Any
 from xml.etree import ElementTree
@@ -19,8 +20,8 @@ from torch.utils.data import TensorDataset
 
 import tutorial as tl
 from tutorial.device import rng_state
-from tutorial.notebook.cell import Answer, CellError, prove, unroll_cell
-from tutorial.notebook.cell.show import AtDepths, SideBySide
+from tutorial.notebook.cell import Answer, CellError, UnrolledCell, prove, unroll_cell
+from tutorial.notebook.cell.show import AtDepths, SideBySide, Verdict
 from tutorial.unroll import proof
 
 SETUP = """
@@ -516,6 +517,138 @@ def test_what_a_model_remembers_is_its_own() -> None:
         assert repr(now[key]) == repr(remembered[key]), key
 
 
+NOT_RUN = {
+    "a function": ("n = change()", r"n comes from change\(\)"),
+    "in an argument": ("clf.fit(digits, epochs=change())", r"epochs comes from change\(\)"),
+    "a lambda": ("n = max([1, 2], key=lambda n: log.append(n) or n)", "n comes from a lambda"),
+    "a property": ("n = box.two", r"n comes from Box.two\(\)"),
+    "a missing attribute": (
+        "clf.fit(digits, epochs=box.any)",
+        r"epochs comes from Box.__getattr__",
+    ),
+    "a length": ("clf.fit(digits, epochs=len(box))", r"epochs comes from Box.__len__\(\)"),
+    "an operator": ("n = box + 1", r"n comes from Box.__add__\(\)"),
+    "an item": ("box[0].fit(digits)", r"box\[0\] comes from Box.__getitem__\(\)"),
+    "a constructor": ("n = Counted().n", r"n comes from Counted.__init__\(\)"),
+    "a copy": ("box.n = 2\nclf.fit(digits, epochs=box.n)", "line 1, .*changes box itself"),
+    "a class": ("Box.n = 2\nclf.fit(digits, epochs=Box.n)", "line 1, .*changes Box itself"),
+    "the data": ("digits.tensors[0].zero_()", "line 1, .*changes digits itself"),
+    "in a thread": (
+        "from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "with Pool() as pool: n = pool.submit(change).result()",
+        r"n, pool come from change\(\)",
+    ),
+    "by another name": ("n = [*map(change, [1])][0]", r"n comes from change\(\)"),
+    "what is caught": ("try: n = change()\nexcept: n = change()", "may catch anything"),
+    "suppressed": (
+        "import contextlib\nwith contextlib.suppress(BaseException): n = change()",
+        r"n comes from change\(\)",
+    ),
+    "a file": ("n = open(there, 'w').write('12')", "this writes a file"),
+    "a program": ("import os\nn = os.system('touch ' + there) + 1", "this has an effect outside"),
+    "waiting": ("import time\nn = time.sleep(9) or 1", "this waits"),
+    "a question": ("n = int(input())", "this asks for an input"),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_RUN)
+def test_what_is_the_users_own_is_not_run_nor_what_has_an_effect(kind: str, tmp_path) -> None:
+    names = notebook("""
+    log = []
+    def change(*_):
+        log.append("change")
+        return 1
+    class Counted:
+        def __init__(self): log.append("init"); self.n = 1
+    class Box:
+        n = 1
+        two = property(lambda self: log.append("two"))
+        def __len__(self): log.append("len"); return 1
+        def __add__(self, other): log.append("add"); return 1
+        def __getitem__(self, i): log.append("item"); return clf
+        def __deepcopy__(self, memo): log.append("copy"); return self
+        def __getattr__(self, name):
+            if name.startswith("__"): raise AttributeError(name)
+            log.append(name)
+            return 1
+    Box.two.fget.__qualname__ = "Box.two"
+    Box.two.fget.__code__ = Box.two.fget.__code__.replace(co_name="two", co_qualname="Box.two")
+    box = Box()
+    """)
+    names["there"] = str(tmp_path / "file")
+    cell, message = NOT_RUN[kind]
+    weights = names["digits"].tensors[0].clone()
+    if "fit" not in cell:
+        cell += f"\nclf.fit(digits{', epochs=n' * ('n =' in cell)})"
+    with pytest.raises(CellError, match=message):
+        unroll_cell(cell, names)
+    assert not names["log"]
+    assert (names["Box"].n, vars(names["box"])) == (1, {})
+    assert torch.equal(names["digits"].tensors[0], weights)
+    assert not any(tmp_path.iterdir())
+    assert sys.getprofile() is None
+
+
+def test_what_libraries_compute_is_known() -> None:
+    """With the items of the user's own data, which fit asks for as well."""
+    setup = """
+    from collections import namedtuple
+    from dataclasses import dataclass
+    Named = namedtuple("Named", "n")
+    @dataclass
+    class Options:
+        n: int = 1
+    class Data(torch.utils.data.Dataset):
+        def __len__(self): return 20
+        def __getitem__(self, i): return digits[i]
+    """
+    source = unrolled(
+        """
+options, named = Options(2), Named(n=3)
+sizes = [size for size in sorted({16, 8}) if size]
+parts = torch.utils.data.random_split(Data(), [10, 10])
+for i, (x, y) in enumerate(DataLoader(parts[0], 5, num_workers=1)):
+    clf.train_batch(x, y)
+clf.fit(digits, epochs=options.n, batch_size=sizes[0])
+clf.fit(digits, epochs=named.n, batch_size=int(torch.tensor(8.0) + 1))
+""",
+        setup,
+    )
+    assert "for epoch in range(options.n):" in source
+    assert "for epoch in range(named.n):" in source
+
+
+def test_arguments_in_a_list_or_a_dict_are_its_items() -> None:
+    setup = "options, batch = {'epochs': 2, 'batch_size': bs}, digits[:9]"
+    source = check_equal("clf.fit(digits, **options)\nr = clf.train_batch(*batch)\n", setup)
+    assert "for epoch in range(options['epochs']):" in source
+    assert "batch_size=options['batch_size']" in source
+    assert "batch[0]" in source
+
+
+def test_a_silent_call_is_a_silent_loop() -> None:
+    source = check_equal(
+        "h = clf.fit(digits, test, epochs=2, verbose=0)\nclf.evaluate(test, verbose=0)"
+    )
+    assert "print" not in source
+    assert "if (step" not in source
+    assert source.endswith("\nresult")
+    printing = unrolled("clf.fit(digits, test, epochs=2)\nclf.evaluate(test)")
+    assert printing.count("print(") == 3
+
+
+def test_the_last_result_of_ipython_is_not_spoken_of() -> None:
+    assert "overwrites" not in unrolled("out = clf.predict(test)", "_ = 3")
+
+
+def test_calls_behind_a_magic_stay_and_say_so() -> None:
+    cell = "%time clf.fit(digits)\nloss = 3\nclf.evaluate(test)\n"
+    source = unrolled(cell)
+    assert source.startswith("# stays: clf.fit(digits) (it stands behind a magic")
+    assert "\n%time clf.fit(digits)\nloss = 3\n" in source
+    assert "loss_2 = loss_fn(y_hat, y)" in source
+
+
 def test_only_what_a_call_needs_is_looked_at() -> None:
     cell = "1 / 0\nwrong = undefined\nfor i in range(3):\n    1 / 0\nclf.evaluate(test)\n"
     assert unrolled(cell).startswith("1 / 0\nwrong = undefined\n")
@@ -579,24 +712,44 @@ def test_lines_for_ipython_stay() -> None:
         ),
         (
             "def f(): return clf.evaluate(test)\nn = f()\nclf.fit(digits, epochs=n)",
-            "line 3, .* needs n",
+            "line 2, `n = f\\(\\)`: n comes from f\\(\\), which unrolling does not run.",
         ),
         (
-            "clf.train_batch(*digits[:9])",
-            "line 1, .*arguments with \\* or \\*\\* cannot be unrolled",
+            "clf.train_batch(*list(digits[:9]))",
+            r"line 1, .*\*list\(digits\[:9\]\) can be written out if it is the name of a list",
         ),
+        (
+            "clf.fit(digits, **dict(epochs=2))",
+            r"line 1, .*\*\*dict\(epochs=2\) can be written out if it is the name of a dict",
+        ),
+        ("%time clf.fit(digits)", "line 1: `clf.fit.*behind a magic.* Write %%time"),
+        ("x = 1\n%timeit -n 1 clf.fit(digits)", "line 2: `clf.fit.*behind a magic"),
+        ("n = !ls\nclf.fit(digits, epochs=len(n))", "line 1, `n = !ls`, is for IPython"),
+        ("%time n = 2\nclf.fit(digits, epochs=n)", "line 1, `%time n = 2`, is for IPython"),
+        ("[clf, clf][0].fit(digits)", "line 1: .*its model has no name. Give the model one"),
+        ("new().fit(digits)", "line 1: .*its model has no name. Give the model one"),
+        (
+            "def g(): clf.fit(digits)",
+            "line 1: .*inside a function.* with values for the function's",
+        ),
+        ("again()", r"again\(\) calls evaluate: inside a function, .*a cell of its own"),
+        ("bs and clf.fit(digits)", "line 1: .*only under a condition.* on a line of its own"),
         ("clf.predict_batch(next(stream))", "line 1, .*takes from the iterator stream"),
         ("for x in stream: clf.predict_batch(x)", "line 1, .*takes from the iterator stream"),
         ("for x in []: clf.predict_batch(x)", "line 1: there is no first item to look at"),
         ("clf.fit(digits, loop=mine)", "line 1, .*runs your own function as its loop"),
         (
             "[clf.evaluate(d) for d in (test,)]",
-            "line 1: clf.evaluate\\(d\\) stays as it is: in a compre",
+            "line 1: `clf.evaluate\\(d\\)` stays as it is: in a compre",
         ),
     ],
 )
 def test_what_cannot_be_unrolled_is_explained(cell: str, message: str) -> None:
-    setup = "stream = (x for x in [points[:5]])\ndef mine(network): pass"
+    setup = """
+    stream = (x for x in [points[:5]])
+    def mine(network): pass
+    def again(): return clf.evaluate(test)
+    """
     names = notebook(setup)
     with pytest.raises(CellError, match=message):
         unroll_cell(cell, names)
@@ -631,7 +784,7 @@ def test_the_proof_counts_what_is_equal_and_the_cell_was_run() -> None:
     assert "step_losses" not in names
 
 
-def test_the_proof_says_what_is_not_equal() -> None:
+def test_a_cell_that_differs_by_itself_is_told_from_a_wrong_loop() -> None:
     """A network that counts its calls where no state_dict shows it."""
     names = notebook("""
     class Drifting(nn.Linear):
@@ -644,9 +797,27 @@ def test_the_proof_says_what_is_not_equal() -> None:
     """)
     result = proved("clf.fit(digits, batch_size=35)", names)
     assert not result
-    assert result.line.startswith("NOT equal: step losses, [0][0]: ")
+    assert result.line.startswith("NOT equal: run twice, the cell itself gives something else")
+    assert "step losses, [0][0]: " in result.line
+    assert " at first, " in result.line
+
+
+def test_the_proof_says_what_is_not_equal(monkeypatch) -> None:
+    """A mistake of ours: two steps where there should be one."""
+    recording = UnrolledCell.recording.fget
+    step = "adam.step() "
+    monkeypatch.setattr(
+        UnrolledCell,
+        "recording",
+        property(lambda cell: recording(cell).replace(step, "adam.step(); adam.step() ")),
+    )
+    result = proved("clf.fit(digits, batch_size=35)", notebook())
+    assert result.line.startswith("NOT equal: step losses, [0][1]: ")
     assert " in the cell, " in result.line
     assert " in the unrolled cell (2 step losses, " in result.line
+    html = Verdict(result)._repr_html_()
+    assert "not proved" in html
+    assert "NOT equal: step losses" in html
 
 
 def test_a_cell_that_cannot_run_twice_is_refused_and_not_run() -> None:

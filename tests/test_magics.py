@@ -78,7 +78,8 @@ def test_run_runs_the_cell_and_says_that_both_are_equal(magics) -> None:
     assert "for epoch in range(2):" in code["text/plain"]
     assert "epoch 2/2" in "".join(line if isinstance(line, str) else str(line) for line in lines)
     assert value["text/plain"] == "2"
-    assert verdict.startswith(
+    assert "both do the same" in verdict["text/html"]
+    assert verdict["text/plain"].startswith(
         "equal bit for bit: 4 step losses, 4 reported means, 2 weight tensors"
     )
     assert (

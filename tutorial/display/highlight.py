@@ -20,10 +20,24 @@ COLORS = {
 STYLES = {kind: f'style="color:{color}"' for kind, color in COLORS.items()}
 
 
+# As in the cells of a notebook, whose outputs else have larger letters, and broken lines.
+FONT = (
+    "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);"
+    "line-height:var(--jp-code-line-height,1.4);white-space:pre;word-break:normal"
+)
+
+
 def highlighted(source: str) -> str:
-    """The source as HTML that needs no style sheet."""
-    style = "margin:0;padding:0.4em 0;overflow-x:auto;line-height:1.4;background:none"
-    return f'<pre style="{style}"><code>{"".join(lines_of(source, STYLES))}</code></pre>'
+    """The source as HTML that needs no style sheet; what is too long is scrolled to."""
+    scrolls = 'tabindex="0" role="group" aria-label="code"'  # by the keyboard, too
+    style = f"margin:0;padding:0.4em 0;overflow-x:auto;background:none;{FONT}"
+    return f'<pre {scrolls} style="{style}">{code_of(source)}</pre>'
+
+
+def code_of(source: str) -> str:
+    """The source as HTML in a `code` element."""
+    style = "font:inherit;white-space:inherit;padding:0;background:none"
+    return f'<code style="{style}">{"".join(lines_of(source, STYLES))}</code>'
 
 
 def lines_of(source: str, attributes: Mapping[Any, str]) -> list[str]:

@@ -17,7 +17,7 @@ from IPython.display import display
 from IPython.utils.capture import capture_output
 
 from tutorial.notebook.cell import CellError, UnrolledCell, numpy_programs, prove, unroll_cell
-from tutorial.notebook.cell.show import AtDepths, SideBySide
+from tutorial.notebook.cell.show import AtDepths, SideBySide, Verdict
 
 OPTIONS = r"^(--depth\s+\S+\s*|--\S+\s*)+"  # before the code, on the line of a magic
 
@@ -42,7 +42,9 @@ class TutorialMagics(Magics):
     def unroll(self, line: str, cell: str | None = None) -> None:
         """Show the cell with each call of a Model written out as the plain PyTorch that it runs.
 
-        Nothing is run, unless you say --run. For one line: %unroll model.fit(train_data)
+        The cell is not run, unless you say --run. What a call needs from the lines before it is
+        found out on copies; but nothing of your own is run for it: where your functions would be
+        needed, or an effect, a message says so. For one line: %unroll model.fit(train_data)
         """
         code = re.sub(OPTIONS, "", line.strip())
         options = parse_argstring(self.unroll, line.strip().removesuffix(code))
@@ -64,7 +66,7 @@ class TutorialMagics(Magics):
             unrolled = unroll_cell(source, self.shell.user_ns, options.depth)
             self._show(unrolled, options)
             if options.run:
-                print(prove(unrolled, self.shell.user_ns, self._run, capture_output).line)
+                display(Verdict(prove(unrolled, self.shell.user_ns, self._run, capture_output)))
         except CellError as error:
             raise UsageError(f"{name}: {error}") from None
         except CellFailed:

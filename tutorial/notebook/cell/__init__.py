@@ -5,6 +5,7 @@ an `UnrolledCell`, and `prove` runs both and compares them. The magics call thes
 JupyterLab ask for an `Answer`.
 
     parts.py      a cell's statements, and where calls stand in them
+    harmless.py   runs code that has no effects, and nothing of the user's own
     lookahead.py  what these calls are made with, found out without making them
     naming.py     one call's plain loop, in the user's own names
     unrolled.py   the whole cell

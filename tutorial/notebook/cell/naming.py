@@ -116,6 +116,8 @@ class Writer:
         for name in self.used & (TOOLS | self.program.tools).keys():
             self._place_tool(name)
         loop = self._source(self.codes).rstrip("\n").splitlines()
+        if self.call.is_silent and self.program.loop is None:
+            loop = silent(loop)
         lines = [*self._turn_lines(), *self._binding_lines(), *self._hooks_lines()]
         if self.call.gradients:
             optimizer = self.codes["optimizer"]
@@ -358,6 +360,26 @@ class Writer:
             self.imports[name] = f"from {tool.__module__} import {name}"
         else:
             self.imports[name] = f"from torch.utils.data import {name}"
+
+
+def silent(lines: list[str]) -> list[str]:
+    """A loop without what it prints."""
+    tree = ast.parse("\n".join(lines))
+    prints = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.stmt) and all(map(is_print, getattr(node, "body", [node])))
+    ]
+    gone = {n for node in prints for n in range(node.lineno, (node.end_lineno or 0) + 1)}
+    return [line for number, line in enumerate(lines, 1) if number not in gone]
+
+
+def is_print(node: ast.stmt) -> bool:
+    """Whether it is `print(...)`."""
+    match node:
+        case ast.Expr(value=ast.Call(func=ast.Name(id="print"))):
+            return True
+    return False
 
 
 def own_name(call: Call, name: str, taken: set[str], assigned: set[str]) -> str | None:

@@ -4,7 +4,7 @@ import ast
 import io
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TypeGuard
 
@@ -91,6 +91,7 @@ class Part:
         blocks: the blocks around it, by numbers; those of loops are negative.
         changing: the names that loops around it change.
         head: whether it is the head of a compound statement.
+        magic: what stands there for IPython alone, such as `%time ...`; code does nothing then.
     """
 
     code: str
@@ -103,6 +104,7 @@ class Part:
     blocks: tuple[int, ...]
     changing: frozenset[str]
     head: bool = False
+    magic: str = ""
     names: set[str] = field(init=False)  # all that it mentions
     reads: set[str] = field(init=False)  # those that it needs
     sets: set[str] = field(init=False)  # those that it binds
@@ -113,7 +115,7 @@ class Part:
         tree = ast.parse(self.code)
         self.names = names_in(tree)
         self.reads = read_in(tree)
-        self.sets = names_assigned(self.code)
+        self.sets = names_assigned(self.code) | names_assigned(python_in(self.magic))
         self.alters = altered(tree)
         self.imports = any(isinstance(statement, ast.Import) for statement in tree.body)
 
@@ -142,6 +144,8 @@ class Cell:
         self.names = names_in(tree)
         self.blocks = 0
         self.parts = list(self._parts(tree.body, (), frozenset()))
+        for part in self.parts:
+            self.names |= names_in(ast.parse(python_in(part.magic)))
         ends = list(dict.fromkeys(self._line_end(self._span(node)[1]) for node in tree.body))
         self.ends = [*ends[:-1], len(source)] if ends else []
 
@@ -221,7 +225,31 @@ class Cell:
             code = ast.unparse(node) if nested or decorated else self.runnable[start:end]
         before = self._before(start)
         indent = before[: len(before) - len(before.lstrip())]
-        return Part(code, sites, start, end, node.lineno, indent, start, blocks, changing, head)
+        magic = self._magic(start, end)
+        if magic:
+            sites = self._behind(magic, start, node.lineno)
+        return Part(
+            code, sites, start, end, node.lineno, indent, start, blocks, changing, head, magic
+        )
+
+    def _magic(self, start: int, end: int) -> str:
+        """What IPython alone understands of a simple statement."""
+        written = self.source[start : self._line_end(start)].rstrip("\n")
+        parsed = self.runnable[start : self._line_end(start)].rstrip("\n")
+        return "" if written == parsed else written
+
+    def _behind(self, magic: str, start: int, line: int) -> list[Site]:
+        """The calls behind a magic: `%time model.fit(...)`."""
+        python = python_in(magic)
+        if not python:
+            return []
+        inner = Cell(python)
+        shift = start + len(magic) - len(python)
+        found = [site for part in inner.parts for site in part.sites]
+        return [
+            replace(site, start=site.start + shift, end=site.end + shift, line=line, stays=MAGIC)
+            for site in found
+        ]
 
     def _suites(self, node: ast.AST) -> Iterator[list[ast.stmt]]:
         """The blocks of a compound statement: of an `if` also those of its `elif` and `else`."""
@@ -248,7 +276,7 @@ class Cell:
             before = self.source[start:dot].rstrip()[:-1].rstrip()
             receiver = Argument(ast.unparse(function.value) if "\n" in before else before)
             if not receiver.is_plain:
-                continue
+                stays = NAMELESS
             arguments = (*map(self._argument, call.args), *map(self._argument, call.keywords))
             code = self.source[start:end]
             sites.append(
@@ -269,9 +297,9 @@ class Cell:
     ) -> Iterator[tuple[ast.Call, ast.Attribute, str | None]]:
         """Calls of fit, evaluate, ..., each with the reason why it is not sure to be made, once."""
         if isinstance(node, FUNCTIONS):
-            stays = "inside a function, it is known only when that is called"
+            stays = IN_A_FUNCTION
         if isinstance(node, COMPREHENSIONS):
-            stays = "in a comprehension there is no place for a loop; use `for`"
+            stays = IN_A_COMPREHENSION
         match node:
             case ast.Call(func=ast.Attribute(attr=method) as function) if method in METHODS:
                 yield node, function, stays
@@ -285,7 +313,18 @@ class Cell:
                 yield from self._calls(inner, head, ONLY_IF if maybe else stays)
 
 
+# Why a call stays; and the way out.
+IN_A_FUNCTION = "inside a function, it is known only when that is called"
+IN_A_COMPREHENSION = "in a comprehension there is no place for a loop; use `for`"
+MAGIC = "it stands behind a magic, which is for IPython alone"
+NAMELESS = "its model has no name"
 ONLY_IF = "it is made only under a condition, in the middle of a line"
+WAYS_OUT = {
+    IN_A_FUNCTION: "Write it in a cell of its own, with values for the function's arguments.",
+    MAGIC: "Write %%time or %%timeit on the first line of the cell instead.",
+    NAMELESS: "Give the model one, in a cell before.",
+    ONLY_IF: "Write it on a line of its own, under `if`.",
+}
 CONDITIONAL = {
     (ast.IfExp, "body"),
     (ast.IfExp, "orelse"),
@@ -314,24 +353,28 @@ def root(node: ast.expr) -> str | None:
     return node.id if isinstance(node, ast.Name) else None
 
 
-def altered(tree: ast.AST) -> set[str]:
+def altered(tree: ast.AST, calls: bool = True) -> set[str]:
     """The names whose objects a statement alters: `a.b = c`, `a[0] += 1`, `a.append(b)`.
 
     In a loop, a call does not count: that is a training by hand, most likely.
+
+    Args:
+        tree: the statement.
+        calls: whether a call counts at all.
     """
     found: set[str | None] = set()
     for node in ast.iter_child_nodes(tree):
         match node:
             case ast.For() | ast.While() | ast.FunctionDef() | ast.ClassDef():
                 continue
-            case ast.Expr(value=ast.Call(func=ast.Attribute() as function)):
+            case ast.Expr(value=ast.Call(func=ast.Attribute() as function)) if calls:
                 found.add(root(function))
             case (
                 ast.Attribute(ctx=ast.Store() | ast.Del())
                 | ast.Subscript(ctx=ast.Store() | ast.Del())
             ):
                 found.add(root(node))
-        found |= altered(node)
+        found |= altered(node, calls)
     return {name for name in found if name is not None}
 
 
@@ -346,6 +389,10 @@ def renews(node: ast.AST) -> TypeGuard[ast.expr]:
     if isinstance(node, ast.Attribute) and node.attr == "prepare":
         return True
     return isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load)
+
+
+# Where IPython's own begins in a line, which else is Python: `%time f()`, `!ls`, `files = !ls`.
+FOR_IPYTHON = re.compile(r"^\s*(?:[\w., ]+=\s*)?(?=[%!])")
 
 
 def runnable(source: str) -> str:
@@ -364,8 +411,21 @@ def runnable(source: str) -> str:
         except SyntaxError as error:
             at = (error.lineno or 1) - 1
             line = lines[at] if at < len(lines) else ""
-            if not re.match(r"\s*[%!]", line):
+            python = FOR_IPYTHON.match(line)
+            if not python:
                 message = f"line {error.lineno}: {error.msg}: {line.strip()}"
                 raise CellError(message) from None
             # A statement that does nothing and is as long; nothing else stands on the line.
-            lines[at] = re.sub(r"[%!].*", lambda text: "0".ljust(len(text[0])), line)
+            end = len(line.rstrip("\n"))
+            lines[at] = python[0] + "0".ljust(end - python.end()) + line[end:]
+
+
+def python_in(magic: str) -> str:
+    """The Python behind a magic, `f()` of `%timeit -n 1 f()`; "" if there is none."""
+    for word in re.finditer(r"(?<=\s)\S", magic):
+        try:
+            ast.parse(magic[word.start() :])
+            return magic[word.start() :]
+        except SyntaxError:
+            continue
+    return ""

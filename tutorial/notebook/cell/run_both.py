@@ -13,7 +13,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader, Dataset
 
-from tutorial.device import unchanged_randomness, unchanged_settings
+from tutorial.device import rng_state, set_rng_state, unchanged_randomness, unchanged_settings
 from tutorial.history import History
 from tutorial.model import Model
 from tutorial.notebook.cell.lookahead import copied
@@ -66,8 +66,10 @@ def prove(
     """
     refuse_to_write_twice(unrolled)
     failed, there = "", {}
+    mentioned = names_in(ast.parse(runnable(unrolled.recording))) | unrolled.cell.names
+    chance, twin = rng_state(), {**namespace, **copied(mentioned, namespace, {})[0]}
     try:
-        there = run_copy(unrolled, namespace, quiet)
+        there = run_copy(unrolled, runnable(unrolled.recording), namespace, quiet)
     except CellError:
         raise
     except Exception as error:  # perhaps the cell itself fails, too, and says so
@@ -83,8 +85,24 @@ def prove(
     proof = Proof("the cell", here, there, "as it is, and unrolled", where)
     if any(isinstance(result, History) and result.interrupted for _, result in results):
         failed = "the cell was interrupted"
+    if not proof and not failed:
+        with unchanged_randomness():
+            set_rng_state(chance)
+            with contextlib.suppress(Exception):  # such as of a file that is closed now
+                again = run_copy(unrolled, unrolled.cell.runnable, twin, quiet)
+                failed = by_itself(Proof("", here, again, places=("at first", "then")))
     proof.difference = failed or proof.difference
     return proof
+
+
+def by_itself(twice: Proof) -> str:
+    """What to say of a cell that does not do the same twice; "" if it does."""
+    if twice:
+        return ""
+    return (
+        "run twice, the cell itself gives something else each time, so nothing can be said of the "
+        f"unrolled one. Does it use the time, a file, or a counter? {twice.difference}"
+    )
 
 
 def refuse_to_write_twice(unrolled: UnrolledCell) -> None:
@@ -109,11 +127,11 @@ def refuse_to_write_twice(unrolled: UnrolledCell) -> None:
 
 def run_copy(
     unrolled: UnrolledCell,
+    source: str,
     namespace: Mapping[str, Any],
     quiet: Callable[[], AbstractContextManager[Any]],
 ) -> dict[str, Any]:
-    """What the unrolled cell computes, on copies of all that it uses."""
-    source = runnable(unrolled.recording)
+    """What the cell computes, written in one way or the other, on copies of all that it uses."""
     mentioned = names_in(ast.parse(source)) | unrolled.cell.names
     copies, once = copied(mentioned, namespace, {})
     if once:
@@ -123,7 +141,7 @@ def run_copy(
         )
     results: Results = []
     names = {**namespace, **copies, RECORD: lambda *result: results.append(result)}
-    file = "<unrolled cell>"
+    file = "<unrolled cell>" if RECORD in source else "<cell again>"
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     with (
         quiet(),

@@ -3,21 +3,29 @@
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
+from html import escape
 from itertools import zip_longest
 from typing import Any
 
-from tutorial.display.highlight import highlighted
+from tutorial.display.highlight import FONT, code_of
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
+from tutorial.unroll.proof import Proof
 
 HEADINGS = ("as written", "unrolled: what runs")
 NARROW = 100  # columns of a terminal; in fewer, the two stand below each other
 GAP = " | "
 
-# Each pair is a row. Where two columns do not fit, CSS puts the second below the first.
-ROW = "display:flex;flex-wrap:wrap;gap:0 1em;border-top:1px solid rgba(128,128,128,.35)"
-SIDE = "min-width:0;box-sizing:border-box;padding-left:.7em;border-left:3px solid "
-SIDES = (f"flex:1 1 24em;{SIDE}rgba(128,128,128,.5)", f"flex:2 1 36em;{SIDE}#2f8f8f")
+# Each pair is a row. Where two columns do not fit, CSS puts the second below the first. The left
+# one has as much room as its lines need; what is too long, one scrolls to, and the left one stays.
+ROW = "display:flex;flex-wrap:wrap;border-top:1px solid rgba(128,128,128,.35)"
+SIDE = "box-sizing:border-box;padding:.3em 1em .3em .7em;border-left:3px solid "
+LEFT = (
+    f"{SIDE}rgba(128,128,128,.5);position:sticky;left:0;background:var(--jp-layout-color0,Canvas)"
+)
+RIGHT = f"{SIDE}#2f8f8f"
+AROUND = 4  # columns that these paddings take
+READABLE = 84  # columns of a loop; of a longer line only the end of its comment is out of sight
 
 
 class SideBySide:
@@ -34,11 +42,28 @@ class SideBySide:
         return self.text(shutil.get_terminal_size().columns)
 
     def _repr_html_(self) -> str:
-        rows = [_row("columnheader", *(f"<b>{heading}</b>" for heading in HEADINGS))]
-        rows += [
-            _row("cell", highlighted(before), highlighted(after)) for before, after in self.pairs
-        ]
-        return f'<div role="table" aria-label="{" and ".join(HEADINGS)}">{"".join(rows)}</div>'
+        label = " and ".join(HEADINGS)
+        rows = [self._row("columnheader", *(f"<b>{heading}</b>" for heading in HEADINGS))]
+        rows += [self._row("cell", *map(_code, pair)) for pair in self.pairs]
+        table = f'<div role="table" aria-label="{label}">{"".join(rows)}</div>'
+        style = f"overflow-x:auto;{FONT}"
+        scrolls = f'tabindex="0" role="group" aria-label="{label}"'  # by the keyboard, too
+        return f'<div {scrolls} style="{style}">{table}</div>'
+
+    def _row(self, role: str, left: str, right: str) -> str:
+        """One row of the two columns."""
+        wide, high = self._columns_of(0), min(self._columns_of(1), READABLE)
+        styles = f"flex:0 0 {wide}ch;{LEFT}", f"flex:1 0 {high}ch;min-width:0;{RIGHT}"
+        cells = (
+            f'<div role="{role}" style="{style}">{side}</div>'
+            for side, style in zip((left, right), styles, strict=True)
+        )
+        return f'<div role="row" style="{ROW}">{"".join(cells)}</div>'
+
+    def _columns_of(self, side: int) -> int:
+        """How wide a side is, in letters."""
+        lines = [line for pair in self.pairs for line in pair[side].splitlines()]
+        return max(map(len, [HEADINGS[side], *lines])) + AROUND
 
     def text(self, width: int) -> str:
         """Two columns in so many columns of text; in few, one below the other."""
@@ -65,13 +90,10 @@ class SideBySide:
                 yield from (f"---- {HEADINGS[1]}", after)
 
 
-def _row(role: str, *sides: str) -> str:
-    """One row of the two columns."""
-    cells = (
-        f'<div role="{role}" style="{style}">{side}</div>'
-        for side, style in zip(sides, SIDES, strict=True)
-    )
-    return f'<div role="row" style="{ROW}">{"".join(cells)}</div>'
+def _code(source: str) -> str:
+    """Code that its surroundings scroll."""
+    style = f"margin:0;padding:0;background:none;overflow:visible;{FONT}"
+    return f'<pre style="{style}">{code_of(source)}</pre>'
 
 
 def _folded(text: str, width: int) -> list[str]:
@@ -81,6 +103,23 @@ def _folded(text: str, width: int) -> list[str]:
         indent = line[: len(line) - len(line.lstrip())] + "    "
         lines += textwrap.wrap(line, width, subsequent_indent=indent[: width // 2]) or [""]
     return lines
+
+
+class Verdict:
+    """What `prove` found about a cell, in a notebook with a colour at its side."""
+
+    def __init__(self, proof: Proof) -> None:
+        self.proof = proof
+
+    def __repr__(self) -> str:
+        return self.proof.line
+
+    def _repr_html_(self) -> str:
+        edge, title = ("#2f8f2f", "both do the same") if self.proof else ("#c2403a", "not proved")
+        return (
+            f'<div role="status" style="border-left:4px solid {edge};padding:0.2em 0.8em">'
+            f"<strong>{title}</strong><br>{escape(self.proof.line)}</div>"
+        )
 
 
 ON_ITS_OWN = "in NumPy each call is a program of its own: %%unroll --depth numpy"

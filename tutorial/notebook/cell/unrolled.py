@@ -4,12 +4,22 @@ import ast
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from tutorial.model import METHODS, Model
-from tutorial.notebook.cell.lookahead import Call, look_ahead
+from tutorial.notebook.cell.harmless import NotRun, in_library
+from tutorial.notebook.cell.lookahead import Call, evaluated, first_line, look_ahead
 from tutorial.notebook.cell.naming import Bound, Writer, Written, own_name
-from tutorial.notebook.cell.parts import Cell, CellError, Part, Site, names_in
+from tutorial.notebook.cell.parts import (
+    IN_A_FUNCTION,
+    WAYS_OUT,
+    Cell,
+    CellError,
+    Part,
+    Site,
+    names_in,
+)
 from tutorial.unroll.program import Program
 from tutorial.unroll.source import merged, names_assigned
 
@@ -184,10 +194,7 @@ class Assembly:
 
     def stays(self, site: Site) -> bool:
         """Whether a call is a Model's, and stays."""
-        try:
-            value = eval(site.receiver.code, dict(self.calls[-1].names))
-        except Exception:  # its names are those of a function
-            return False
+        value = evaluated(site.receiver, self.calls[-1].names)  # None: its names are a function's
         return site.stays is not None and isinstance(value, Model)
 
     def _edited(self, begin: int, end: int, edits: list[tuple[int, int, str]]) -> str:
@@ -258,9 +265,9 @@ class Assembly:
             case [call] if target_of(part, call) is not None and call.site.method != "fit":
                 return None
             case [call] if text == self._result(call):
-                silent = self.cell.source[part.end :].lstrip().startswith(";")
-                is_value = part is self.cell.parts[-1] and not part.blocks and not silent
-                shown = call.site.method in SHOWN_BY_THE_LOOP
+                hidden = self.cell.source[part.end :].lstrip().startswith(";")
+                is_value = part is self.cell.parts[-1] and not part.blocks and not hidden
+                shown = call.site.method in SHOWN_BY_THE_LOOP and not call.is_silent
                 return text if is_value and not shown else None
         return text
 
@@ -279,6 +286,7 @@ class Assembly:
         lines = merged([line for name, line in imports.items() if name not in there])
         sets = {name for written in self.written.values() for name in written.sets}
         lost = sets & self.namespace.keys() - {n for part in self.cell.parts for n in part.sets}
+        lost -= {"_"}  # IPython's last result
         if lost:
             text = f"Running this overwrites your {', '.join(sorted(lost))}."
             lines += textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
@@ -295,9 +303,17 @@ def target_of(part: Part, call: Call) -> str | None:
 
 def no_call(cell: Cell, namespace: Mapping[str, Any]) -> str:
     """What to say of a cell without a call of a Model."""
-    stays = [site for part in cell.parts for site in part.sites if site.stays]
-    if stays:
-        return f"line {stays[0].line}: {stays[0].code} stays as it is: {stays[0].stays}."
+    for site in (site for part in cell.parts for site in part.sites if site.stays):
+        value = evaluated(site.receiver, namespace)
+        if isinstance(value, Model | NameError | NotRun):  # or it may be one
+            assert site.stays is not None
+            way_out = WAYS_OUT.get(site.stays, "")
+            reason = f"{first_line(site.code)} stays as it is: {site.stays}. {way_out}"
+            return f"line {site.line}: {reason}".rstrip()
+    for name in sorted(cell.names & namespace.keys()):
+        inside = methods_in(namespace[name])
+        if inside:
+            return f"{name}() calls {inside}: {IN_A_FUNCTION}. {WAYS_OUT[IN_A_FUNCTION]}"
     models = [name for name, value in namespace.items() if isinstance(value, Model)]
     name = next((n for n in models if n in cell.names), next(iter(models), "model"))
     example = f"{name}.fit(train_data, epochs=1)"
@@ -305,3 +321,9 @@ def no_call(cell: Cell, namespace: Mapping[str, Any]) -> str:
         f"there is no call of a Model in this cell. Looked for: {', '.join(METHODS)} of a "
         f"tutorial.Model, such as {example}."
     )
+
+
+def methods_in(value: Any) -> str:
+    """The methods of a Model that a function of the notebook calls, in words."""
+    is_own = isinstance(value, FunctionType) and not in_library(value.__code__.co_filename)
+    return ", ".join(name for name in METHODS if is_own and name in value.__code__.co_names)
