@@ -54,9 +54,10 @@ format: $(READY)  ## Put the code into the format that lint checks
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
 
-# What is done in a lesson is kept in lessons/: the launcher opens a copy of your own.
+# What is done in a lesson is kept in lessons/: the launcher opens a copy of your own. What is
+# installed for work on the library, such as nbgrader's menus, is not shown to learners.
 lab: $(READY)  ## Open JupyterLab, with the lessons in its launcher
-	$(PY) -m jupyter lab
+	JUPYTER_CONFIG_PATH="$(CURDIR)/tutorial/notebook/lab/learner:$$JUPYTER_CONFIG_PATH" $(PY) -m jupyter lab
 
 # The files in built/ are kept in git, so that only those need Node who change the extension.
 labextension: $(READY) $(MODULES)  ## Build the JupyterLab extension anew; needs Node

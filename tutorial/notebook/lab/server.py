@@ -23,10 +23,8 @@ class LessonsHandler(APIHandler):
 
     @authenticated
     def get(self) -> None:
-        told = [
-            {"name": x.name, "title": x.title, "minutes": x.minutes, "goals": x.goals}
-            for x in lessons()
-        ]
+        names = ("name", "number", "title", "minutes", "goals", "exercises")
+        told = [{name: getattr(lesson, name) for name in names} for lesson in lessons()]
         self.finish(json.dumps(told))
 
 

@@ -20,9 +20,21 @@ export const sideBySideIcon = new LabIcon({
 
 /** An open book. */
 export const lessonIcon = new LabIcon({
-  name: "tutorial:lesson",
+  name: "tutorial:lessons",
   svgstr: svg(
     "M12 6C10 4.5 7 4 2 4v14c5 0 8 .5 10 2 2-1.5 5-2 10-2V4c-5 0-8 .5-10 2zm-8 .1c3 .1 5.300.6 " +
       "7 1.600v9.500c-1.800-.7-4-1.100-7-1.200zm16 0v9.900c-3 .1-5.200.5-7 1.200V7.700c1.700-1 4-1.500 7-1.600z",
   ),
 });
+
+const RING = "M12 2a10 10 0 0 1 0 20a10 10 0 0 1 0-20zM12 4a8 8 0 0 0 0 16a8 8 0 0 0 0-16z";
+const HALF = "M12 6a6 6 0 0 1 0 12z";
+const DISC = "M12 2a10 10 0 0 1 0 20a10 10 0 0 1 0-20z";
+const CHECK = "M6.5 12l4 4 7-7-1.500-1.500-5.500 5.500-2.500-2.500z"; // the other way round: a hole
+
+/** How far a lesson is: a ring, half full when it is begun; a disc with a check when it is done. */
+export const stateIcons = {
+  open: new LabIcon({ name: "tutorial:lesson-open", svgstr: svg(RING) }),
+  begun: new LabIcon({ name: "tutorial:lesson-begun", svgstr: svg(RING + HALF) }),
+  done: new LabIcon({ name: "tutorial:lesson-done", svgstr: svg(DISC + CHECK) }),
+};

@@ -9,12 +9,16 @@ import { ISettingRegistry } from "@jupyterlab/settingregistry";
 import { ITranslator, nullTranslator } from "@jupyterlab/translation";
 import { Refusal } from "./answer.js";
 import { explaining, READING } from "./command.js";
-import { lessonIcon } from "./icons.js";
+import { lessonIcon, stateIcons } from "./icons.js";
 import { chooseLesson } from "./lessonsDialog.js";
+import { aboutLesson, lessonStates, titleOf, type State } from "./lessonState.js";
 import { freshNotebook, lessonList, type Lesson } from "./lessonsServer.js";
 import { makeCopy, setAside } from "./workingCopy.js";
 
 const ID = "torch-tutorial:lessons";
+
+/** What a card in the launcher stands for. */
+type Card = Lesson & { state: State };
 
 const plugin: JupyterFrontEndPlugin<void> = {
   id: ID,
@@ -43,7 +47,8 @@ const plugin: JupyterFrontEndPlugin<void> = {
       isVisible: (args) => !args["noLauncher"] || launcher === null,
       execute: () =>
         explaining(async () => {
-          const choice = await chooseLesson(await lessons(), trans);
+          const all = await lessons();
+          const choice = await chooseLesson(all, await states(all), trans);
           if (choice) {
             await open(choice.name, choice.startOver);
           }
@@ -52,25 +57,52 @@ const plugin: JupyterFrontEndPlugin<void> = {
     palette?.addItem({ command: "tutorial:lessons", category });
 
     commands.addCommand("tutorial:open-lesson", {
-      label: (args) => card(args as unknown as Lesson),
-      caption: trans.__("Open your working copy of this lesson"),
-      icon: lessonIcon,
+      label: (args) => titleOf(args as unknown as Card),
+      // The first line stands on the card; all of it is shown to who points at it.
+      caption: (args) => about(args as unknown as Card),
+      icon: (args) => stateIcons[(args as unknown as Card).state.is],
       execute: (args) => explaining(() => open(args["name"] as string, false)),
     });
     if (launcher && settings.get("launcher").composite) {
-      void addCards(launcher);
+      let cards: ReturnType<ILauncher["add"]>[] = [];
+      let shown = "";
+      const show = async (): Promise<void> => {
+        const all = await lessonList(serverSettings);
+        const their = await states(all);
+        const now = JSON.stringify([...their]);
+        if (now === shown) {
+          return;
+        }
+        shown = now;
+        cards.forEach((card) => {
+          card.dispose();
+        });
+        cards = all.map((lesson, rank) =>
+          launcher.add({
+            command: "tutorial:open-lesson",
+            args: { ...lesson, state: { ...their.get(lesson.name) } },
+            category,
+            categoryRank: -1, // above all other sections
+            rank,
+          }),
+        );
+      };
+      await show();
+      app.shell.currentChanged?.connect((_, { newValue }) => {
+        if (newValue?.node.querySelector(".jp-Launcher")) {
+          void show(); // something may have been solved since
+        }
+      });
     }
 
-    async function addCards(launcher: ILauncher): Promise<void> {
-      for (const [rank, lesson] of (await lessonList(serverSettings)).entries()) {
-        launcher.add({ command: "tutorial:open-lesson", args: { ...lesson }, category, rank });
-      }
+    /** A lesson's time, how far it is, and what one can do after it. */
+    function about(card: Card): string {
+      const goals = card.goals.map((goal) => `• ${goal}`);
+      return [aboutLesson(card, card.state, trans), ...goals].join("\n");
     }
 
-    /** What stands on a lesson's card. */
-    function card({ title, minutes, goals }: Lesson): string {
-      const time = trans._n("%1 minute", "%1 minutes", minutes);
-      return [title, time, ...goals.map((goal) => `• ${goal}`)].join("\n");
+    function states(all: Lesson[]): Promise<Map<string, State>> {
+      return lessonStates(contents, settings.get("folder").composite as string, all);
     }
 
     async function lessons(): Promise<Lesson[]> {

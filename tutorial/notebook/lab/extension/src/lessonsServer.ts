@@ -6,9 +6,11 @@ import { ServerConnection } from "@jupyterlab/services";
 /** What a lesson's notebook says of it. */
 export interface Lesson {
   name: string;
+  number: number;
   title: string;
   minutes: number;
   goals: string[];
+  exercises: string[];
 }
 
 /** All lessons, in their order. */
