@@ -242,7 +242,7 @@ def choose(home: Any, title: str, button: str) -> Any:
     if home.app == "lab":
         home.evaluate("() => { window.jupyterapp.commands.execute('tutorial:lessons') }")
     else:
-        home.get_by_role("button", name="Choose a lesson").click()
+        home.locator("[data-jp-item-name=lessons]").get_by_text("Lessons").click()
     dialog = home.get_by_role("dialog")
     expect(dialog.get_by_role("radio").first).to_be_focused()
     dialog.get_by_role("radio", name=title).check()
