@@ -19,7 +19,7 @@
   /** What a moment did to a name. */
   function markOf(name, { set, gone }, before) {
     if (gone.includes(name)) return "removed";
-    if (!(name in set)) return "";
+    if (!Object.hasOwn(set, name)) return "";
     return before.has(name) ? "changed" : "new";
   }
 
@@ -31,6 +31,7 @@
 
   // ---- a value: its picture, and its numbers
 
+  const COLORS = "Heat maps and bars: orange is above 0, blue below; the further from 0, the stronger.";
   const POSITIVE = [200, 90, 10];
   const NEGATIVE = [33, 102, 209];
   const NOT_FINITE = [200, 0, 200, 255];
@@ -61,7 +62,9 @@
 
   function draw(picture) {
     const bytes = Uint8Array.from(atob(picture.data), (letter) => letter.charCodeAt(0));
-    const canvas = make("canvas", { role: "img", "aria-label": DRAWN[picture.kind](picture) });
+    const coarse = picture.coarse ? ", each the mean of several numbers" : "";
+    const label = DRAWN[picture.kind](picture) + coarse;
+    const canvas = make("canvas", { role: "img", "aria-label": label, title: label });
     (picture.kind === "bars" ? drawBars : drawTiles)(canvas, bytes, picture);
     return canvas;
   }
@@ -136,6 +139,8 @@
 
   // ---- the player
 
+  const KEYS = { "data-lm-suppress-shortcuts": "" }; // what has it keeps its keys from JupyterLab
+
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -144,7 +149,7 @@
   }
 
   function button(label, act) {
-    const element = make("button", { type: "button" }, label);
+    const element = make("button", { type: "button", ...KEYS }, label);
     element.addEventListener("click", () => element.getAttribute("aria-disabled") === "true" || act());
     return element;
   }
@@ -157,133 +162,154 @@
     }
   }
 
-  function play(root) {
-    const recording = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-    const { moments, values, error } = recording;
-    const states = statesOf(moments);
-    const told = [...root.querySelectorAll(".told li")];
-    const [lines, program] = [[...root.querySelectorAll(".l")], root.querySelector("pre")];
-    if (!told.length) return; // nothing has been run
-    let now = -1;
-
-    // -- the names, each gradient beside its weight
-
+  /** The names with their values, each gradient beside its weight. */
+  function namesOf({ moments, values }, states, follow) {
     const cells = new Map();
     for (const name of new Set(moments.flatMap(({ set }) => Object.keys(set)))) {
-      const follow = button(name, () => followed(followed.name === name ? null : name));
-      follow.setAttribute("aria-pressed", "false");
-      const [mark, body] = [make("em"), make("div")];
-      cells.set(name, { box: make("div", { class: "cell" }, mark, follow, body), follow, mark, body });
+      const [label, mark, body] = [button(name, () => follow(name)), make("em"), make("div")];
+      cells.set(name, { label, mark, body, box: make("div", { class: "cell" }, label, mark, body) });
     }
-    const list = make("ul", { role: "list" });
     const rows = new Map();
     for (const [name, { box }] of cells) {
-      if (cells.has(ownerOf(name))) continue;
-      rows.set(name, list.appendChild(make("li", {}, box)));
+      const owner = ownerOf(name);
+      const beside = cells.has(owner) && !cells.has(ownerOf(owner));
+      const home = beside ? owner : name;
+      if (!rows.has(home)) rows.set(home, make("li"));
+      const row = rows.get(home);
+      row.classList.toggle("pair", beside || row.hasChildNodes());
+      row[beside ? "append" : "prepend"](box);
     }
-    for (const [name, { box }] of cells) {
-      if (rows.has(name)) continue;
-      const row = rows.get(ownerOf(name));
-      row?.append(box);
-      row?.classList.add("pair");
-    }
-    const names = make("div", { class: "names", tabindex: "0", role: "group", "aria-label": "the names and their values" }, list);
+    const element = make("div", {
+      class: "names", tabindex: "0", role: "group", "aria-label": "the names and their values", ...KEYS,
+    }, make("ul", { role: "list" }, ...rows.values()));
 
-    function showNames(state, moment, before) {
-      let first = null;
+    function show(at) {
+      const [state, before] = [states[at] ?? states.at(-1) ?? new Map(), states[at - 1]];
       for (const [name, cell] of cells) {
-        const mark = moment ? markOf(name, moment, before) : "";
+        const mark = before && at in moments ? markOf(name, moments[at], before) : "";
         const index = state.get(name);
-        cell.box.hidden = index === undefined && mark !== "removed";
-        cell.box.className = `cell ${mark ? `lit ${mark}` : ""}`;
+        cell.box.hidden = index === undefined && !mark;
+        cell.box.className = mark ? `cell lit ${mark}` : "cell";
         cell.mark.textContent = mark;
         cell.mark.hidden = !mark;
-        if (cell.shown !== index) cell.body.replaceChildren(...(index === undefined ? [] : [valueOf(values[index])]));
+        if (cell.shown !== index) cell.body.replaceChildren(...(index in values ? [valueOf(values[index])] : []));
         cell.shown = index;
-        if (mark) first ??= cell.box;
       }
       for (const row of rows.values()) row.hidden = [...row.children].every((box) => box.hidden);
-      if (first) scrollTo(names, first);
+      const lit = element.querySelector(".lit");
+      if (lit) scrollTo(element, lit);
     }
 
-    // -- one name through the steps
+    /** Mark the name that is followed. */
+    function press(followed) {
+      for (const [name, { label }] of cells) label.setAttribute("aria-pressed", String(name === followed));
+    }
 
-    const strip = make("section", { class: "strip", "aria-label": "a name, followed" });
-    strip.hidden = true;
+    return { element, show, press, focus: (name) => cells.get(name).label.focus() };
+  }
 
-    function followed(name) {
-      followed.name = name;
-      for (const [other, { follow }] of cells) follow.setAttribute("aria-pressed", String(other === name));
-      strip.hidden = name === null;
-      if (name === null) return strip.replaceChildren();
+  /** One name through the steps: each moment at which it changed leads there. */
+  function stripOf({ moments, values }, go, close) {
+    const element = make("section", { class: "strip", "aria-label": "one name through the steps" });
+    const stopsOf = () => [...element.querySelectorAll("li button")];
+
+    function follow(name) {
+      element.hidden = name === null;
+      element.replaceChildren();
+      if (name === null) return;
       const stops = make("ol");
-      const found = moments.flatMap(({ set, gone }, at) => (name in set || gone.includes(name) ? [at] : []));
-      for (const at of found) {
-        const stop = button(`${placeOf(at)}line ${moments[at].line}`, () => go(at));
+      moments.forEach(({ line, set, gone }, at) => {
+        if (!Object.hasOwn(set, name) && !gone.includes(name)) return;
+        const value = gone.includes(name) ? make("p", {}, "removed") : valueOf(values[set[name]]);
+        const stop = button(`${placeOf(moments[at])}line ${line}`, () => go(at));
         stop.dataset.at = at;
-        stop.append(name in moments[at].set ? valueOf(values[moments[at].set[name]]) : ": removed");
+        stop.append(value);
         stops.append(make("li", {}, stop));
-      }
-      const close = button("Stop following", () => {
-        followed(null);
-        cells.get(name).follow.focus();
       });
-      const times = found.length === 1 ? "1 moment" : `${found.length} moments`;
-      strip.replaceChildren(make("p", {}, make("code", {}, name), ` changes at ${times} `, close), stops);
-      showStop();
+      const times = stops.children.length === 1 ? "1 moment" : `${stops.children.length} moments`;
+      const title = make("p", {}, make("code", {}, name), ` changes at ${times} `);
+      title.append(button("Stop following", close));
+      element.append(title, stops);
     }
 
-    function showStop() {
-      const stops = [...strip.querySelectorAll("li button")];
-      const last = stops.filter((stop) => stop.dataset.at <= now).at(-1);
-      for (const stop of stops) stop === last ? stop.setAttribute("aria-current", "step") : stop.removeAttribute("aria-current");
-      if (last) last.closest("ol").scrollLeft += last.getBoundingClientRect().left - strip.getBoundingClientRect().left - 60;
+    function show(at) {
+      const last = stopsOf().filter((stop) => stop.dataset.at <= at).at(-1);
+      for (const stop of stopsOf()) stop.setAttribute("aria-current", String(stop === last));
+      if (!last) return;
+      const [box, { left }] = [last.closest("ol"), last.getBoundingClientRect()];
+      box.scrollLeft += left - box.getBoundingClientRect().left - box.clientWidth / 3;
     }
 
-    // -- where it is, and from there to another place
+    return { element, follow, show };
+  }
+
+  /** Where a moment is, as a reader counts. */
+  function placeOf({ epoch, step } = {}) {
+    const told = Object.entries({ epoch, step }).filter(([, number]) => Number.isInteger(number));
+    return told.map(([unit, number]) => `${unit} ${number + 1}, `).join("");
+  }
+
+  function play(root) {
+    const recording = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+    const { moments, error } = recording;
+    const told = [...root.querySelectorAll(".told li")];
+    if (!told.length) return; // no line was run
+    const [program, lines] = [root.querySelector("pre"), [...root.querySelectorAll(".l")]];
+    let [now, followed] = [-1, null];
+
+    const names = namesOf(recording, statesOf(moments), (name) => follow(name === followed ? null : name));
+    const strip = stripOf(recording, (at) => go(at), () => {
+      names.focus(followed);
+      follow(null);
+    });
+    function follow(name) {
+      followed = name;
+      names.press(name);
+      strip.follow(name);
+      strip.show(now);
+    }
+
+    // -- the controls
 
     const end = told.length - 1;
-    const placeOf = (at) => {
-      const { epoch, step } = moments[Math.min(at, moments.length - 1)] ?? {};
-      return [["epoch", epoch], ["step", step]].map(([unit, n]) => (Number.isInteger(n) ? `${unit} ${n + 1}, ` : "")).join("");
-    };
-    const batchOf = (at) => (Number.isInteger(moments[at]?.step) ? placeOf(at) : "");
+    const batchOf = (at) => (Number.isInteger(moments[at]?.step) ? placeOf(moments[at]) : "");
     const next = (test) => moments.findIndex((_, at) => at > now && test(at));
-    const nextWeight = () => next((at) => moments[at].weights);
-    const nextBatch = () => next((at) => batchOf(at) && batchOf(at) !== batchOf(at - 1));
-
-    const back = button("◀ Back", () => go(now - 1));
-    const forward = button("Forward ▶", () => go(now + 1));
-    const toWeight = button("To the next line that changes a weight", () => go(nextWeight()));
-    const toBatch = button("To the next batch", () => go(nextBatch()));
-    const slider = make("input", { type: "range", min: "0", max: String(end), "aria-label": "line that was run" });
+    const ways = [
+      ["◀ Back", () => now - 1],
+      ["Forward ▶", () => (now < end ? now + 1 : -1)],
+      ["To the next batch", () => next((at) => batchOf(at) && batchOf(at) !== batchOf(at - 1))],
+      ["To the next line that changes a weight", () => next((at) => moments[at].weights)],
+    ];
+    const buttons = ways.map(([label, way]) => button(label, () => go(way())));
+    const slider = make("input", {
+      type: "range", min: "0", max: String(end), "aria-label": "line that was run", ...KEYS,
+    });
     slider.addEventListener("input", () => go(slider.valueAsNumber));
+    const controls = make("div", { class: "controls", role: "group", "aria-label": "controls" });
+    controls.append(...buttons.slice(0, 2), slider, ...buttons.slice(2));
     const place = make("p", { class: "place" });
-    const said = make("p", { class: "said", role: "status" });
+    const said = make("p", { class: "said", role: "status" }); // is read out whenever it changes
 
-    function go(at) {
-      at = Math.min(Math.max(at, 0), end);
+    // -- from here to there
+
+    function go(to) {
+      const at = Math.min(Math.max(to, 0), end);
       if (at === now) return;
       now = at;
       const failed = at === moments.length;
       const line = failed ? error.line : moments[at].line;
-      lines.forEach((element, i) => {
-        element.classList.toggle("error", failed && i + 1 === line);
-        if (i + 1 === line) element.setAttribute("aria-current", "step");
-        else element.removeAttribute("aria-current");
-      });
-      scrollTo(program, lines[line - 1]);
-      showNames(states[Math.min(at, states.length - 1)] ?? new Map(), at ? moments[at] : null, states[at - 1]);
-      const where = `${placeOf(at)}${at + 1} of ${end + 1} lines that were run`;
+      const where = `${placeOf(moments[at] ?? moments.at(-1))}${at + 1} of ${end + 1} lines that were run`;
       place.textContent = where;
       slider.value = at;
       slider.setAttribute("aria-valuetext", `line ${line}, ${where}`);
-      said.replaceChildren(...[...told[at].childNodes].map((node) => node.cloneNode(true)));
-      said.classList.toggle("error", failed);
-      const leads = [[back, at > 0], [forward, at < end], [toBatch, nextBatch() > 0], [toWeight, nextWeight() > 0]];
-      for (const [element, somewhere] of leads) element.setAttribute("aria-disabled", String(!somewhere));
-      showStop();
-      tell({ moment: at });
+      ways.forEach(([, way], i) => buttons[i].setAttribute("aria-disabled", String(way() < 0)));
+      said.replaceChildren(...told[at].cloneNode(true).childNodes);
+      for (const element of [said, ...lines]) element.classList.toggle("error", failed);
+      lines.forEach((element, i) => element.setAttribute("aria-current", String(i + 1 === line)));
+      scrollTo(program, lines[line - 1]);
+      names.show(at);
+      strip.show(at);
+      if ("ready" in root.dataset) tell({ moment: at });
     }
 
     /** A widget, if there is one, hears where its player is. */
@@ -295,16 +321,13 @@
       event.preventDefault();
       go(now + by);
     });
-    root.querySelector(".title").after(
-      make("div", { class: "controls", role: "group", "aria-label": "controls" }, back, forward, slider, toBatch, toWeight),
-      place,
-      said,
-    );
-    root.querySelector(".columns").append(names);
-    root.querySelector(".columns").after(strip);
-    root.dataset.ready = "";
+    root.querySelector(".title").after(controls, place, said);
+    root.querySelector(".columns").append(names.element);
+    root.querySelector(".columns").after(strip.element, make("p", { class: "place" }, COLORS));
     root.go = go;
+    follow(null);
     go(Number(root.dataset.moment));
+    root.dataset.ready = "";
     (window.tutorialReplays ??= new Set()).add(root);
     tell({ begins: true });
   }

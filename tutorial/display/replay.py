@@ -55,10 +55,10 @@ def page(recording: Recording, player: str = "", moment: int = 0) -> str:
     cut = f'<p class="cut">Left out: {escape(recording["cut"])}</p>' if recording["cut"] else ""
     data = json.dumps(recording, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return (
-        f'<div class="tutorial-replay" data-player="{player}" data-moment="{moment}" {KEYS}>'
+        f'<div class="tutorial-replay" data-player="{player}" data-moment="{moment}">'
         f"<style>{STYLE}</style>"
         f'<p class="title">Replay of <code>{escape(recording["title"])}</code></p>'
-        f'<div class="columns"><pre tabindex="0" role="group" aria-label="the program"><code>'
+        f'<div class="columns"><pre tabindex="0" role="group" aria-label="the program" {KEYS}><code>'
         f'{program}</code></pre><ol class="told">{told}</ol></div>{cut}'
         f'<script type="application/json">{data}</script><script>{SCRIPT}</script></div>'
     )
