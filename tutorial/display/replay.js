@@ -1,8 +1,8 @@
 // Plays a recording: goes from line to line, and shows each value as it was after that line.
 //
 // The page holds the program, what each line changed in words, and the recording as JSON. What a
-// recording has is told in tutorial/unroll/recorder.py. A place in it is the number of a moment; an
-// error, at which it ended, has the place after the last one.
+// recording has is told in tutorial/unroll/recorder.py. A place in it is the number of a moment; the
+// last one may be that of an error.
 (() => {
   // ---- what there is at each moment
 
@@ -115,26 +115,23 @@
 
   const tuple = (shape) => `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
 
-  /** What there is to say of a value of numbers, in phrases. */
-  function phrasesOf({ shape, dtype, mean, min, max, nan, moved }) {
-    if (!shape.length) return [short(mean), dtype];
-    const range = [`mean ${short(mean)}`, `min ${short(min)}`, `max ${short(max)}`];
-    const share = Number.isFinite(moved?.share) ? `, ${Number((100 * moved.share).toPrecision(2))} %` : "";
-    return [
-      tuple(shape),
-      dtype,
-      ...range,
-      ...(nan ? [`${nan} NaN or infinite`] : []),
-      ...(moved ? [`moved by ${short(moved.size)}${share}`] : []),
-    ];
-  }
-
   /** A value: its picture, and what there is to say of it. */
   function valueOf(value) {
     const told = make("p");
-    if (value.text !== undefined) told.append(value.text);
-    else for (const phrase of phrasesOf(value)) told.append(make("span", {}, phrase), " ");
+    told.append(value.text ?? "");
+    if (value.shape?.length) for (const phrase of phrasesOf(value)) told.append(make("span", {}, phrase), " ");
+    if (value.moved) told.append(make("span", { class: "moved" }, movedBy(value.moved)));
     return make("div", { class: "value" }, ...(value.picture ? [draw(value.picture)] : []), told);
+  }
+
+  function phrasesOf({ shape, dtype, mean, min, max, nan }) {
+    const range = [`mean ${short(mean)}`, `min ${short(min)}`, `max ${short(max)}`];
+    return [tuple(shape), dtype, ...range, ...(nan ? [`${nan} NaN or infinite`] : [])];
+  }
+
+  function movedBy({ size, share }) {
+    const percent = Number.isFinite(share) ? `, ${Number((100 * share).toPrecision(2))} %` : "";
+    return `moved by ${short(size)}${percent}`;
   }
 
   // ---- the player
@@ -296,7 +293,7 @@
       const at = Math.min(Math.max(to, 0), end);
       if (at === now) return;
       now = at;
-      const failed = at === moments.length;
+      const failed = error !== null && at === end;
       const line = failed ? error.line : moments[at].line;
       const where = `${placeOf(moments[at] ?? moments.at(-1))}${at + 1} of ${end + 1} lines that were run`;
       place.textContent = where;

@@ -52,14 +52,14 @@ def page(recording: Recording, player: str = "", moment: int = 0) -> str:
         f"<li>line {line}, <code>{escape(code)}</code>: {escape(change)}</li>"
         for line, code, change in in_words(recording)
     )
-    cut = f'<p class="cut">Left out: {escape(recording["cut"])}</p>' if recording["cut"] else ""
+    cut = f'<p class="cut">{escape(cut_of(recording))}</p>' if recording["cut"] else ""
     data = json.dumps(recording, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     return (
         f'<div class="tutorial-replay" data-player="{player}" data-moment="{moment}">'
         f"<style>{STYLE}</style>"
         f'<p class="title">Replay of <code>{escape(recording["title"])}</code></p>'
-        f'<div class="columns"><pre tabindex="0" role="group" aria-label="the program" {KEYS}><code>'
-        f'{program}</code></pre><ol class="told">{told}</ol></div>{cut}'
+        f'<div class="columns"><pre tabindex="0" role="group" aria-label="the program" {KEYS}>'
+        f'<code>{program}</code></pre><ol class="told">{told}</ol></div>{cut}'
         f'<script type="application/json">{data}</script><script>{SCRIPT}</script></div>'
     )
 
@@ -84,11 +84,17 @@ def text(recording: Recording) -> str:
         f"{line:>3}  {code[:WIDTH]:<{min(widths, WIDTH)}}  {change}" for line, code, change in shown
     ]
     more = [f"... {len(found) - len(shown)} more"] * (len(found) > len(shown))
-    cut = [f"Left out: {recording['cut']}"] * bool(recording["cut"])
+    cut = [cut_of(recording)] * bool(recording["cut"])
     return "\n".join([f"Replay of {recording['title']}", *table, *more, *cut])
 
 
 # ---- in words
+
+
+def cut_of(recording: Recording) -> str:
+    """What was left out, as a sentence."""
+    cut: str = recording["cut"]
+    return f"{cut[:1].upper()}{cut[1:]}."
 
 
 def in_words(recording: Recording) -> list[tuple[int, str, str]]:
@@ -102,10 +108,12 @@ def in_words(recording: Recording) -> list[tuple[int, str, str]]:
         for name in moment["gone"]:
             state.pop(name, None)
     if error:
+        if found and found[-1][0] == error["line"]:
+            found.pop()  # that line did not come to its end
         shapes = shapes_in(recording["lines"][error["line"] - 1], state)
-        known = f" \u00b7 The shapes there: {listed(shapes, len(shapes))}" if shapes else ""
+        known = f"\nThe shapes there: {listed(shapes, len(shapes))}" if shapes else ""
         found.append((error["line"], error["text"] + known))
-    codes = [code.partition("  # ")[0].strip() for code in recording["lines"]]
+    codes = [code.partition("  # ")[0].strip().removesuffix(":") for code in recording["lines"]]
     return [(line, codes[line - 1], told) for line, told in found]
 
 
@@ -152,10 +160,4 @@ def brief(value: Value) -> str:
     """
     if value.get("shape"):
         return f" {tuple(value['shape'])}"
-    told = value["text"] if "text" in value else number(value["mean"])
-    return f" = {told}" if told else ""
-
-
-def number(value: float | str) -> str:
-    """Four significant digits; NaN and infinities are strings already."""
-    return value if isinstance(value, str) else f"{value:.4g}"
+    return f" = {value['text']}" if value.get("text") else ""

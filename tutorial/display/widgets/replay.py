@@ -7,7 +7,7 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from tutorial.display.replay import page, text
+from tutorial.display.replay import in_words, page, text
 from tutorial.parameters import short
 
 
@@ -56,7 +56,7 @@ class ReplayPlayer(anywidget.AnyWidget):
     @traitlets.validate("moment")
     def _in_the_recording(self, proposal: Any) -> int:
         moment: int = proposal["value"]
-        last = len(self.recording["moments"]) - (self.recording["error"] is None)
+        last = len(in_words(self.recording)) - 1
         if not 0 <= moment <= last:
             raise traitlets.TraitError(
                 f"moment is {moment}, but a place from 0 to {last} is expected: as many lines were "
