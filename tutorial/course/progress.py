@@ -153,7 +153,7 @@ def _note(name: str, state: str) -> None:
         with Path(FILE).open("a+b") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - 1))
-            whole = file.read() in (b"", b"\n")  # else the last line was cut off
+            whole = file.read().endswith(b"\n")  # else the last line was cut off
             start = ABOUT if size == 0 else "" if whole else "\n"
             file.write(f"{start}{name} {state}\n".encode())
     except OSError:
