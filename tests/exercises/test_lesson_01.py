@@ -1,11 +1,13 @@
 """Typical wrong answers to the exercises of lesson 1, and what each is told."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 import tutorial as tl
@@ -18,7 +20,7 @@ STEPS: list[tuple[Callable[..., Any], str]] = [
     (lambda n, b, e: (n // b + 1) * e, "Is there always a short last batch"),
     (lambda n, b, e: math.ceil(n / b), "Is that one epoch"),
     (lambda n, b, e: math.ceil(n * e / b), "Does each epoch end with a short batch"),
-    (lambda n, b, e: None, "4 steps, not None"),
+    (lambda n, b, e: None, "4 steps, not None: is it returned?"),
 ]
 
 
@@ -115,6 +117,40 @@ def test_trainings_that_go_wrong_in_the_data() -> None:
         (one_batch_again, "step 2: the network gets the batch of step 1"),
         (changed_inputs, "step 1: the network gets (16, 8), which is not this step's batch"),
         (other_labels, "step 1: loss_fn gets other labels"),
+    ):
+        assert told in tl.check("train_one_epoch", answer).fault
+
+
+def test_trainings_that_call_something_else() -> None:
+    def of_a_copy(network, loss_fn, optimizer, train_loader):
+        return train(copy.deepcopy(network), loss_fn, optimizer, train_loader)
+
+    def of_numbers(network, loss_fn, optimizer, train_loader):
+        return train(network, loss_fn, optimizer, list(enumerate(train_loader)))
+
+    def leaves_out(network, loss_fn, optimizer, train_loader):
+        whole = [(x, y) for x, y in train_loader if len(x) == 16]
+        return train(network, loss_fn, optimizer, whole)
+
+    def clips(network, loss_fn, optimizer, train_loader):
+        network.train()
+        for x, y in train_loader:
+            loss_fn(network(x), y).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 0.1)
+            optimizer.step()
+
+    def by_fit(network, loss_fn, optimizer, train_loader):
+        model = tl.Model(network)
+        model.prepare(optimizer, loss_fn)
+        losses = model.fit(train_loader, verbose=0).step_losses
+        return sum(loss * n for loss, n in zip(losses, (16, 16, 16, 6), strict=True)) / 54
+
+    for answer, told in (
+        (of_a_copy, "it is a copy of the network that is called"),
+        (of_numbers, "TypeError: the network gets 0, but a tensor is expected"),
+        (leaves_out, "it ends after 3 of 4 batches: is the short last one left out?"),
+        (clips, "times the expected: is it clipped, or the loss divided"),
+        (by_fit, "it is the work of `Model.fit`: do it without"),
     ):
         assert told in tl.check("train_one_epoch", answer).fault
 
@@ -217,5 +253,22 @@ def test_evaluations_that_return_something_else() -> None:
     def pair(*parts):
         return tuple(evaluate(*parts).values())
 
-    assert "a dict with 'loss' and 'acc'" in tl.check("evaluate_by_hand", pair).fault
+    def more(*parts):
+        return evaluate(*parts) | {"n": 54}
+
+    def rounded(*parts):
+        return {name: round(value, 4) for name, value in evaluate(*parts).items()}
+
+    def by_evaluate(network, loss_fn, eval_loader):
+        model = tl.Model(network)
+        model.prepare(None, loss_fn, tl.metrics.Accuracy())
+        return model.evaluate(eval_loader, verbose=0)
+
+    for answer, told in (
+        (pair, "a dict with 'loss' and 'acc'"),
+        (more, "it returns a dict with 'loss', 'acc' and 'n', but one with 'loss' and 'acc' is"),
+        (rounded, "is 1.1821, not 1.18208 (is it rounded?)"),
+        (by_evaluate, "it is the work of `Model.evaluate`: do it without"),
+    ):
+        assert told in tl.check("evaluate_by_hand", answer).fault
     assert tl.check("evaluate_by_hand", evaluate)

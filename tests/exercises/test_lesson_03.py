@@ -160,6 +160,8 @@ LOSSES: list[tuple[Callable[..., Any], str]] = [
         "but not its gradient",
     ),
     (lambda y_hat, y: F.cross_entropy(y_hat, y) + 1, "the loss is"),
+    (F.cross_entropy, "it is the work of `cross_entropy`: do it without"),
+    (lambda y_hat, y: torch.nn.CrossEntropyLoss()(y_hat, y), "of `cross_entropy`: do it"),
 ]
 
 

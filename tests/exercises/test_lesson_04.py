@@ -159,4 +159,16 @@ def test_a_weight_must_be_changed_in_place_and_without_notes() -> None:
         "`weight = weight - ...` makes a new tensor" in tl.check("momentum_step", new_tensor).fault
     )
     assert "in-place operation" in tl.check("momentum_step", with_notes).fault
+
+    def moves_first(weights, velocities, lr, momentum):
+        for weight, velocity in zip(weights, velocities, strict=True):
+            weight.data -= lr * velocity
+            velocity.mul_(momentum).add_(weight.grad)
+
+    def does_nothing(*_):
+        pass
+
+    told = tl.check("momentum_step", moves_first).fault
+    assert "are they moved by the velocity of the step before?" in told
+    assert "and the velocities stay" in tl.check("momentum_step", does_nothing).fault
     assert tl.check("momentum_step", momentum)

@@ -77,7 +77,10 @@ COMBINE: list[tuple[Callable[..., Any], str]] = [
     (lambda results: combine(results, "sum"), "1 part: the mean loss is 300, not 0.5: that is the"),
     (lambda results: combine(results, "last"), "that is the last part alone"),
     (lambda results: combine(results, "tensor"), "the mean loss is a tensor"),
-    (lambda results: combine(results, names=("loss",)), "a dict with 'loss', 'acc' and 'samples'"),
+    (
+        lambda results: combine(results, names=("loss",)),
+        "a dict with 'loss' and 'samples', but one with 'loss', 'acc' and",
+    ),
     (lambda results: combine(results) | {"samples": 600}, "3 parts: they have 1000 samples"),
     (
         lambda results: combine(results) | {"acc": combine(results, "parts")["acc"]},

@@ -120,7 +120,12 @@ def test_wrong_dropouts(answer: Callable[..., Any], told: str) -> None:
 
 def test_right_dropouts() -> None:
     assert tl.check("dropout", drop)
-    assert tl.check("dropout", lambda x, p, training: torch.nn.Dropout(p).train(training)(x))
+
+    def of_pytorch(x: Any, p: float, training: bool) -> Any:
+        return torch.nn.Dropout(p).train(training)(x)
+
+    fault = tl.check("dropout", of_pytorch).fault
+    assert fault == "this is right, but it is the work of `dropout`: do it without"
 
 
 # ---- shift

@@ -58,6 +58,7 @@ How to write an exercise
 The files
 ---------
 
+attempt.py    runs an answer; what ends it early becomes a finding
 registry.py   which exercises there are
 verdict.py    what a check found
 record.py     what a loop does, measured: each forward pass, loss, gradient and step
@@ -65,18 +66,21 @@ compare.py    two loops side by side: where the first one differs from the secon
 lesson_01.py  ... lesson_13.py: the checks of each lesson
 '''
 
-import sys
-import traceback
+import inspect
 from typing import Any
 
 import torch
 
-from tutorial.course.exercises.registry import Exercise, named
-from tutorial.course.exercises.verdict import Verdict, Wrong
+from tutorial.checks import kind_of
+from tutorial.course.exercises.attempt import NO_ANSWER, Attempt
+from tutorial.course.exercises.registry import Exercise, Kind, named
+from tutorial.course.exercises.verdict import Open, Right, Verdict, Wrong
 from tutorial.course.progress import noted
 from tutorial.device import unchanged_randomness
+from tutorial.tracebacks import readable
 
 
+@readable
 def check(name: str, answer: Any) -> Verdict:
     """Check an answer to an exercise. A wrong answer is no error.
 
@@ -100,49 +104,40 @@ def check(name: str, answer: Any) -> Verdict:
     """
     exercise = named(name)
     verdict = Verdict(name)
-    unlike = _unlike(exercise, answer)
-    if unlike:
-        verdict.findings.append(Wrong(unlike))
-        return noted(verdict)
-    with unchanged_randomness(), torch.enable_grad():
-        torch.manual_seed(0)
-        try:
-            for finding in exercise.find(answer):
-                verdict.findings.append(finding)
-                if isinstance(finding, Wrong):
-                    break
-        except NotImplementedError:
-            verdict.findings.append(Wrong("there is no answer yet: write it in the cell above"))
-        except Exception as error:
-            verdict.findings.append(Wrong(_stopped(error)))
+    verdict.findings = found(exercise, answer)
     return noted(verdict)
 
 
-def _unlike(exercise: Exercise, answer: Any) -> str:
-    """Why the answer is not of the kind that is asked for."""
+def found(exercise: Exercise, answer: Any) -> list[Open | Right | Wrong]:
+    """What is found of an answer."""
     if answer is None or answer is ...:
-        return "there is no answer yet: write it in the cell above"
+        return [NO_ANSWER]
+    if unlike := why_unlike(exercise.kind, answer):
+        return [Wrong(unlike)]
+    with unchanged_randomness(), torch.enable_grad():
+        torch.manual_seed(0)
+        return Attempt(answer).findings(exercise)
+
+
+def why_unlike(kind: Kind, answer: Any) -> str:
+    """Why the answer is not of the kind that is asked for."""
+    a_class = isinstance(answer, type)
     fits = {
-        "function": callable(answer) and not isinstance(answer, type),
-        "class": isinstance(answer, type),
+        "function": callable(answer) and not a_class,
+        "class": a_class,
         "number": isinstance(answer, int | float) and not isinstance(answer, bool),
     }
-    if fits[exercise.kind]:
+    if fits[kind]:
         return ""
     hint = {
-        "function": "give the function itself, without calling it",
-        "class": "give the class itself, not an object of it",
-        "number": "give the number that you found",
+        "function": "write it with def"
+        if a_class
+        else "give the function itself, without calling it",
+        "class": "write it with class"
+        if inspect.isfunction(answer)
+        else "give the class itself, not an object of it",
+        "number": "take it out, .item()"
+        if isinstance(answer, torch.Tensor)
+        else "give the number that you found",
     }
-    return f"the answer is {answer!r:.60}, but a {exercise.kind} is expected: {hint[exercise.kind]}"
-
-
-def _stopped(error: Exception) -> str:
-    """An error in the answer: what it is, and in which line."""
-    frames = traceback.extract_tb(sys.exc_info()[2])
-    ours = __file__.removesuffix("__init__.py")
-    theirs = [
-        f for f in frames if not f.filename.startswith(ours) and "-packages" not in f.filename
-    ]
-    where = f" in the line `{theirs[-1].line}`" if theirs and theirs[-1].line else ""
-    return f"your code stopped{where}: {type(error).__name__}: {error}"
+    return f"the answer is {kind_of(answer)}, but a {kind} is expected: {hint[kind]}"

@@ -3,12 +3,13 @@
 Each function below looks at one thing, and returns what is wrong with it, or nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 
 from tutorial.course.exercises.record import Recording, Step
+from tutorial.parameters import short
 
 
 def training_fault(yours: Recording, right: Recording, batches: int) -> str:
@@ -64,7 +65,45 @@ def mean_fault(name: str, value: Any, parts: Sequence[float], sizes: Sequence[in
         "the short last batch is left out": sum(weighted[:-1]) / (sum(sizes[:-1]) or 1),
     }
     cause = next((text for text, other in causes.items() if near(value, other)), "")
-    return f"the mean {name} is {value:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
+    return f"the mean {name} is {apart(value, expected)}" + (f": {cause}" if cause else "")
+
+
+def keys_fault(value: Any, *names: str) -> str:
+    """What is wrong with a dict that should have these keys.
+
+    Example:
+        >>> keys_fault({"loss": 0.1, "n": 3}, "loss", "acc")
+        "it returns a dict with 'loss' and 'n', but one with 'loss' and 'acc' is expected"
+    """
+    if not isinstance(value, dict):
+        return f"it returns {short(value, 60)}, but a dict with {listed(names)} is expected"
+    if set(value) != set(names):
+        seen = f"a dict with {listed(value)}" if value else "an empty dict"
+        return f"it returns {seen}, but one with {listed(names)} is expected"
+    return ""
+
+
+def listed(names: Iterable[Any]) -> str:
+    """Names in a sentence."""
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def apart(value: float, expected: float) -> str:
+    """Two numbers in a sentence, with as many digits as tell them apart.
+
+    Example:
+        >>> apart(2.0, 1.5)
+        '2, not 1.5'
+        >>> apart(1.1823, 1.18233)
+        '1.1823, not 1.18233 (is it rounded?)'
+    """
+    for digits in range(4, 18):
+        one, other = f"{value:.{digits}g}", f"{expected:.{digits}g}"
+        if one != other:
+            break
+    rounded = any(value == round(expected, digits) for digits in range(2, 7))
+    return f"{one}, not {other}{' (is it rounded?)' if rounded else ''}"
 
 
 def group_cause(gradient: torch.Tensor, parts: Sequence[torch.Tensor], sizes: Sequence[int]) -> str:
@@ -118,13 +157,20 @@ def _first_fault(yours: Recording, right: Recording, batches: int, looks: Sequen
             if fault:
                 return f"{_place(i, batches, len(right.steps))}: {fault}"
     done, wanted = len(yours.steps), len(right.steps)
+    if done == 0 and yours.other:
+        return f"it is a {yours.other} that is called; the network that is given stays as it is"
     if done == 0:
         return "the network is never called: where is y_hat = network(x)?"
     if done < wanted:
-        return f"it ends after {done} of {wanted} batches: does a return stand in the loop?"
+        shorter = [len(step.x) < len(right.steps[0].x) for step in right.steps[done:]]
+        why = "is the short last one left out?" if shorter == [True] else ""
+        return f"it ends after {done} of {wanted} batches: {why or RETURN}"
     if done > wanted:
         return f"the network is called {done} times, but there are {wanted} batches to go through"
     return ""
+
+
+RETURN = "does a return or a break stand in the loop?"
 
 
 def _place(i: int, batches: int, steps: int) -> str:
@@ -203,8 +249,12 @@ def _gradient(step: Step, expected: Step, before: list[Step], _: Any) -> str:
             "expected): is it zeroed?"
         )
     if alike(step.gradient, times * expected.gradient):
-        return f"your gradient is {times:.3g} times the expected: what is backward() called on?"
+        why = "what is backward() called on?" if times > 1 or times < 0 else SHORTER
+        return f"your gradient is {times:.3g} times the expected: {why}"
     return "your gradient is not that of this batch's loss"
+
+
+SHORTER = "is it clipped, or the loss divided by something?"
 
 
 def _weights(step: Step, expected: Step, *_: Any) -> str:

@@ -7,7 +7,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from tutorial.course.exercises.compare import evaluation_fault, mean_fault, near, training_fault
+from tutorial.course.exercises.compare import (
+    evaluation_fault,
+    keys_fault,
+    mean_fault,
+    near,
+    training_fault,
+)
 from tutorial.course.exercises.record import Loop, Recording, record
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
@@ -44,6 +50,7 @@ def number_of_steps(answer: Any) -> Findings:
 
 @exercise(
     "train_one_epoch",
+    forbids=("Model.fit", "Model.train_batch"),
     question="Which five things happen to each batch, and in which order? What must be set before "
     "the first one?",
     nudge="Begin with training mode, for the sake of dropout. For the mean over samples, a "
@@ -67,6 +74,7 @@ def train_one_epoch(answer: Any) -> Findings:
 
 @exercise(
     "evaluate_by_hand",
+    forbids=("Model.evaluate", "Model.eval_batch"),
     question="What does an evaluation leave out of the training loop, and which two things does "
     "it have instead?",
     nudge="Evaluation mode, and nothing is recorded for a backward pass. Keep three sums: "
@@ -82,10 +90,9 @@ def evaluate_by_hand(answer: Any) -> Findings:
     if fault:
         yield Wrong(f"evaluation, {fault}")
     yield Right(f"all {len(loader)} batches, without dropout and without learning")
-    if not isinstance(yours.returned, dict) or set(yours.returned) != {"loss", "acc"}:
-        yield Wrong(
-            f"it returns {yours.returned!r:.60}, but a dict with 'loss' and 'acc' is expected"
-        )
+    fault = keys_fault(yours.returned, "loss", "acc")
+    if fault:
+        yield Wrong(fault)
     fault = mean_fault("loss", yours.returned["loss"], right.losses, right.sizes)
     if fault:
         yield Wrong(fault)

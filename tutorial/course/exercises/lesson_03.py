@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tutorial.course.exercises.compare import near
+from tutorial.course.exercises.compare import apart, near
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
 
@@ -49,8 +49,8 @@ def f1_score(answer: Any) -> Findings:
     metric.update(*batches[0])
     if not near(float(metric.compute()), f1_of(*batches[0])):
         yield Wrong(
-            f"after reset() and one batch it is {float(metric.compute()):.4g}, not "
-            f"{f1_of(*batches[0]):.4g}: does anything stay from before?"
+            "after reset() and one batch it is "
+            f"{apart(float(metric.compute()), f1_of(*batches[0]))}: does anything stay from before?"
         )
     yield Right("reset() starts again")
     metric.reset()
@@ -101,7 +101,7 @@ def f1_fault(value: Any, batches: list[tuple[Tensor, Tensor]]) -> str:
         ),
     }
     cause = next((text for other, text in causes.items() if near(float(value), other)), "")
-    return f"it is {float(value):.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
+    return f"it is {apart(float(value), expected)}" + (f": {cause}" if cause else "")
 
 
 # ---- a loss
@@ -109,6 +109,7 @@ def f1_fault(value: Any, batches: list[tuple[Tensor, Tensor]]) -> str:
 
 @exercise(
     "cross_entropy",
+    forbids=("cross_entropy",),
     question="What is the cross-entropy of one image, if you know the probability that the "
     "network gives to its class?",
     nudge="Minus the logarithm of that probability. `exp` of 1,000 overflows, so do not take "
@@ -145,7 +146,7 @@ def cross_entropy(answer: Any) -> Findings:
         }
         cause = next((text for v, text in causes.items() if near(loss.item(), v)), "")
         yield Wrong(
-            f"4 samples: the loss is {loss.item():.4g}, not {expected.item():.4g}"
+            f"4 samples: the loss is {apart(loss.item(), expected.item())}"
             + (f": {cause}" if cause else "")
         )
     yield Right("the loss of 4 samples")

@@ -13,6 +13,7 @@ from tutorial.course.exercises.verdict import Right, Wrong
 
 @exercise(
     "bias_gradient",
+    forbids=("Tensor.backward", "grad"),
     question="Take one image and three classes, the second of which is its label. What are the "
     "three numbers of its gradient?",
     nudge="Begin with the probabilities, a row for each image. In each row, subtract 1 in the "
@@ -112,24 +113,44 @@ def momentum_step(answer: Any) -> Findings:
     optimizer = torch.optim.SGD([right], lr=lr, momentum=momentum)
     velocity = torch.zeros(5)
     for step, gradient in enumerate(gradients, start=1):
-        before = weight.detach().clone()
+        before, last = weight.detach().clone(), velocity.clone()
         weight.grad, right.grad = gradient.clone(), gradient.clone()
         answer([weight], [velocity], lr, momentum)
         optimizer.step()
         if not alike(weight, right):
-            causes = {
-                "the weights did not move: `weight = weight - ...` makes a new tensor; the one in "
-                "the list must change": 0.0,
-                "the weights move up the gradient, not down": lr,
-                "the step is ten times too long: where is lr?": -1.0,
-                "that is a step without momentum: is the velocity kept for the next step, in the "
-                "tensor of the list?": -lr,
-                "the new gradient counts in full, not only by 1 - momentum": -lr * (1 - momentum),
-            }
-            way = weight.detach() - before
-            cause = next((text for text, f in causes.items() if alike(way, f * gradient)), "")
+            way, moved = weight.detach() - before, not alike(velocity, last)
+            cause = why_momentum(way, gradient, last, lr, momentum) or (
+                UNMOVED[moved] if alike(way, 0 * way) else ""
+            )
             yield Wrong(f"step {step}: {cause or 'not where SGD of PyTorch moves the weights'}")
         yield Right(f"step {step}: as PyTorch's SGD")
+
+
+UNMOVED = {
+    True: "the weights did not move, but the velocities did: are they moved by the velocity of the "
+    "step before? Or does `weight = weight - ...` make a new tensor? The one in the list must "
+    "change",
+    False: "the weights did not move, and the velocities stay: `weight = weight - ...` makes a new "
+    "tensor; those in the lists must change",
+}
+
+
+def why_momentum(
+    way: torch.Tensor, gradient: torch.Tensor, last: torch.Tensor, lr: float, momentum: float
+) -> str:
+    """The mistake that moves a weight so, from the velocity of the step before."""
+    causes = {
+        "the weights move up the gradient, not down": lr * (momentum * last + gradient),
+        "the step is ten times too long: where is lr?": -(momentum * last + gradient),
+        "the new gradient counts in full, not only by 1 - momentum": -lr
+        * (momentum * last + (1 - momentum) * gradient),
+        "that is a step without momentum: is the velocity kept for the next step, in the tensor of "
+        "the list?": -lr * gradient,
+        "the weights move by the velocity of the step before: first comes its update": -lr * last,
+        "the old velocity counts in full: where is momentum?": -lr * (last + gradient),
+    }
+    moved = not alike(way, 0 * way)
+    return next((text for text, other in causes.items() if moved and alike(way, other)), "")
 
 
 # ---- what is right, and what it runs on

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tutorial.course.exercises.compare import evaluation_fault, mean_fault, near
+from tutorial.course.exercises.compare import apart, evaluation_fault, keys_fault, mean_fault, near
 from tutorial.course.exercises.lesson_01 import recorded, small_loader
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
@@ -12,6 +12,7 @@ from tutorial.course.exercises.verdict import Right, Wrong
 
 @exercise(
     "predict_digits",
+    forbids=("Model.predict", "Model.predict_batch"),
     question="What turns dropout off, and what becomes of a batch of scores before you keep it?",
     nudge="Evaluation mode, no gradients, and for each batch the place of the largest score. "
     "Collect the batches in a list. `torch.cat` joins them in their order.",
@@ -67,12 +68,9 @@ def combine_results(answer: Any) -> Findings:
     for case in (parts[:1], parts):
         said = f"{len(case)} part{'s' if len(case) > 1 else ''}"
         yours = answer([dict(part) for part in case])
-        names = {"loss", "acc", "samples"}
-        if not isinstance(yours, dict) or set(yours) != names:
-            yield Wrong(
-                f"{said}: it returns {yours!r:.60}, but a dict with 'loss', 'acc' and 'samples' is "
-                "expected"
-            )
+        fault = keys_fault(yours, "loss", "acc", "samples")
+        if fault:
+            yield Wrong(f"{said}: {fault}")
         sizes = [int(part["samples"]) for part in case]
         for name, full in (("loss", "loss"), ("acc", "accuracy")):
             fault = mean_fault(full, yours[name], [part[name] for part in case], sizes)
@@ -124,9 +122,7 @@ def accuracy_of_surest(answer: Any) -> Findings:
                 "divide by the number of those that you look at": expected * count / len(y),
             }
             cause = next((text for text, other in causes.items() if near(yours, other)), "")
-            yield Wrong(
-                f"{said}: {yours:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
-            )
+            yield Wrong(f"{said}: {apart(yours, expected)}" + (f": {cause}" if cause else ""))
         yield Right(f"{said}: {expected:.4g}")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
-from tutorial.course.exercises.compare import alike, near
+from tutorial.course.exercises.compare import alike, apart, near
 from tutorial.course.exercises.record import flat, sloping
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
@@ -62,7 +62,7 @@ def triplet_loss(answer: Any) -> Findings:
             }
             cause = next((text for text, v in causes.items() if same(value, v)), "")
             yield Wrong(
-                f"{said}: {value:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
+                f"{said}: {apart(value, float(expected))}" + (f": {cause}" if cause else "")
             )
         if expected > 0 and not yours.requires_grad:
             yield Wrong(f"{said}: the loss has no graph, so nothing can be learned from it")
@@ -118,9 +118,7 @@ def most_confused(answer: Any) -> Findings:
         value = float(metric.compute())
         if not near(value, expected):
             cause = next((text for text, v in causes.items() if near(value, v)), "")
-            yield Wrong(
-                f"{case}: {value:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
-            )
+            yield Wrong(f"{case}: {apart(value, expected)}" + (f": {cause}" if cause else ""))
         yield Right(f"{case}: {expected:.4g}")
     metric.reset()
     metric.update(y_hat[:4], y[:4])

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tutorial.course.exercises.compare import alike, near, training_fault
+from tutorial.course.exercises.compare import alike, apart, near, training_fault
 from tutorial.course.exercises.record import Recording, flat, record
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
@@ -63,7 +63,7 @@ def warm_up_factor(answer: Any) -> Findings:
             expected = factor_of(step, warm_up, steps)
             if not near(factor, expected):
                 cause = why_factor(factor, step, warm_up, steps)
-                yield Wrong(f"{case}: {factor:.4g}, not {expected:.4g}{cause}")
+                yield Wrong(f"{case}: {apart(factor, expected)}{cause}")
         yield Right(f"{steps} steps, warm-up {warm_up}")
 
 
@@ -166,7 +166,7 @@ def rates_found(made: list[tuple[float, ...]], factor: float) -> Findings:
             if group == 1 and step > 0 and near(rate, first):
                 cause = "the rate of the second group of weights stays: there is more than one"
             yield Wrong(
-                f"step {step + 1}: it is made with the rate {rate:.4g}, not {expected:.4g}"
+                f"step {step + 1}: it is made with the rate {apart(rate, expected)}"
                 + (f": {cause}" if cause else "")
             )
 
@@ -209,7 +209,7 @@ def returned_found(returned: Any, made: list[tuple[float, ...]], right: Recordin
     for step, (loss, wanted) in enumerate(zip(losses, expected, strict=True), start=1):
         if not math.isclose(loss, wanted, rel_tol=1e-3):
             swapped = ": are the two lists swapped?" if loss == made[0][0] else ""
-            yield Wrong(f"the loss of step {step} is {wanted:.4g}, not {loss:.4g}{swapped}")
+            yield Wrong(f"the loss of step {step} is {apart(wanted, loss)}{swapped}")
     for step, ((rate, *_), given) in enumerate(zip(made, rates, strict=False), start=1):
         if not math.isclose(rate, given, rel_tol=1e-6):
             yield Wrong(

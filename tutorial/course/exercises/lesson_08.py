@@ -67,6 +67,7 @@ def why_decay(gradient: torch.Tensor, wanted: torch.Tensor, weight_decay: float)
 
 @exercise(
     "dropout",
+    forbids=("dropout",),
     question="If a fraction `p` of the numbers becomes 0, what must the others be multiplied by "
     "so that the mean stays the same?",
     nudge="Draw a random number between 0 and 1 for each place with `torch.rand_like`. "

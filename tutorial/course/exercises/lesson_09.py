@@ -116,6 +116,7 @@ def gradient_left(answer: Any, network: Any, loss_fn: Any, optimizer: Any, batch
 
 @exercise(
     "clip_by_hand",
+    forbids=("clip_grad_norm_", "clip_grads_with_norm_", "get_total_norm"),
     question="How long is a vector that is made of all numbers of all gradients?",
     nudge="The square root of the sum of all squares, over all tensors. Leave out weights "
     "without a gradient. If it is too long, multiply every gradient by the same factor, "
@@ -205,6 +206,7 @@ def counts_to(answer: Any) -> Findings:
 
 @exercise(
     "scaled_step",
+    forbids=("GradScaler.__init__",),
     question="In which order do these come: the step, clearing, dividing by `scale`, the backward "
     "pass, looking whether all is finite?",
     nudge="Divide each `weight.grad` in place right after the backward pass. Look at all of "

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils.data import TensorDataset
 
-from tutorial.course.exercises.compare import evaluation_fault, mean_fault, near
+from tutorial.course.exercises.compare import apart, evaluation_fault, keys_fault, mean_fault, near
 from tutorial.course.exercises.lesson_01 import recorded, right_evaluation, small_loader
 from tutorial.course.exercises.registry import Findings, exercise
 from tutorial.course.exercises.verdict import Right, Wrong
@@ -51,9 +51,7 @@ def faster_in_all(answer: Any) -> Findings:
                 "do the other parts take no time?": whole / (sum(touched.values()) or 1),
             }
             cause = next((text for text, other in causes.items() if near(faster, other)), "")
-            yield Wrong(
-                f"{said}: {faster:.4g}, not {expected:.4g}" + (f": {cause}" if cause else "")
-            )
+            yield Wrong(f"{said}: {apart(faster, expected)}" + (f": {cause}" if cause else ""))
         yield Right(f"{said}: {expected:.4g}")
 
 
@@ -156,8 +154,9 @@ def evaluate_without_waiting(answer: Any) -> Findings:
         yield Wrong(f"evaluation, {fault}")
     yield Right(f"all {len(loader)} batches, without dropout and without learning")
     result = yours.returned
-    if not isinstance(result, dict) or set(result) != {"loss", "acc"}:
-        yield Wrong(f"it returns {result!r:.60}, but a dict with 'loss' and 'acc' is expected")
+    fault = keys_fault(result, "loss", "acc")
+    if fault:
+        yield Wrong(fault)
     shares = [
         float((step.y_hat.argmax(dim=1) == y).float().mean())
         for step, (_, y) in zip(right.steps, loader, strict=True)

@@ -18,6 +18,7 @@ from tutorial.model import Model
 
 @exercise(
     "linear_backward",
+    forbids=("Tensor.backward", "grad"),
     question="Which shapes have `d_x`, `d_W` and `d_b`, and which products of `d_y`, `x` and `W` "
     "have the same shapes?",
     nudge="Each gradient has the shape of what it belongs to. For one of them (n, outputs) "

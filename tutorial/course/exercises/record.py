@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from tutorial.parameters import short
+
 Loop = Callable[[nn.Module, nn.Module, torch.optim.Optimizer], Any]
 
 
@@ -52,6 +54,7 @@ class Recording:
 
     steps: list[Step] = field(default_factory=list)
     returned: Any = None
+    other: str = ""  # what was called instead: a copy of the network
 
     @property
     def losses(self) -> list[float]:
@@ -74,6 +77,11 @@ class RecordedLoss(nn.Module):
 
     def forward(self, y_hat: Any, y: Any) -> torch.Tensor:
         """The loss."""
+        tensors = isinstance(y_hat, torch.Tensor) and isinstance(y, torch.Tensor)
+        if tensors and y.is_floating_point() and not y_hat.is_floating_point():
+            raise TypeError(
+                "loss_fn gets the labels first and then the predictions: loss_fn(y_hat, y)?"
+            )
         value = self.loss_fn(y_hat, y)
         if self.recording.steps:
             noted = Loss(_copy(y_hat), _copy(y), value.detach().clone())
@@ -102,7 +110,13 @@ def record(
     recording = Recording()
     steps = recording.steps
 
-    def begin(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def begin(called: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if called is not network:
+            recording.other = "copy of the network"
+            return
+        if not inputs or not isinstance(inputs[0], torch.Tensor):
+            given = short(inputs[0], 40) if inputs else "nothing"
+            raise TypeError(f"the network gets {given}, but a tensor is expected")
         weights = flat(network)
         if steps:
             steps[-1].after = weights
@@ -112,8 +126,9 @@ def record(
         steps.append(Step(x, modes == {True}, modes == {False}, gradients_on, weights, weights))
         torch.manual_seed(len(steps))
 
-    def end(_: nn.Module, __: Any, y_hat: Any) -> None:
-        steps[-1].y_hat = _copy(y_hat)
+    def end(called: nn.Module, _: Any, y_hat: Any) -> None:
+        if called is network:
+            steps[-1].y_hat = _copy(y_hat)
 
     def update(*_: Any) -> None:
         if steps:

@@ -23,13 +23,18 @@ class Exercise:
     find: Callable[[Any], Findings]
     question: str = ""
     nudge: str = ""
+    forbids: tuple[str, ...] = ()
 
 
 _exercises: dict[str, Exercise] = {}
 
 
 def exercise(
-    name: str, kind: Kind = "function", question: str = "", nudge: str = ""
+    name: str,
+    kind: Kind = "function",
+    question: str = "",
+    nudge: str = "",
+    forbids: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Any], Findings]], Callable[[Any], Findings]]:
     """Make the function below the check of an exercise.
 
@@ -38,6 +43,8 @@ def exercise(
         kind: what an answer must be: a "function", a "class" or a "number".
         question: the first hint, for those who ask for one: a question that leads to the idea.
         nudge: the second hint: how to begin, and what is easily missed; no line of the solution.
+        forbids: functions of PyTorch and of this library that an answer may not call, such as
+            "Tensor.backward".
 
     Raises:
         ValueError: another exercise has this name.
@@ -46,7 +53,7 @@ def exercise(
     def register(find: Callable[[Any], Findings]) -> Callable[[Any], Findings]:
         if name in _exercises:
             raise ValueError(f"There are two exercises {name!r}; give one of them another name.")
-        _exercises[name] = Exercise(name, kind, find, question, nudge)
+        _exercises[name] = Exercise(name, kind, find, question, nudge, forbids)
         return find
 
     return register

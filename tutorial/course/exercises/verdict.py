@@ -18,6 +18,13 @@ class Wrong:
     text: str
 
 
+@dataclass(frozen=True)
+class Open:
+    """There is nothing to look at yet."""
+
+    text: str
+
+
 @dataclass
 class Verdict:
     """What `check` returns; it is true if the answer is right.
@@ -34,7 +41,7 @@ class Verdict:
     """
 
     name: str
-    findings: list[Right | Wrong] = field(default_factory=list)
+    findings: list[Open | Right | Wrong] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return all(isinstance(finding, Right) for finding in self.findings)
@@ -42,7 +49,8 @@ class Verdict:
     @property
     def title(self) -> str:
         """The name, and how it went."""
-        return f"{self.name}: {'right' if self else 'not yet'}"
+        begun = not any(isinstance(finding, Open) for finding in self.findings)
+        return f"{self.name}: {'right' if self else 'not yet' if begun else 'not begun'}"
 
     @property
     def fault(self) -> str:
@@ -64,18 +72,18 @@ class Verdict:
             f'<span style="color:{color(f)}">{mark(f)}</span> {escape(f.text)}</div>'
             for f in self.findings
         )
-        edge = "#2f8f2f" if self else "#c2403a"
+        edge = color(self.findings[-1]) if self.findings else color(Right(""))
         return (
             f'<div role="status" style="border-left:4px solid {edge};padding:0.2em 0.8em">'
             f"<strong>{escape(self.title)}</strong>{rows}</div>"
         )
 
 
-def mark(finding: Right | Wrong) -> str:
-    """✓ or ✗."""
-    return "✓" if isinstance(finding, Right) else "✗"
+def mark(finding: Open | Right | Wrong) -> str:
+    """✓, ✗ or ○."""
+    return {Right: "✓", Wrong: "✗", Open: "○"}[type(finding)]
 
 
-def color(finding: Right | Wrong) -> str:
-    """Green or red."""
-    return "#2f8f2f" if isinstance(finding, Right) else "#c2403a"
+def color(finding: Open | Right | Wrong) -> str:
+    """Green or red; of what is not begun, the text's own."""
+    return {Right: "#2f8f2f", Wrong: "#c2403a", Open: "currentColor"}[type(finding)]
