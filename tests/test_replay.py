@@ -2,6 +2,7 @@
 
 import random
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import tutorial as tl
 from tutorial.metrics import Accuracy
 from tutorial.unroll.proof import flat, identical
+from tutorial.unroll.recorder import Recorder
 from tutorial.unroll.replay import Replay
 from tutorial.unroll.summaries import picture, summary
 
@@ -199,6 +201,89 @@ def test_names_in_a_batch_that_is_a_dict() -> None:
     head = found["for batch in DataLoader(train_data, batch_size=8):"]
     assert head[0] == ["batch['x']", "batch['y']"]
     assert len(losses(replay)) == 1
+
+
+class Convolutions(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 3, 2), nn.BatchNorm2d(3), nn.ReLU(),
+            nn.Flatten(), nn.Linear(6, 2),
+        )  # fmt: skip
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru, self.head = nn.GRU(2, 4, batch_first=True), nn.Linear(4, 2)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Any) -> Any:
+        self.seen.data += len(x)
+        return self.head(self.gru(x.reshape(-1, 3, 2))[0][:, -1])
+
+
+AROUND = """
+step_losses = []
+weights = [*network.parameters()]
+sums = network[0].weight.detach().numpy()
+for x, y in Batches(train_data, batch_size=8):
+    loss = loss_fn(network(x), y)
+    loss.backward()
+    for i in range(len(weights)):
+        weights[i].data -= 0.1 * weights[i].grad
+        weights[i].grad.data.mul_(0)
+    sums *= 0.99
+    network[3].bias.data[0] = 0.5
+    with torch.no_grad():
+        torch._foreach_mul_(weights, 0.999)
+    row = network[3].weight.data[0]
+    row *= 0.99
+    step_losses.append(loss.item())
+"""
+
+RECORDED = {
+    "fused": {"optimizer": partial(optim.SGD, lr=0.1, momentum=0.9, fused=True)},
+    "foreach": {"optimizer": partial(optim.AdamW, foreach=True)},
+    "convolutions": {"network": Convolutions},
+    "convolutions, rule": {"network": Convolutions, "depth": "optimizer"},
+    "convolutions, gradients": {"network": Convolutions, "depth": "gradients"},
+    "convolutions, numpy": {"network": Convolutions, "depth": "numpy"},
+    "recurrent": {"network": Recurrent},
+    "accumulated": {"accumulate_grad_batches": 2, "clip_grad_norm": 0.1},
+    "16 bits": {"precision": "bf16-mixed"},
+    "evaluated": {"eval_data": True, "batch_size": 16},
+    "own": {"loop": AROUND},
+}
+
+
+@pytest.mark.parametrize("case", RECORDED)
+def test_what_is_not_compared_has_not_changed(case: str, monkeypatch: Any) -> None:
+    """The same is recorded as where every value is compared bit by bit after every line."""
+    options: dict[str, Any] = {"batch_size": 8, **RECORDED[case]}
+    parts = {key: options.pop(key, None) for key in ("optimizer", "network", "precision")}
+    if options.get("eval_data"):
+        options["eval_data"] = data()
+    recordings = []
+    for suspects in (Recorder.suspects, lambda *_: lambda known: True):
+        monkeypatch.setattr(Recorder, "suspects", suspects)
+        model = prepared(parts["optimizer"] or optim.Adam)
+        if parts["network"] or parts["precision"]:
+            network = parts["network"]() if parts["network"] else model.network
+            model = tl.Model(network)
+            optimizer = optim.Adam(network.parameters())
+            model.prepare(optimizer, nn.CrossEntropyLoss(), None, parts["precision"] or "32")
+        tl.seed(1)
+        recordings.append(model.unroll("fit", data(), **options).replay(2).recording)
+        if case == "own":
+            assert {m["line"] for m in recordings[0]["moments"] if m["weights"]} == {
+                9,
+                11,
+                12,
+                14,
+                16,
+            }
+    quick, slow = recordings
+    assert quick["moments"] == slow["moments"] and quick["values"] == slow["values"]
 
 
 # ---- which lines

@@ -2,7 +2,9 @@
 
 import ast
 import math
+import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from types import (
     BuiltinFunctionType,
@@ -22,7 +24,21 @@ from tutorial.loop.names import TOOLS
 from tutorial.unroll.summaries import Summary, plain, summary
 
 MOST = 3000  # lines that are recorded
+MEMBERS = 100  # of a list, which are looked at
 WEIGHTS = 40  # of the network, the first ones, which are shown
+# Functions in these files change nothing but what a line gives them, which is seen to anyhow.
+OPENLY = (
+    "torch/nn/functional.py",
+    "torch/nn/_reduction.py",
+    "torch/functional.py",
+    "torch/_tensor.py",
+    "torch/autograd/grad_mode.py",
+    "torch/utils/_contextlib.py",
+    "tutorial/depth/kernels.py",
+)
+# What changes numbers without a count.
+HIDING = re.compile(r"\.data\b|numpy|_fused|_foreach|dlpack|\bset_\(|setattr|getattr")
+READING = ("parameters", "named_parameters", "_named_members", "named_modules", "<lambda>")
 ASIDE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")  # inside a line
 
 
@@ -66,16 +82,18 @@ class Recorder:
         self, source: str, is_its_code: Callable[[CodeType], bool], steps: int, first_line: int = 1
     ) -> None:
         tree = ast.parse(source)
-        self.source, self.is_its_code, self.steps = source, is_its_code, steps
-        self.first_line = first_line
+        self.is_its_code, self.steps = is_its_code, steps
+        self.lines, self.first_line = source.splitlines(), first_line
         self.loops = loops_over_batches(tree)
         self.names, self.turns = names_in(tree), targets_in(tree)
         self.moments: list[dict[str, Any]] = []
         self.values: list[Summary] = []
-        self.known: dict[str, Kept] = {}
+        self.known: dict[str, Known] = {}
         self.weights: set[str] = set()
+        self.on_line = {line: names_in(node) for node in statements(tree) for line in [node.lineno]}
         self.at: dict[FrameType, int] = {}  # the line that each frame runs
         self.done = 0  # steps of the main loop
+        self.called = True  # a function that may change anything, since the last line
         self.quiet: Loop | None = None  # a loop of which no more is recorded
         self.error: dict[str, Any] | None = None
 
@@ -104,6 +122,7 @@ class Recorder:
     def enter(self, frame: FrameType, event: str, argument: Any) -> Any:
         """A function is called: look into it if it is the loop's."""
         code = frame.f_code
+        self.called = self.called or not changes_openly(code)
         return self.step_in if code.co_name not in ASIDE and self.is_its_code(code) else None
 
     def step_in(self, frame: FrameType, event: str, argument: Any) -> Any:
@@ -149,7 +168,8 @@ class Recorder:
             raise Enough
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
             visible = self.visible(frame)
-            changed = self.changed(visible)
+            changed = self.changed(visible, self.suspects(frame, line))
+        self.called = False
         gone = [name for name in self.known if name not in visible]
         for name in gone:
             del self.known[name]
@@ -164,16 +184,47 @@ class Recorder:
             }
         )
 
-    def changed(self, visible: Mapping[str, Any]) -> dict[str, Summary]:
+    def suspects(self, frame: FrameType, line: int) -> Callable[["Known"], bool]:
+        """Whether a line may have changed a value without a trace in a tensor's version.
+
+        It may so change what it names. And anything, where it has called a function (a fused
+        optimizer does not count its changes), or goes around the count of an object's tensors.
+        """
+        space = {**frame.f_globals, **frame.f_locals}
+        named = [space[name] for name in self.on_line.get(line, ()) if name in space]
+        hides = HIDING.search(self.lines[line - 1]) and not all(map(is_open, named))
+        if self.called or hides:
+            return lambda known: True
+        parts = [part for value in named for part in parts_in(value)]
+        memory, objects = [*map(span, parts)], {*map(id, parts)}
+        for name, known in self.known.items():
+            owner = self.known.get(name.removesuffix(".grad"))
+            if owner is not None and owner is not known and overlap(owner.span, memory):
+                memory.append(known.span)  # the gradient of a weight that is named
+        return lambda known: id(known.object()) in objects or overlap(known.span, memory)
+
+    def changed(
+        self, visible: Mapping[str, Any], suspect: Callable[["Known"], bool]
+    ) -> dict[str, Summary]:
         """What is new, or other than it was; of a weight also how far it has moved."""
-        found = {}
+        found: dict[str, Summary] = {}
+        kept = {known.place: known.kept for known in self.known.values()}  # aliases share one
+        looked_at = set[Any]()
         for name, value in visible.items():
             before = self.known.get(name)
-            if before is None or not before.is_still(value):
-                found[name] = summary(value)
-                if before is not None and name in self.weights:
-                    found[name]["moved"] = before.moved_to(value)
-                self.known[name] = Kept(value)
+            if before is not None and before.is_the_same(value) and not suspect(before):
+                continue
+            place = place_of(value)
+            if place not in looked_at:
+                old = kept.get(place)
+                kept[place] = old if old is not None and old.is_still(value) else Kept(value)
+                looked_at.add(place)
+            now = kept[place]
+            if before is None or before.kept is not now:
+                found[name] = now.summary
+                if before is not None and name in self.weights and before.place == place:
+                    found[name] = {**now.summary, "moved": before.kept.moved_to(now)}
+            self.known[name] = Known(value, place, now)
         return found
 
     def index(self, found: Summary) -> int:
@@ -193,16 +244,21 @@ class Recorder:
         space = {**frame.f_globals, **frame.f_locals}
         named = {n: space[n] for n in self.names if n in space and is_shown(n, space[n])}
         found = dict(parts_of(named))
-        called = {memory(value): name for name, value in found.items() if name not in self.turns}
+        called = {self.place(n, v): n for n, v in found.items() if n not in self.turns}
         self.weights = set()
         for name, weight, gradient, learns in weights_of(space.get("network")):
-            own = called.get(memory(weight), name)
+            own = called.get(self.place(name, weight), name)
             found[own] = weight
             if learns:
                 self.weights.add(own)
             if gradient is not None:
                 found[f"{own}.grad"] = gradient
         return found
+
+    def place(self, name: str, value: Any) -> Any:
+        """Where the numbers of what a name stands for lie."""
+        known = self.known.get(name)
+        return known.place if known and known.object() is value else place_of(value)
 
     def line_of_error(self, error: BaseException) -> int | None:
         """The line of the loop in which an error arose."""
@@ -230,7 +286,7 @@ class Recorder:
         """All of it, as plain data."""
         return {
             "title": title,
-            "lines": self.source.splitlines(),
+            "lines": self.lines,
             "moments": self.moments,
             "values": self.values,
             "error": self.error,
@@ -274,6 +330,17 @@ def reads_a_loader(expression: ast.AST) -> bool:
 def holds(node: ast.AST, inner: ast.AST | None) -> bool:
     """Whether one stands in the other."""
     return any(part is inner for part in ast.walk(node))
+
+
+def statements(tree: ast.AST) -> Iterator[Any]:
+    """Each statement; of one that holds others, its head."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            head = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
+            yield ast.copy_location(type(node)(**head), node)
+
+
+BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def names_in(tree: ast.AST) -> list[str]:
@@ -332,18 +399,74 @@ def weights_of(network: Any) -> Iterator[tuple[str, Any, Any, bool]]:
         yield f"network.{name}", *rest
 
 
+def parts_in(value: Any) -> Iterator[Any]:
+    """A value, and all that is in it where it is a nest of lists and dicts."""
+    yield value
+    if isinstance(value, list | tuple | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from parts_in(item)
+
+
+def is_open(value: Any) -> bool:
+    """Whether all that it reaches can be seen: no object such as a network is in it."""
+    if isinstance(value, list | tuple | dict):
+        items = [*value.values()] if isinstance(value, dict) else value
+        return len(items) <= MEMBERS and all(map(is_open, items))
+    return isinstance(value, PLAIN | range) or is_array(value) or not is_shown("value", value)
+
+
+PLAIN = bool | int | float | complex | str | None  # which cannot change
+
+
+def changes_openly(code: CodeType) -> bool:
+    """Whether a function changes at most what it is given.
+
+    `backward` stands in torch/_tensor.py, too, and gives every weight its gradient.
+    """
+    file, name = code.co_filename, code.co_name
+    if file.endswith("torch/nn/modules/module.py"):
+        return name in READING
+    return file.endswith(OPENLY) and name != "backward"
+
+
 def is_array(value: Any) -> bool:
     """Whether it has numbers, a shape and a type."""
     return isinstance(value, Tensor | np.ndarray)
 
 
-def memory(value: Any) -> Any:
-    """Where an array lies, and its shape; nothing of what is none."""
+def place_of(value: Any) -> Any:
+    """Where the numbers of an array lie, and its shape; else which object, or which number it is.
+
+    >>> weight = torch.ones(2, 3)
+    >>> place_of(weight) == place_of(weight.detach()) != place_of(weight.T)
+    True
+    """
+    if isinstance(value, PLAIN):
+        return type(value), repr(value)
     if isinstance(value, np.ndarray):
-        return value.ctypes.data, value.shape
+        return "array", value.ctypes.data, value.shape, value.strides
     if isinstance(value, Tensor) and value.layout is torch.strided:
-        return value.data_ptr(), tuple(value.shape)
-    return None
+        return value.dtype, value.data_ptr(), value.shape, value.stride()
+    return "object", id(value)
+
+
+def span(value: Any) -> range:
+    """The memory between the first and the last number of an array."""
+    if isinstance(value, np.ndarray):
+        return range(*np.lib.array_utils.byte_bounds(value))
+    if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.numel():
+        return range(0)
+    last = sum((n - 1) * step for n, step in zip(value.shape, value.stride(), strict=True))
+    return range(value.data_ptr(), value.data_ptr() + (last + 1) * value.element_size())
+
+
+def overlap(one: range, others: list[range]) -> bool:
+    """Whether some memory is a part of one of the others.
+
+    >>> overlap(range(4, 8), [range(6), range(20, 30)]), overlap(range(8, 12), [range(8)])
+    (True, False)
+    """
+    return any(one.start < other.stop and other.start < one.stop for other in others)
 
 
 def whole(value: Any) -> int | None:
@@ -354,19 +477,17 @@ def whole(value: Any) -> int | None:
 class Kept:
     """A value as it was, to see whether it is still the same in every bit.
 
-    Versions of tensors would not do: a fused optimizer does not count its changes.
-
     >>> weight = torch.ones(2)
-    >>> kept = Kept(weight)
+    >>> before = Kept(weight)
     >>> weight.data[1] = 4.0
-    >>> kept.is_still(weight), kept.moved_to(weight)["size"]
+    >>> before.is_still(weight), before.moved_to(Kept(weight))["size"]
     (False, 3.0)
     """
 
     def __init__(self, value: Any) -> None:
         dense = as_dense(value)
         self.tensor = None if dense is None else dense.clone()
-        self.summary = summary(value) if dense is None else {}
+        self.summary = summary(value)
 
     def is_still(self, value: Any) -> bool:
         """Whether it has not changed."""
@@ -376,14 +497,27 @@ class Kept:
         alike = dense.dtype == self.tensor.dtype and dense.shape == self.tensor.shape
         return alike and torch.equal(bits(dense), bits(self.tensor))
 
-    def moved_to(self, value: Any) -> dict[str, Any] | None:
+    def moved_to(self, other: "Kept") -> dict[str, Any] | None:
         """How far a weight has moved: the norm of the difference, and its share of the weight's."""
-        after = as_dense(value)
-        if after is None or self.tensor is None or after.shape != self.tensor.shape:
+        if self.tensor is None or other.tensor is None:
             return None
-        size = (after - self.tensor).norm().item()
+        size = (other.tensor - self.tensor).norm().item()
         norm = self.tensor.norm().item()
         return {"size": plain(size), "share": plain(size / norm if norm else math.inf)}
+
+
+class Known:
+    """What a name stood for: the object, where its numbers lie, and how they were."""
+
+    def __init__(self, value: Any, place: Any, kept: Kept) -> None:
+        # An array may go when the loop forgets it.
+        self.object = weakref.ref(value) if is_array(value) else lambda: value
+        self.version = getattr(value, "_version", None)
+        self.place, self.span, self.kept = place, span(value), kept
+
+    def is_the_same(self, value: Any) -> bool:
+        """Whether it is the same object, and no operation of torch's has counted a change."""
+        return self.object() is value and getattr(value, "_version", None) == self.version
 
 
 def as_dense(value: Any) -> Tensor | None:

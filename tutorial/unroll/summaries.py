@@ -59,7 +59,7 @@ def measured(numbers: Tensor) -> Summary:
     >>> measured(torch.tensor([1.0, 2.0, float("nan")]))
     {'mean': 1.5, 'min': 1.0, 'max': 2.0, 'nan': 1}
     """
-    mean = numbers.mean(dtype=torch.float64).item() if numbers.numel() else math.nan
+    mean = numbers.mean().item() if numbers.numel() else math.nan
     nan = 0
     if not math.isfinite(mean):
         finite = numbers[numbers.isfinite()]
@@ -121,14 +121,15 @@ def coarse_images(images: Tensor) -> Tensor:
 
 def drawn(kind: str, tiles: Tensor, whole: Tensor) -> Summary | None:
     """A picture as bytes. Where there are numbers below 0, the middle level is 0."""
-    finite = tiles[tiles.isfinite()]
-    if not tiles.numel() or not finite.numel():
+    cells = tiles.double().numpy()
+    known = np.isfinite(cells)
+    if not known.any():
         return None
-    low, high = finite.min().item(), finite.max().item()
+    low, high = cells[known].min().item(), cells[known].max().item()
     if kind != "images":
         low, high = (-max(-low, high), max(-low, high)) if low < 0 else (0.0, high)
-    levels = ((tiles.double() - low) / ((high - low) or 1.0) * GREY).round()
-    levels = torch.where(tiles.isfinite(), levels, 255).to(torch.uint8).contiguous()
+    levels = (np.where(known, cells - low, 0) / ((high - low) or 1.0) * GREY).round()
+    levels = np.where(known, levels, 255).astype(np.uint8)
     count, height, width = tiles.shape[:3]
     return {
         "kind": kind,
@@ -136,7 +137,7 @@ def drawn(kind: str, tiles: Tensor, whole: Tensor) -> Summary | None:
         "height": height,
         "count": count,
         "channels": tiles.shape[3] if kind == "images" else 1,
-        "data": base64.b64encode(levels.numpy().tobytes()).decode(),
+        "data": base64.b64encode(levels.tobytes()).decode(),
         "low": plain(low),
         "high": plain(high),
         "coarse": whole.shape[-1] > width or (whole.dim() > 1 and whole.shape[-2] > height),
