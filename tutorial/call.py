@@ -14,9 +14,11 @@ from typing import Any
 import torch
 
 from tutorial import checks
+from tutorial.callbacks import Insight
 from tutorial.depth.kernels import named_in
 from tutorial.device import set_rng_state
 from tutorial.display import choose
+from tutorial.display.insight import Picture, panels_of
 from tutorial.display.report import Report
 from tutorial.distributed import process_group
 from tutorial.inputs.data_source import DataSource, look
@@ -38,6 +40,8 @@ from tutorial.saving.parts import Parts, modules_in
 from tutorial.unroll.hooks import Hooks, register
 from tutorial.unroll.program import Program
 from tutorial.unroll.unroll import defaults
+
+Insight.picture = Picture  # the callback measures, and the display draws
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,7 @@ def params_of(model: Any, call: Call, sources: list[DataSource], seen: DryRun) -
         "num_iters": call.arguments.get("num_iters"),
         "eval_freq": call.arguments.get("eval_freq", 1),
         "steps": sources[0].steps(),
+        "compile": call.arguments.get("compile", False),
         "length_unsure": not sources[0].knows_length,
         "batch_size": size,
         "verbose": call.arguments["verbose"],
@@ -338,6 +343,7 @@ def report_of(call: Call, hooks: Hooks) -> Report:
         verbose, log_freq = hooks.bar.verbose, hooks.bar.log_freq
     report = choose(verbose if process_group.is_rank_zero() else 0, log_freq)
     report.undefined = hooks.undefined
+    report.panels = panels_of(hooks.callbacks.values())
     return report
 
 

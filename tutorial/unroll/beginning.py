@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tutorial.callbacks import CSVLogger, EarlyStopping, Insight, ModelCheckpoint, TensorBoard
 from tutorial.saving.fingerprints import checksum, code_of, fingerprint, modules, tensors
 from tutorial.unroll.hooks import Hooks
 
@@ -50,12 +51,7 @@ def beginning(
         "loss": {name: fingerprint(value, known) for name, value in losses.items()},
         "optimizer": None if optimizer is None else optimizer_at_start(optimizer, resumed),
         "schedulers": {name: fingerprint(value, known) for name, value in hooks.schedulers.items()},
-        "callbacks": {
-            name: [code_of(type(callback)), settings]
-            for (name, callback), (_, settings) in zip(
-                hooks.callbacks.items(), hooks.settings(), strict=True
-            )
-        },
+        "callbacks": callbacks_of(hooks),
         "machine": machine(options),
         "own_loop": own_loop,
         "loop": code_of(loop) if callable(loop) else source_lines(loop),
@@ -73,6 +69,20 @@ def options_of(names: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str
         "evaluation": f"every {options['EVAL_FREQ']} epochs" if options["EVAL_DATA"] else "never",
     }
     return {name.lower(): value for name, value in asked.items()} | also
+
+
+ONLY_WATCH = (CSVLogger, EarlyStopping, Insight, ModelCheckpoint, TensorBoard)  # or end it
+
+
+def callbacks_of(hooks: Hooks) -> dict[str, Any]:
+    """The callbacks that may change what is learned, with their settings."""
+    return {
+        name: [code_of(type(callback)), settings]
+        for (name, callback), (_, settings) in zip(
+            hooks.callbacks.items(), hooks.settings(), strict=True
+        )
+        if not isinstance(callback, ONLY_WATCH)
+    }
 
 
 def randomness() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from tutorial.callbacks import (
     HOOKS,
     Callback,
     CSVLogger,
+    Insight,
     LRScheduler,
     ModelCheckpoint,
     ProgressBar,
@@ -110,6 +111,7 @@ class Hooks:
         """What callbacks are told: without what says nothing, or only a resume compares."""
         silent: dict[str, Any] = {
             "length_unsure": False,
+            "compile": False,
             "best_files": {},
             "settings": self.params.get("settings"),
         }
@@ -126,6 +128,12 @@ class Hooks:
     def terminate_on_nan(self) -> bool:
         """Whether TerminateOnNaN is among the callbacks."""
         return any(isinstance(callback, TerminateOnNaN) for callback in self.callbacks.values())
+
+    def let_go(self, names: dict[str, Any]) -> None:
+        """Remove what looks on, such as in a step that an error ended."""
+        for callback in [names[name] for name in self.callbacks]:
+            if isinstance(callback, Insight):
+                callback.let_go()
 
     def attach(self, names: dict[str, Any], fits: bool) -> None:
         """Attach callbacks and schedulers to the model, and the model to each callback.
@@ -227,7 +235,7 @@ def same(one: Callback, other: Callback) -> bool:
 
 
 # Arguments of callbacks that change nothing of what is trained.
-BESIDE = {"verbose", "save_dir", "log_dir", "path", "save_freq", "keep", "save_best_model"}
+BESIDE = {"verbose", "every", "save_dir", "log_dir", "path", "save_freq", "keep", "save_best_model"}
 
 
 def settings_of(callback: Callback) -> dict[str, Any]:

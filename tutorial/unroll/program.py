@@ -194,6 +194,7 @@ class Program:
                 if report is not None:
                     report.close(how)
                 if fits:
+                    self.hooks.let_go(namespace)
                     forget_gradients(namespace)  # and no half-made one is left
                     asked = report is not None and report.interrupted  # perhaps after the last step
                     history = history_of(namespace, how == "stopped" or asked, began)
