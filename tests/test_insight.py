@@ -332,7 +332,7 @@ def test_numbers_that_are_none_are_not_drawn() -> None:
     assert "nan" not in svg(insight).replace("Linear", "")
 
 
-def test_a_panel_is_drawn_anew_in_longer_and_longer_intervals(monkeypatch) -> None:
+def test_a_panel_is_drawn_again_in_longer_and_longer_intervals(monkeypatch) -> None:
     now = [100.0]
     monkeypatch.setattr("tutorial.display.insight.time.monotonic", lambda: now[0])
     insight = Insight(every=1)

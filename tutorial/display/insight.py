@@ -40,7 +40,7 @@ class InsightPanel:
         self.began = self.drawn = time.monotonic()
 
     def data(self) -> str:
-        """The picture; it is drawn anew in ever longer intervals, so that it costs little."""
+        """The picture; it is drawn again in ever longer intervals, so that it costs little."""
         now = time.monotonic()
         if not self.sent or now - self.drawn >= (now - self.began) / 10:
             self.sent, self.drawn = svg(self.insight), now
