@@ -465,3 +465,88 @@ def test_it_fits_the_page_and_reads_in_light_and_dark(model, shown, width, schem
     for button in page.get_by_role("button").all():
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 44
+
+
+# ---- where the kernel is gone
+
+
+def exported(widget: Any, directory: Path) -> str:
+    """The address of a page that nbconvert makes of a notebook as JupyterLab saves it."""
+    nbconvert, nbformat = pytest.importorskip("nbconvert"), pytest.importorskip("nbformat")
+    data, _ = widget._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+    cell = nbformat.v4.new_code_cell("widget", outputs=[output], execution_count=1)
+    html, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    path = directory / "page.html"
+    path.write_text(html, encoding="utf-8")
+    return path.as_uri()
+
+
+@pytest.fixture
+def offline(chromium: Any) -> Iterator[Any]:
+    """A page without a network."""
+    context = chromium.new_context(viewport={"width": 700, "height": 760}, offline=True)
+    page = context.new_page()
+    page.on("pageerror", lambda error: pytest.fail(str(error)))
+    yield page
+    context.close()
+
+
+def test_an_exported_page_predicts_with_the_embedded_network(model, offline, tmp_path) -> None:
+    widget = DrawDigit(model, TRANSFORM, embed=True)
+    offline.goto(exported(widget, tmp_path))
+    offline.get_by_role("button", name="Example 5").click()
+    assert status(offline).startswith("This looks like a 5, ")
+    draw(offline, SEVEN)
+    wait_for(offline)
+    assert len((tmp_path / "page.html").read_bytes()) < 1_200_000  # nbconvert's own styles, too
+
+
+def test_an_exported_page_says_what_it_takes_where_the_network_is_in_python(
+    offline, tmp_path
+) -> None:
+    offline.goto(exported(DrawDigit(lesson_network(4)), tmp_path))
+    assert "With embed=True it is in the page." in offline.locator("body").inner_text()
+
+
+def test_without_a_script_there_is_a_sentence(model) -> None:
+    """Such as in a notebook that nobody has trusted yet."""
+    html = DrawDigit(model, TRANSFORM, embed=True)._repr_mimebundle_()[0]["text/html"]
+    shown, script = html.split("<script>")
+    assert (
+        "<p>Draw a digit here: for that, this page must be allowed to run its script.</p>" in shown
+    )
+    assert script.count("</script>") == 1
+
+
+CELLS = (
+    """asks = tl.DrawDigit(network)
+asks""",
+    """alone = tl.DrawDigit(network, embed=True)
+alone""",
+)
+
+
+def test_in_a_notebook_it_works_with_a_kernel_and_tells_what_is_left_without(open_notebook) -> None:
+    notebook = open_notebook(
+        *CELLS, "print(*(round(sum(x.probabilities), 3) for x in (asks, alone)))"
+    )
+    notebook.run()
+    sheets = [notebook.output(cell) for cell in (1, 2)]
+    for sheet in sheets:
+        sheet.get_by_role("button", name="Example 3").click(timeout=60_000)
+        sheet.get_by_text("This looks like").wait_for()
+    notebook.page.evaluate(
+        "() => { const app = window.jupyterapp;"
+        "app.shell.currentWidget.content.activeCellIndex = 3;"
+        "app.commands.execute('notebook:run-cell') }"
+    )
+    notebook.output(3).get_by_text("1.0 1.0").wait_for(timeout=30_000)  # Python has both answers
+    notebook.end()
+    notebook.open()
+    for sheet in sheets:
+        sheet.wait_for()
+    sheets[0].get_by_text("for that, run this cell").wait_for(timeout=30_000)
+    sheets[1].get_by_role("button", name="Example 3").click(timeout=30_000)
+    sheets[1].get_by_text("This looks like").wait_for()
+    assert notebook.page.get_by_text("Loading widget").count() == 0

@@ -3,6 +3,7 @@
 //   1. strokes -> picture         as the pictures of MNIST were made
 //   2. picture -> probabilities   by Python; or here, if the widget carries the network
 //   3. the page                   paper, examples, probabilities
+//   4. where the page is          in HTML that Python wrote, with or without Python behind it
 //
 // No build and no library: a browser runs this file as it stands.
 
@@ -365,4 +366,68 @@ function percent(probability) {
   return probability > 0.995 ? "over 99 %" : `${Math.round(100 * probability)} %`;
 }
 
-export default { render };
+// ---- 4. where the page is
+
+/**
+ * While there is Python: whatever HTML with the widget's mark comes into the page, show it there.
+ * @param {{model: any}} here
+ */
+function initialize({ model }) {
+  const region = `[data-draw-digit="${model.get("region")}"]:not([data-live])`;
+  const showNew = () => {
+    for (const el of /** @type {HTMLElement[]} */ ([...document.querySelectorAll(region)])) {
+      el.dataset.live = "";
+      render({ model, el });
+    }
+  };
+  const page = new MutationObserver(showNew);
+  page.observe(document.body, { childList: true, subtree: true });
+  showNew();
+  return () => page.disconnect();
+}
+
+/** On a page without Python: the values lie in it. @param {string} json */
+function alone(json) {
+  const model = new Values(JSON.parse(json, (_, value) =>
+    value?.base64 === undefined ? value : decoded(value.base64)));
+  const region = `[data-draw-digit="${model.get("region")}"]:not([data-live])`;
+  for (const el of /** @type {HTMLElement[]} */ ([...document.querySelectorAll(region)])) {
+    render({ model, el });
+  }
+}
+
+/** @param {string} base64 */
+function decoded(base64) {
+  return new DataView(Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer);
+}
+
+/** Values like those that Python shares. */
+class Values {
+  /** @type {Record<string, (() => void)[]>} */
+  listeners = {};
+
+  /** @param {Record<string, any>} values */
+  constructor(values) {
+    this.values = values;
+  }
+
+  /** @param {string} name */
+  get(name) {
+    return this.values[name];
+  }
+
+  /** @param {string} name  @param {any} value */
+  set(name, value) {
+    this.values[name] = value;
+    (this.listeners[`change:${name}`] ?? []).forEach((listener) => listener());
+  }
+
+  /** @param {string} event  @param {() => void} listener */
+  on(event, listener) {
+    (this.listeners[event] ??= []).push(listener);
+  }
+
+  save_changes() {} // to nobody
+}
+
+export default { initialize, render };

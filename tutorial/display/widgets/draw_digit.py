@@ -1,7 +1,12 @@
 """Draw a digit, and a network classifies it while you draw."""
 
+import json
+import re
+import sys
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import anywidget
 import traitlets
@@ -12,6 +17,15 @@ from tutorial.parameters import checked
 
 # One of each digit, of those that are easy to read, by their places in the test data.
 EXAMPLES = [10, 5, 35, 32, 19, 23, 21, 17, 134, 12]
+
+SCRIPT, STYLE = (
+    Path(__file__).with_suffix(ending).read_text(encoding="utf-8") for ending in (".js", ".css")
+)
+ALONE = "Draw a digit here: for that, this page must be allowed to run its script."
+ASKS = (
+    "Draw a digit here: for that, run this cell, since the network is in Python. With embed=True "
+    "it is in the page."
+)
 
 
 class DrawDigit(anywidget.AnyWidget):
@@ -54,6 +68,7 @@ class DrawDigit(anywidget.AnyWidget):
     problem = traitlets.Unicode().tag(sync=True)
     examples = traitlets.Bytes().tag(sync=True)
     embedded = traitlets.Dict().tag(sync=True)
+    region = traitlets.Unicode().tag(sync=True)  # the mark of the HTML in which it is shown
 
     def __init__(self, model: Any, transform: Any = None, embed: bool = False) -> None:
         checked(DrawDigit.__init__, locals())
@@ -62,6 +77,7 @@ class DrawDigit(anywidget.AnyWidget):
         super().__init__(
             examples=MNIST("test").data[EXAMPLES].numpy().tobytes(),
             embedded=quantised(self._network, transform) if embed else {},
+            region=uuid4().hex,
         )
 
     @traitlets.validate("picture")
@@ -86,5 +102,27 @@ class DrawDigit(anywidget.AnyWidget):
         except ValueError as error:  # an error would end in a log that nobody reads
             self.probabilities, self.problem = [], str(error)
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """HTML, in which the widget is shown: it stays where the kernel, or the widget, is gone."""
+        if not self.embedded and "google.colab" in sys.modules:
+            return super()._repr_mimebundle_(**options)  # there, a widget needs a view of its own
+        sentence = ALONE if self.embedded else ASKS
+        html = f'<div data-draw-digit="{self.region}"><p>{sentence}</p></div><style>{STYLE}</style>'
+        if self.embedded:
+            html += f"<script>{self._script()}</script>"
+        return {"text/plain": repr(self), "text/html": html}, {}
+
+    def _script(self) -> str:
+        """The widget's script, for a page without Python, and the values that it would share."""
+        names = ("picture", "probabilities", "problem", "examples", "embedded", "region")
+        values = json.dumps({name: getattr(self, name) for name in names}, default=_in_base64)
+        script = re.sub(r"^export (default .*\n)?", "", SCRIPT, flags=re.MULTILINE)
+        text = json.dumps(values).replace("<", "\\u003c")
+        return f"(() => {{\n{script}\nalone({text});\n}})();"
+
     def __repr__(self) -> str:
         return "DrawDigit: a widget; Jupyter shows it as a sheet of paper to draw a digit on"
+
+
+def _in_base64(data: bytes) -> dict[str, str]:
+    return {"base64": b64encode(data).decode()}
