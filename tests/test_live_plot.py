@@ -196,3 +196,24 @@ def test_a_further_panel_is_drawn_by_its_own_script(page) -> None:
     )
     assert panel.inner_text() == "3 high"  # nothing is new of it
     assert page.locator("p").inner_text() == "on"
+
+
+def test_of_a_history_it_stays_where_there_is_no_kernel(page, tmp_path) -> None:
+    """In a page that nbconvert makes of a notebook as JupyterLab saves it, without a network."""
+    nbconvert, nbformat = pytest.importorskip("nbconvert"), pytest.importorskip("nbformat")
+    plot = LivePlot(History([2.5, 1.5], [{"epoch": 1, "loss": 2.0, "acc": 0.5}]))
+    data, metadata = plot._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
+    cell = nbformat.v4.new_code_cell("plot", outputs=[output], execution_count=1)
+    html, _ = nbconvert.HTMLExporter().from_notebook_node(nbformat.v4.new_notebook(cells=[cell]))
+    (tmp_path / "page.html").write_text(html, encoding="utf-8")
+    page.context.set_offline(True)
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.locator(".tutorial-plot img").count() == 2
+
+    page.goto("about:blank")  # while there is a kernel, the widget draws in it
+    page.set_content(data["text/html"])
+    show(page, plain(plot.drawn), region=plot.region)
+    assert page.locator(f"[data-tutorial='{plot.region}'] .tutorial-plot").get_attribute(
+        "data-points"
+    ) == str(len(plot.drawn["points"]))

@@ -12,7 +12,6 @@ from torch import nn
 import tutorial as tl
 from tutorial.course.exercises.registry import exercise
 from tutorial.course.exercises.verdict import Right, Verdict, Wrong
-from tutorial.course.progress import UNTOUCHED
 
 
 def test_a_name_that_is_none_is_an_error_with_a_hint() -> None:
@@ -88,7 +87,7 @@ def test_an_answer_that_is_not_begun() -> None:
         ) == f"{name}: not begun\n  ○ there is no answer yet: write it in the " + ("cell above")
         assert not verdict
         assert "#c2403a" not in verdict._repr_html_()
-        assert verdict.fault.startswith(UNTOUCHED)
+        assert not verdict.begun
 
 
 def test_the_line_of_the_stub_is_still_there() -> None:

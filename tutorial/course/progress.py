@@ -22,7 +22,6 @@ FILE = "lesson_progress.txt"
 ABOUT = "# The exercises that you have begun and solved. You may delete this file.\n"
 STATES = ("open", "begun", "solved")  # what is solved stays solved
 MARKS = {"open": "○", "begun": "◐", "solved": "✓"}
-UNTOUCHED = "there is no answer yet"  # how the fault of an exercise begins that nobody has tried
 
 _of_this_session: dict[str, str] = {}  # what cannot be written
 
@@ -125,11 +124,9 @@ def progress() -> Progress:
 
 def noted(verdict: "Verdict") -> "Verdict":
     """Note how far the exercise is; the verdict as it came."""
-    state = "solved" if verdict else "begun"
-    if not verdict.fault.startswith(UNTOUCHED) and state != "open":
-        before = seen().get(verdict.name, "open")
-        if STATES.index(state) > STATES.index(before):
-            _note(verdict.name, state)
+    state = "solved" if verdict else "begun" if verdict.begun else "open"
+    if STATES.index(state) > STATES.index(seen().get(verdict.name, "open")):
+        _note(verdict.name, state)
     return verdict
 
 

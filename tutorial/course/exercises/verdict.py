@@ -47,10 +47,14 @@ class Verdict:
         return all(isinstance(finding, Right) for finding in self.findings)
 
     @property
+    def begun(self) -> bool:
+        """Whether there is an answer to look at."""
+        return not any(isinstance(finding, Open) for finding in self.findings)
+
+    @property
     def title(self) -> str:
         """The name, and how it went."""
-        begun = not any(isinstance(finding, Open) for finding in self.findings)
-        return f"{self.name}: {'right' if self else 'not yet' if begun else 'not begun'}"
+        return f"{self.name}: {'right' if self else 'not yet' if self.begun else 'not begun'}"
 
     @property
     def fault(self) -> str:

@@ -7,7 +7,7 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from tutorial.display.curves import STYLE, Curves
+from tutorial.display.curves import STYLE, Curves, curves_html
 from tutorial.parameters import short
 
 HERE = Path(__file__).parent
@@ -40,7 +40,6 @@ class LivePlot(anywidget.AnyWidget):
     drawn: Any = traitlets.Dict(NOTHING).tag(sync=True)
     panels: Any = traitlets.List().tag(sync=True)
     region: Any = traitlets.Unicode().tag(sync=True)
-    _html = ""
 
     def __init__(self, history: Any = None, **traits: Any) -> None:
         if not hasattr(history, "step_losses") and history is not None:
@@ -51,16 +50,14 @@ class LivePlot(anywidget.AnyWidget):
             curves = Curves()
             curves.add_losses(history.step_losses)
             curves.add_rows(history.rows)
-            traits = {"region": uuid4().hex, "drawn": {**NOTHING, **curves.history()}, **traits}
-            self._html = curves.html()
-        super().__init__(**traits)
+            traits["drawn"] = {**NOTHING, **curves.history()}
+        super().__init__(**{"region": uuid4().hex, **traits})
 
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Of a History, HTML that stays, and in which the widget draws; else the widget's view."""
-        if not self._html:
-            return super()._repr_mimebundle_(**options)
-        html = f'<div><style>{STYLE}</style><div data-tutorial="{self.region}">{self._html}</div></div>'
-        return {"text/plain": repr(self), "text/html": html}, {}
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, str]]:
+        """HTML that stays where the kernel is gone; until then, the widget draws in it."""
+        curves = curves_html(self.drawn["points"], self.drawn["rows"])
+        region = f'<div data-tutorial="{self.region}">{curves}</div>'
+        return {"text/plain": repr(self), "text/html": f"<style>{STYLE}</style>{region}"}, {}
 
     def __repr__(self) -> str:
         points, rows = len(self.drawn["points"]), len(self.drawn["rows"])
