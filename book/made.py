@@ -16,6 +16,7 @@ import depths
 import glossary
 import levels
 import live
+import replay
 import takes
 
 from tutorial.course.lessons import lessons
@@ -54,6 +55,8 @@ def write_all() -> None:
     }
     for name in depths.NETWORKS:
         parts[f"made/depths_{name}.md"] = depths.page_of(name)
+    for name in replay.REPLAYS:
+        parts[f"made/replay_{name}.md"] = replay.page_of(name)
     for lesson in found:
         page = copies.page_of(lesson, course.links_of(lesson), glossary.terms())
         for place, notebook in (("notebooks", page), ("made", lesson.fresh())):

@@ -336,6 +336,23 @@ def test_a_call_is_shown_at_each_depth(page, address) -> None:
     assert lit.text_content().startswith("        loss.backward()")
 
 
+def test_a_training_is_played_line_by_line(page, address) -> None:
+    page.goto(f"{address}replay.html")
+    loop, gradients, error = page.locator(".tutorial-replay").all()
+    loop.get_by_role("button", name="To the next line that changes a weight").click()
+    page.keyboard.press("ArrowLeft")
+    assert "loss.backward(): makes the gradients" in loop.get_by_role("status").inner_text()
+    gradients.get_by_role("button", name="W_4", exact=True).click()
+    assert "W_4 changes at 3 moments" in gradients.inner_text()
+    error.get_by_role("slider").focus()
+    page.keyboard.press("End")
+    assert "The shapes there: y (64,), y_hat (1, 10)" in error.get_by_role("status").inner_text()
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        loop.screenshot(path=PICTURES / f"book_replay_{theme}.png")
+
+
 def test_search_finds(page, address) -> None:
     page.goto(f"{address}search.html?q=EarlyStopping")
     results = page.locator("#search-results li a")

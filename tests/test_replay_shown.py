@@ -286,7 +286,7 @@ def test_what_a_line_changed_is_lit_up_and_said(play, recording) -> None:
     )
     player.go("optimizer.step()")
     assert player.lit == {name.removesuffix(".grad"): "changed" for name in gradients}
-    assert re.search(r"moved by [\d.]+, [\d.]+ %", player.names["network.1.weight"])
+    assert re.search(r"moved by [\d.]+, [\d.]+\s%", player.names["network.1.weight"])
     player.go("optimizer.zero_grad()")
     assert player.lit == dict.fromkeys(gradients, "removed")
     player.press("Forward ▶")

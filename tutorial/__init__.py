@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from tutorial.display.figures import plot, show
     from tutorial.display.widgets.draw_digit import DrawDigit
     from tutorial.display.widgets.live_plot import LivePlot
+    from tutorial.display.widgets.replay import ReplayPlayer
     from tutorial.distributed.process_group import launch
     from tutorial.history import History
     from tutorial.inputs.spec import InputSpec
@@ -63,6 +64,7 @@ __all__ = [
     "LivePlot",
     "Model",
     "Program",
+    "ReplayPlayer",
     "callbacks",
     "check",
     "compare",
@@ -90,6 +92,7 @@ _HOMES = {
     "LivePlot": "display.widgets.live_plot",
     "Model": "model",
     "Program": "unroll.program",
+    "ReplayPlayer": "display.widgets.replay",
     "callbacks": "callbacks",
     "check": "course.exercises",
     "compare": "comparison",

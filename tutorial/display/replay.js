@@ -130,7 +130,7 @@
   }
 
   function movedBy({ size, share }) {
-    const percent = Number.isFinite(share) ? `, ${Number((100 * share).toPrecision(2))} %` : "";
+    const percent = Number.isFinite(share) ? `, ${Number((100 * share).toPrecision(2))}\u00a0%` : "";
     return `moved by ${short(size)}${percent}`;
   }
 

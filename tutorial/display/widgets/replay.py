@@ -22,11 +22,11 @@ class ReplayPlayer(anywidget.AnyWidget):
 
     Attributes:
         recording: what was recorded, as a dict.
-        moment: the place, from 0: how many lines were run before the one that is shown.
+        moment: the place, from 0: how many lines were run before the one that is shown. One that
+            is not in the recording is refused.
 
     Raises:
         TypeError: `recording` is no Replay.
-        TraitError: `moment` is no place in the recording.
 
     Example:
         >>> moments = [{"line": 1, "epoch": None, "step": None, "set": {}, "gone": []}] * 2
