@@ -373,6 +373,23 @@ def test_losses_that_are_no_numbers_or_close(a, b, step, words) -> None:
     assert found.step == step and words in repr(found)
 
 
+def test_in_a_notebook_it_is_text_curves_and_a_table(theirs: History) -> None:
+    found = tl.compare(run(setting(lr=0.01)), theirs)
+    html = found._repr_html_()
+    for line in [found.verdict(), *found.explanation()]:
+        assert line.removeprefix("- ") in html
+    assert html.count("<li>") == html.count("</li>") == 1 and html.count("</ul>") == 1
+    alternative = re.search('<img alt="([^"]*)"', html)
+    assert alternative and alternative[1].endswith("; apart from step 2 on")
+    assert "how far apart" in html and "epoch 2</th>" in html
+    assert "http:" not in html.replace("http://www.w3.org/2000/svg", "") and "<script" not in html
+    equal = tl.compare(theirs, theirs)._repr_html_()
+    assert "how far apart" not in equal and "they are equal" in equal and "<ul" not in equal
+    one = tl.compare(History([math.nan], []), History([-1.0], []))._repr_html_()
+    assert "<img" not in one  # no curve of one step
+    tl.compare(History([math.nan, -1.0], []), History([-1.0, math.inf], []))._repr_html_()
+
+
 def test_without_a_noted_start_it_says_whose(theirs: History) -> None:
     found = tl.compare(History([0.5], []), theirs)
     assert "The reason cannot be known: of mine it is not noted where it began" in repr(found)

@@ -76,10 +76,10 @@ class Comparison:
             row = self._row()
             return f"Equal in every bit: {steps(both)}" + (f"; but {row}." if row else ".")
         a, b = (run.step_losses[self.step] for run in (self.mine, self.theirs))
-        before = f"The first {steps(self.step)} are equal in every bit. " if self.step else ""
+        before = f"Equal in every bit: the first {steps(self.step)}. " if self.step else ""
         if not (math.isfinite(a) and math.isfinite(b)):
             size = ""
-        elif self.relative() < ROUNDING:
+        elif self.relative() < ROUNDING and all(reason.rounds for reason in self.reasons):
             size = f", {abs(a - b):.1e} apart, which is as little as rounding makes"
         else:
             size = f", {abs(a - b):.3g} apart"

@@ -9,6 +9,7 @@ panel.py      Panel: what a further picture beside them has to have
 figures.py    learning curves and samples as matplotlib figures
 confusion.py  which classes are predicted for which
 table.py      a table in lines of characters
+logarithmic.py  a set of axes whose values go up in powers of ten
 insight.py    what a network does while it learns, layer by layer
 compared.py   two runs beside each other
 summary.py    a network's layers and parameters

@@ -11,14 +11,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from tutorial.display.curves import SAFE
+from tutorial.display.logarithmic import LEFT, PLOT, RIGHT, WIDTH, Lines, axes, heading, image
 
 TITLE = "what the network does"
-WIDTH, LEFT, RIGHT = 360, 46, 10
-PLOT = 92  # the height of a set of axes
-ROW = 20
+ROW = 20  # the height of a layer's
 HEALTHY = (1e-4, 1e-3, 1e-2)  # from, best, to
 LAYERS = 12  # are shown, at most; of more, some that are evenly far apart
 POINTS = 48  # of a line
@@ -57,17 +54,7 @@ def panels_of(callbacks: Iterable[Any]) -> list[InsightPanel]:
 
 def insight_html(insight: Any) -> str:
     """The picture as HTML that needs no script, no style sheet and no network."""
-    picture = svg(insight).replace("<svg ", f"<svg xmlns='{XMLNS}' ", 1)
-    themed = picture.replace("<text", f"{THEMES}<text", 1)
-    return (
-        f'<img alt="{escape(alt_text(insight))}" style="display:block;width:100%;max-width:440px" '
-        f'src="data:image/svg+xml,{quote(themed, safe=SAFE)}">'
-    )
-
-
-XMLNS = "http://www.w3.org/2000/svg"
-# In an image, a text has the colour of the system's theme: a page's own is not known there.
-THEMES = "<style>svg{color:#595959}@media(prefers-color-scheme:dark){svg{color:#b3b3b3}}</style>"
+    return image(svg(insight), alt_text(insight))
 
 
 def svg(insight: Any) -> str:
@@ -75,13 +62,14 @@ def svg(insight: Any) -> str:
     names = chosen(list(insight.rows[-1]["layers"]) if insight.rows else [])
     looks = {name: look(i, len(names)) for i, name in enumerate(names)}
     updates, gradients = (lines_of(insight.rows, names, what) for what in ("update", "gradient"))
+    last = insight.rows[-1]["step"] if insight.rows else 0
     table = 2 * PLOT + 66
     height = table + ROW * max(len(names), 1) + 4
     parts = [
         f"<svg viewBox='0 0 {WIDTH} {height}' font-family='system-ui, sans-serif' font-size='11' "
         "fill='currentColor' role='img' aria-label='{}'>".format(escape(alt_text(insight))),
-        axes(updates, looks, 0, "update / weight", HEALTHY),
-        axes(gradients, looks, PLOT + 26, "gradient", ()),
+        axes(updates, looks, 0, "update / weight", "healthy: about 0.001", HEALTHY),
+        axes(gradients, looks, PLOT + 26, "gradient", f"up to step {last}"),
         heading(table - 6, LEFT, "layer"),
         heading(table - 6, 186, "dead"),
         heading(table - 6, 230, "activations"),
@@ -103,79 +91,13 @@ def look(i: int, count: int) -> tuple[str, str]:
     return COLORS[place], DASHES[i % len(DASHES)]
 
 
-def lines_of(
-    rows: Sequence[dict[str, Any]], names: Sequence[str], what: str
-) -> dict[str, list[tuple[int, float | None]]]:
+def lines_of(rows: Sequence[dict[str, Any]], names: Sequence[str], what: str) -> Lines:
     """For each layer the steps, and the values there: None where there is none to draw."""
     some = [*rows[:: max(1, math.ceil(len(rows) / POINTS))], *rows[-1:]]
     return {
         name: [(r["step"], r["layers"].get(name, {}).get(what) or None) for r in some]
         for name in names
     }
-
-
-def axes(
-    lines: dict[str, list[tuple[int, float | None]]],
-    looks: dict[str, tuple[str, str]],
-    top: int,
-    title: str,
-    healthy: Sequence[float],
-) -> str:
-    """One set of axes, steps to the right, values upward in powers of ten; and the lines in it."""
-    values = [y for line in lines.values() for _, y in line if y]
-    last = max((x for line in lines.values() for x, _ in line), default=1)
-    low = math.floor(math.log10(min([*values, *healthy], default=1e-3)))
-    high = max(math.ceil(math.log10(max([*values, *healthy], default=1))), low + 1)
-    upper, lower = top + 20, top + 14 + PLOT - 8
-
-    def x(step: float) -> float:
-        return LEFT + (WIDTH - RIGHT - LEFT) * step / last
-
-    def y(value: float) -> float:
-        return lower - (lower - upper) * (math.log10(value) - low) / (high - low)
-
-    parts = [heading(top + 12, LEFT, title)]
-    if healthy:
-        first, best, end = healthy
-        parts.append(
-            f"<rect x='{LEFT}' y='{y(end):.0f}' width='{WIDTH - RIGHT - LEFT}' "
-            f"height='{y(first) - y(end):.0f}' fill='#2e8f57' fill-opacity='0.16'/>"
-            f"<path d='M{LEFT} {y(best):.0f}H{WIDTH - RIGHT}' stroke='#2e8f57' "
-            "stroke-dasharray='1 3'/>"
-            f"<text x='{WIDTH - RIGHT}' y='{top + 12}' text-anchor='end'>"
-            "healthy: about 0.001</text>"
-        )
-    apart = math.ceil((high - low) / 4)
-    for power in range(low, high + 1, apart):
-        at = y(10.0**power)
-        parts.append(
-            f"<path d='M{LEFT} {at:.0f}H{WIDTH - RIGHT}' stroke='currentColor' "
-            "stroke-opacity='0.25'/>"
-            f"<text x='{LEFT - 6}' y='{at + 4:.0f}' text-anchor='end'>{power_of_ten(power)}</text>"
-        )
-    for name, line in lines.items():
-        color, dashes = looks[name]
-        path, pen = "", "M"
-        for step, value in line:
-            path += f"{pen}{x(step):.0f} {y(value):.0f}" if value else ""
-            pen = "L" if value else "M"
-        dashed = f" stroke-dasharray='{dashes}'" if dashes else ""
-        parts.append(f"<path d='{path}' fill='none' stroke='{color}' stroke-width='1.6'{dashed}/>")
-    if not healthy:
-        parts.append(
-            f"<text x='{WIDTH - RIGHT}' y='{top + 12}' text-anchor='end'>up to step {last}</text>"
-        )
-    return "".join(parts)
-
-
-def power_of_ten(power: int) -> str:
-    """0.001, or 1e-5 where that would be long."""
-    return f"{10.0**power:g}" if -4 <= power <= 4 else f"1e{power}"
-
-
-def heading(y: int, x: int, text: str) -> str:
-    """A title."""
-    return f"<text x='{x}' y='{y}' font-weight='600'>{text}</text>"
 
 
 def row(insight: Any, name: str, looks: tuple[str, str], top: int) -> str:
