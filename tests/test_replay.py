@@ -63,7 +63,8 @@ def test_the_losses_are_those_of_fit_in_every_bit(depth: str, threads: int) -> N
         fitted = prepared().fit(data(), batch_size=8, verbose=0)
     finally:
         torch.set_num_threads(before)
-    assert losses(replay) == fitted.step_losses and len(fitted.step_losses) == 3
+    assert losses(replay) == replay.step_losses == fitted.step_losses
+    assert len(fitted.step_losses) == 3
 
 
 def test_with_numpy_they_are_as_near_as_the_proof_demands() -> None:

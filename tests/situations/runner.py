@@ -68,7 +68,7 @@ class MustSupplyError(Exception):
 def look_at(situation: Situation, fresh: bool = False) -> Row:
     """Try all that a user does with it; with fresh, run the script in a fresh process, too."""
     row, began = Row(situation), time.perf_counter()
-    tried = {**COMPARISONS, **({"verify": verify} if fresh else {})}
+    tried = {**COMPARISONS, **({"verify": verify, "replay": replay} if fresh else {})}
     for label, argument in (situation.each or {"": None}).items():
         make = maker(situation, *([argument] if situation.each else []))
         with attempt(row, "makes", label):
@@ -297,6 +297,19 @@ def verify(make: Callable[[], Case]) -> None:
     proof = model_of(case).unroll("fit", case.data, **case.fit).verify()
     if not proof:
         raise DiffersError(proof.line)
+
+
+def replay(make: Callable[[], Case]) -> None:
+    """The first steps once more, line by line."""
+    case, other = make(), make()
+    seed(SEED)
+    replayed = model_of(case).unroll("fit", case.data, **case.fit).replay(2)
+    if replayed.error:
+        raise DiffersError(replayed.error)
+    found = replayed.step_losses
+    same("losses of the replay", fitted(other)[1][: len(found)], found)
+    if not found:
+        raise DiffersError("the replay has no loss")
 
 
 COMPARISONS = {

@@ -95,6 +95,7 @@ class Recorder:
         self.done = 0  # steps of the main loop
         self.called = True  # a function that may change anything, since the last line
         self.quiet: Loop | None = None  # a loop of which no more is recorded
+        self.step_losses: list[Any] = []  # the loop's own
         self.error: dict[str, Any] | None = None
 
     def record(self, run: Callable[[], Any]) -> None:
@@ -170,6 +171,7 @@ class Recorder:
             visible = self.visible(frame)
             changed = self.changed(visible, self.suspects(frame, line))
         self.called = False
+        self.step_losses = visible.get("step_losses", self.step_losses)
         gone = [name for name in self.known if name not in visible]
         for name in gone:
             del self.known[name]

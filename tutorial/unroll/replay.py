@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tutorial import checks
+from tutorial.callbacks.saving import floats
 from tutorial.parameters import File
 from tutorial.running import RUNNING
 from tutorial.unroll.program import compiled
@@ -33,12 +34,13 @@ class Replay:
     Attributes:
         title: the call.
         recording: all of it as plain data: the lines, and for each line that was run what it
-            changed. `book/replay.md` tells its form.
+            changed.
+        step_losses: the losses of the steps that were recorded, as `fit` would return them.
         error: the error in which the loop ended, or ''.
     """
 
-    def __init__(self, recording: dict[str, Any]) -> None:
-        self.recording = recording
+    def __init__(self, recording: dict[str, Any], step_losses: list[float]) -> None:
+        self.recording, self.step_losses = recording, step_losses
         self.title: str = recording["title"]
         self.error: str = (recording["error"] or {"text": ""})["text"]
 
@@ -88,7 +90,7 @@ def replay_of(program: "Program", steps: int) -> Replay:
         program.remember()
     threads = 1 if RUNNING else torch.get_num_threads()
     found = run_copy(program, partial(recorded, steps=steps), threads)
-    return Replay(json.loads(found["recording"]))
+    return Replay(json.loads(found["recording"]), found["step_losses"])
 
 
 def recorded(program: "Program", names: dict[str, Any], steps: int) -> dict[str, Any]:
@@ -97,7 +99,11 @@ def recorded(program: "Program", names: dict[str, Any], steps: int) -> dict[str,
     recorder = recorder_for(program, steps)
     with redirect_stdout(StringIO()):  # what the loop prints
         recorder.record(run)
-    return {"recording": json.dumps(recorder.recording(program.title))}
+    losses = recorder.step_losses
+    return {
+        "recording": json.dumps(recorder.recording(program.title)),
+        "step_losses": floats(losses) if isinstance(losses, list) else [],
+    }
 
 
 def recorder_for(program: "Program", steps: int) -> Recorder:
