@@ -267,10 +267,10 @@ row("fit: forward returns classes", fit(), ValueError, "train_data: the predicti
     "(20,)", "a score for every class", **returns(lambda y: y.argmax(1)))
 row("fit: forward returns an array", fit(), ValueError, "the predictions, a ndarray",
     "must be Tensor", **returns(lambda y: y.detach().numpy()))
-row("fit: forward returns nothing", fit(), ValueError, "the predictions, None",
+row("fit: forward returns nothing", fit(), ValueError, "is `return` missing in its forward?",
     **returns(lambda y: None))
-row("fit: no forward", fit(), ValueError, "the network cannot take its inputs",
-    'missing the required "forward"', network=lambda: nn.ModuleList([nn.Linear(8, 3)]))
+row("fit: no forward", fit(), ValueError, "ModuleList has no method forward; nn.Sequential calls",
+    network=lambda: nn.ModuleList([nn.Linear(8, 3)]))
 row("fit: weights in float64", fit(), ValueError, "a tensor of shape (20, 8) and torch.float32",
     "The weights are torch.float64", "x.to(torch.float64)",
     network=lambda: nn.Linear(8, 3).double())
@@ -336,7 +336,8 @@ row("fit: x in float64", lambda m: m.fit(TensorDataset(X.double(), Y)), ValueErr
 row("fit: whole numbers for x", lambda m: m.fit(TensorDataset(X.long(), Y)), ValueError,
     "torch.int64", "The weights are torch.float32", "x.to(torch.float32)")
 row("fit: too few features", lambda m: m.fit(TensorDataset(X[:, 1:], Y)), ValueError,
-    "(20, 7)", "cannot take its inputs", "what the first layer expects")
+    "(20, 7)", "cannot take its inputs", "layer 0, Linear(8, 8), gets 7 numbers, and takes 8",
+    "Make it Linear(7, 8), or")
 row("fit: text for x", lambda m: m.fit([(["a"] * 20, Y)]), ValueError, "a list of 20",
     "torch.as_tensor(x)")
 row("fit: text for y", lambda m: m.fit(Own(lambda i: (X[i], "cat"))), ValueError,

@@ -150,7 +150,7 @@ DATA: dict[str, tuple[Any, tuple[str, ...]]] = {
     "x alone": (TensorDataset(X), ("a list of 1", *PAIR)),
     "three": (TensorDataset(X, Y, Y), ("(20,) and torch.int64 and a tensor", "for one loss an")),
     "arrays": ([(X.numpy(), Y.numpy())], ("a ndarray", "torch.as_tensor(x)")),
-    "features": (TensorDataset(X[:, 1:], Y), ("(20, 7)", "cannot take", "first layer")),
+    "features": (TensorDataset(X[:, 1:], Y), ("(20, 7)", "cannot take", "layer 0, Linear(8, 8)")),
     "float64": (TensorDataset(X.double(), Y), ("torch.float64", "x.to(torch.float32)")),
     "uint8": (TensorDataset(X.byte(), Y), ("torch.uint8", "x.to(torch.float32)")),
     "no samples": (TensorDataset(X[:0], Y[:0]), ("is empty", "at least one sample")),

@@ -16,6 +16,7 @@ undefined.py    a metric that few samples do not define
 direction.py    whether more of what is reported is better
 dry_run.py      the first batch through network, loss and metrics, before a call runs
 trying.py       these called, so that an error says what to do
+failing_layer.py  in which layer of a network an error arose
 refusals.py     what is refused then, and what to write instead
 isolation.py    a look without a trace: in a copy of this process, or on copies
 """

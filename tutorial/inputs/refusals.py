@@ -207,9 +207,10 @@ def numbers_fit(name: str, listed: list[Any], learning: bool) -> None:
     """Refuse losses that are no numbers, or from which nothing can be learned."""
     for loss in listed:
         if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+            fix = 'Let it average over the batch: reduction="mean", or loss.mean().'
             raise ValueError(
                 f"the loss function returns {kind_of(loss)}, but one number is expected, a tensor "
-                'of shape (). Let it average over the batch: reduction="mean", or loss.mean().'
+                f"of shape (). {'Is `return` missing?' if loss is None else fix}"
             )
     if listed and learning and not any(loss.requires_grad for loss in listed):
         raise ValueError(

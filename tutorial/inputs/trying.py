@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 from tutorial.checks import kinds_of
+from tutorial.inputs.failing_layer import failing_layer, mistake_in
 from tutorial.inputs.logits import probabilities_fit
 from tutorial.inputs.matching import Arguments, signature_of_network
 from tutorial.inputs.metric_values import Value, values_fit, values_in
@@ -42,27 +44,17 @@ def call_network(name: str, structure: BatchStructure, names: dict[str, Any], mo
     network = model.network
     x = values(structure.inputs, names)
     by_place, by_name = structure.call_arguments(names)
-    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
     try:
         with model.precision.autocast():
-            return network(*by_place, **by_name)
+            y_hat = network(*by_place, **by_name)
     except Exception as error:
-        fix = "Compare them with what the first layer expects."
-        if not all(isinstance(part, torch.Tensor) for part in x):
-            fix = "Make tensors of them: torch.as_tensor(x)."
-        elif weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
-            fix = f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
-        elif "more than 1 value per channel" in str(error):
-            fix = (
-                "Batch norm takes a variance over a batch, which needs at least 2 samples: choose "
-                "a larger batch_size."
-            )
-        elif "does not require grad" in str(error) and not torch.is_grad_enabled():
-            fix = (
-                "evaluate and predict run under torch.no_grad(): where forward takes a gradient, "
-                "write `with torch.enable_grad():` around it."
-            )
-        elif isinstance(error, TypeError) and "argument" in str(error):
+        if structure.doubt:
+            raise ValueError(f"{name}: {structure.doubt}") from error
+        if mistake := mistake_in(error, network):
+            raise ValueError(f"{name}: {mistake}") from error
+        layer = failing_layer(error, network)
+        fix = fix_of(error, network, x) or (layer.fix() if layer else "")
+        if isinstance(error, TypeError) and "argument" in str(error) and not fix:
             takes = ", ".join(signature_of_network(network).names) or "nothing"
             fix = (
                 f"It is called as {structure.call_code()}, and forward takes ({takes}). Say what "
@@ -73,8 +65,32 @@ def call_network(name: str, structure: BatchStructure, names: dict[str, Any], mo
                 " If forward computes the loss itself, write the loop yourself: "
                 "def train(network, optimizer, train_data), and model.fit(train_data, loop=train)."
             )
-        text = f"{name}: the network cannot take its inputs, {kinds_of(x)}: {error}. {fix}"
-        raise ValueError(f"{name}: {structure.doubt}" if structure.doubt else text) from error
+        where = f"{layer} ({error})" if layer else error
+        text = f"{name}: the network cannot take its inputs, {kinds_of(x)}: {where}. {fix}"
+        raise ValueError(text.rstrip()) from error
+    if y_hat is None:
+        raise ValueError(f"{name}: the network returns None: is `return` missing in its forward?")
+    return y_hat
+
+
+def fix_of(error: Exception, network: nn.Module, x: list[Any]) -> str:
+    """What to do about the network's inputs, or about how it computes with them."""
+    weight = next((p for p in network.parameters() if p.is_floating_point()), None)
+    if not all(isinstance(part, torch.Tensor) for part in x):
+        return "Make tensors of them: torch.as_tensor(x)."
+    if weight is not None and x[0].dtype != weight.dtype and "type" in str(error):
+        return f"The weights are {weight.dtype}: convert the inputs, x.to({weight.dtype})."
+    if "more than 1 value per channel" in str(error):
+        return (
+            "Batch norm takes a variance over a batch, which needs at least 2 samples: choose "
+            "a larger batch_size."
+        )
+    if "does not require grad" in str(error) and not torch.is_grad_enabled():
+        return (
+            "evaluate and predict run under torch.no_grad(): where forward takes a gradient, "
+            "write `with torch.enable_grad():` around it."
+        )
+    return ""
 
 
 def call_loss(

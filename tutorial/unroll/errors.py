@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from tutorial.inputs.failing_layer import failing_layer
+
 # What can be found out by no look at the first batch, by words of torch's messages.
 ADVICE = {
     "modified by an inplace operation": "Something is changed that backward needs as it was: look "
@@ -19,7 +21,7 @@ ADVICE = {
     "them alike, or say how to put them together, DataLoader(..., collate_fn=...).",
     "is out of bounds.": "A label is no class: number them from 0, or give the last layer more "
     "outputs.",
-    "shapes cannot be multiplied": "This batch has another shape than the first one.",
+    "shapes cannot be multiplied": "Has this batch another shape than the first one?",
     "must have the same dtype": "This batch has another type than the weights: x.float().",
 }
 
@@ -37,8 +39,11 @@ def says_where(namespace: Mapping[str, Any]) -> Iterator[None]:
             line = (frame.line or "").partition("  #")[0].strip()
             counts = "".join(counted(frame, namespace, fetching=frame is not frames[-1]))
             error.add_note(f"(in {counts}line {frame.lineno} of the loop: {line})")
+            layer = failing_layer(error, namespace["network"])
+            if layer is not None:
+                error.add_note(f"({layer})")
             for words, advice in ADVICE.items():
-                if words in str(error):
+                if words in str(error) and not (layer and layer.fix()):
                     error.add_note(advice)
         raise
 
