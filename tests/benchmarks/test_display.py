@@ -2,39 +2,50 @@
 
 import json
 
-# A fit of about 3 seconds. Whatever the loop calls of its report is timed, `due` at every step too.
+# A fit of about 3 seconds. Whatever the loop calls of its report is timed; `due`, which it calls at
+# every step and which takes less than looking at a clock does, in a loop of its own. All seconds
+# are the processor's, the display's own clock too: what else the machine does does not count.
 MEASURE = """
-import json, time, torch, tutorial as tl
+import json, time, torch, types, tutorial as tl
+from time import process_time
 from torch import nn
 from torchvision.transforms import Normalize
-from tutorial.display.notebook import NotebookDisplay
+from tutorial.display import bar, notebook, report
+
+report_of_nobody = notebook.NotebookDisplay()
+report_of_nobody.next_update = float("inf")
+began = process_time()
+for step in range(100_000):
+    report_of_nobody.due(step)
+due = (process_time() - began) / 100_000
 
 torch.set_num_threads(1)
+bar.time = notebook.time = report.time = types.SimpleNamespace(monotonic=process_time)
 spent, calls = {}, {}
 def timed(name):
-    method = getattr(NotebookDisplay, name)
+    method = getattr(notebook.NotebookDisplay, name)
     def call(self, *arguments, **options):
-        began = time.perf_counter()
+        began = process_time()
         try:
             return method(self, *arguments, **options)
         finally:
-            spent[name] = spent.get(name, 0) + time.perf_counter() - began
+            spent[name] = spent.get(name, 0) + process_time() - began
             calls[name] = calls.get(name, 0) + 1
     return call
-for name in ("watch", "start", "due", "update", "finish", "close"):
-    setattr(NotebookDisplay, name, timed(name))
+for name in ("watch", "start", "update", "finish", "close"):
+    setattr(notebook.NotebookDisplay, name, timed(name))
 
 data = tl.datasets.MNIST("train", Normalize([127.5], [127.5]))
 model = tl.Model(nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10)))
 model.prepare(torch.optim.Adam(model.parameters()), nn.CrossEntropyLoss(), tl.metrics.Accuracy())
-model.fit(data, num_iters=20)
+model.fit(data, num_iters=400)
 rounds = []
 for _ in range(5):
     spent.clear(); calls.clear()
-    began = time.perf_counter()
+    began = process_time()
     history = model.fit(data, num_iters=ITERS)
-    took = time.perf_counter() - began
-    rounds.append({"took": took, "spent": dict(spent), "calls": dict(calls)})
+    took = process_time() - began
+    rounds.append({"took": took, "spent": {**spent, "due": ITERS * due}, "calls": dict(calls)})
 print(json.dumps(rounds))
 """
 
@@ -50,3 +61,4 @@ def test_the_display_of_a_fit_of_3_seconds(kernel) -> None:
         f"{middle['calls']['update']} updates; "
         + ", ".join(f"{name} {1000 * s:.1f} ms" for name, s in middle["spent"].items())
     )
+    assert shares[2] < 0.01
