@@ -1,5 +1,6 @@
 """The notebook in a real browser, with a real server and kernel: JupyterLab and Notebook 7."""
 
+import io
 import json
 import re
 import subprocess
@@ -12,9 +13,11 @@ import torch
 from browser import PICTURES, READY, SETUP, Notebook
 
 import tutorial as tl
-from tutorial.display.curves import GREY, LOOKS, Curves
+from tutorial.display.chart import LOOKS, RED, TEXT
+from tutorial.display.curves import Curves
 
 pytest.importorskip("jupyterlab")
+Image = pytest.importorskip("PIL.Image")
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
@@ -39,6 +42,7 @@ def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
         "() => document.querySelector('.tutorial-plot')?.dataset.rows >= 2", timeout=60_000
     )
     plot = fit.locator(".tutorial-plot")
+    assert not scrolled(fit)
     assert int(plot.get_attribute("data-points")) >= 20
     assert re.search(r"epoch \d+/40, .*step \d+/100: loss \d\.\d+, acc", fit.inner_text())
     assert re.search(r"steps/s, \d+:\d\d left", fit.inner_text())
@@ -58,6 +62,21 @@ def test_fit_shows_a_bar_and_a_live_plot_and_they_stay(open_notebook) -> None:
     tip = last.evaluate("band => getComputedStyle(band, '::after').content")
     assert re.fullmatch(r'"epoch 40: train [\d.]+, eval [\d.]+"', tip)
     notebook.picture("fit_done")
+    assert not scrolled(fit)
+    table = fit.get_by_role("table", name="the last epochs")
+    assert table.get_by_role("row").nth(-1).inner_text().split("\t")[0] == "40"
+    folded = fit.get_by_role("cell", name="7", exact=True)
+    expect(folded).to_be_hidden()
+    fit.get_by_text("epochs 1 to 35").click()
+    expect(folded).to_be_visible()
+
+
+def scrolled(output) -> list[str]:
+    """What of it has a scroll bar."""
+    return output.locator("*").evaluate_all(
+        "all => all.filter(e => e.scrollHeight > e.clientHeight && e.clientHeight &&"
+        " getComputedStyle(e).overflowY === 'auto').map(e => e.className)"
+    )
 
 
 def test_a_file_that_is_opened_again_shows_the_curves_without_a_kernel(open_notebook) -> None:
@@ -232,26 +251,34 @@ def test_a_digit_is_drawn_and_the_kernel_says_what_it_is(open_notebook) -> None:
 # ---- dark
 
 
-def test_the_curves_read_well_in_the_dark_theme(open_notebook) -> None:
-    """The picture is for eyes; what can be checked is the contrast of its colours."""
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+def test_the_curves_read_well_in_both_themes(open_notebook, theme) -> None:
     notebook = open_notebook("history = model.fit(some, some, epochs=2)")
     notebook.page.wait_for_function(READY, timeout=60_000)
     notebook.page.evaluate(
-        "() => window.jupyterapp.commands.execute('apputils:change-theme',"
-        " { theme: 'JupyterLab Dark' })"
+        "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme
     )
     notebook.run()
     expect(notebook.output(1)).to_contain_text("epoch 2/2: loss", timeout=120_000)
     notebook.page.wait_for_timeout(500)
-    notebook.picture("dark")
+    kind = theme.split()[-1].lower()
+    notebook.picture(kind)
     page = notebook.page.locator(".jp-Notebook").evaluate(
         "e => getComputedStyle(e).backgroundColor"
     )
-    red, green, blue = map(int, re.findall(r"\d+", page)[:3])
-    assert max(red, green, blue) < 60
-    for color in (GREY, *(look[0] for look in LOOKS.values())):
-        assert contrast(color, f"#{red:02x}{green:02x}{blue:02x}") > 3
-        assert contrast(color, "#ffffff") > 2.8
+    ground = "#" + "".join(f"{int(number):02x}" for number in re.findall(r"\d+", page)[:3])
+    assert contrast(TEXT[kind], ground) > 4.5
+    for color in (RED, *(look[0] for look in LOOKS.values())):
+        assert contrast(color, ground) > 3
+    image = notebook.output(1).get_by_role("img", name=re.compile("loss up to step"))
+    assert TEXT[kind] in colors_of(image.screenshot())  # inside of an image, too
+
+
+def colors_of(png: bytes) -> set[str]:
+    """The colours of a picture."""
+    with Image.open(io.BytesIO(png)) as picture:
+        found = picture.convert("RGB").getcolors(maxcolors=2**24)
+    return {"#" + "".join(f"{part:02x}" for part in color) for _, color in found}
 
 
 def contrast(one: str, other: str) -> float:

@@ -1,6 +1,7 @@
 """What a real Jupyter kernel sends while a loop runs: one region, as text and HTML, and little."""
 
 import json
+import math
 import re
 import time
 from datetime import timedelta
@@ -8,8 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from tutorial.display.bar import Bar, clock
-from tutorial.display.notebook import UPDATES, NotebookDisplay
+from tutorial.display.bar import COLORS, Bar, clock
+from tutorial.display.notebook import UPDATES, VIEW, NotebookDisplay
+from tutorial.display.report import join
 
 SETUP = """
 import time, torch, tutorial as tl
@@ -57,9 +59,8 @@ def test_one_region_that_is_updated_in_its_place(lesson, call, told) -> None:
     assert "not finished" in shown["data"]["text/html"]
     assert "not finished" not in final["data"]["text/html"]
     assert lesson.sent("clear_output") == []
-    line = final["data"]["text/plain"]
+    *_, line = final["data"]["text/plain"].splitlines()
     assert line.startswith(told)
-    assert "\n" not in line
     assert line.replace("'", "&#x27;") in final["data"]["text/html"]
     assert ("<img" in final["data"]["text/html"]) == call.startswith("model.fit")
 
@@ -87,10 +88,10 @@ def test_the_curves_at_the_end_are_the_history(lesson) -> None:
     finally:
         lesson.run("NotebookDisplay.close = usual")
     lesson.run(
-        "drawn = displays[0].curves.history()\n"
-        "assert [row for _, row in drawn['rows']] == history.rows\n"
-        "assert [step for step, _ in drawn['rows']] == [60, 120, 180]\n"
-        "points = drawn['points']\n"
+        "curves = displays[0].curves\n"
+        "assert [row for _, row in curves.rows.all()] == history.rows == curves.recent\n"
+        "assert [step for step, _ in curves.rows.all()] == [60, 120, 180]\n"
+        "points = curves.points.all()\n"
         "assert len(points) == 90\n"
         "for (step, mean), a in zip(points, range(0, 180, 2)):\n"
         "    assert step == a + 2\n"
@@ -104,7 +105,8 @@ def test_a_resumed_training_shows_all_its_curves(lesson, tmp_path) -> None:
     lesson.run(fit.format(4, str(tmp_path)) + ";")
     (final,) = lesson.sent("update_display_data")
     html = final["data"]["text/html"]
-    assert final["data"]["text/plain"].startswith("epoch 4/4")
+    lines = final["data"]["text/plain"].splitlines()
+    assert [line.partition(":")[0] for line in lines] == [f"epoch {n}/4" for n in (1, 2, 3, 4)]
     assert [f"epoch {epoch}: train" in html for epoch in range(1, 6)] == [True] * 4 + [False]
 
 
@@ -188,9 +190,14 @@ def test_the_stop_button_leaves_a_stopped_bar_and_the_next_fit_goes_on(lesson) -
     time.sleep(1.5)
     lesson.manager.interrupt_kernel()
     assert lesson.end(request) == ("", "")
-    (final,) = lesson.sent("update_display_data")
-    line = r"epoch \d+/1000000, (evaluate )?step \d+/94: stopped"
-    assert re.fullmatch(line, final["data"]["text/plain"])
+    *_, final = lesson.sent("update_display_data")
+    line = (
+        r"epoch \d+/1000000, (evaluate )?step \d+/94: stopped"
+        r"( \(loss \d\.\d{4}, acc \d\.\d{4} at (evaluate )?step \d+/94\))?"
+    )
+    *epochs, last = final["data"]["text/plain"].splitlines()
+    assert re.fullmatch(line, last)
+    assert re.match(r"epoch \d+/1000000: loss", epochs[-1])
     assert "<img" in final["data"]["text/html"]
     assert not open_comms(lesson)
     lesson.run("assert history.interrupted and history.step_losses")
@@ -269,7 +276,8 @@ def test_a_fit_that_fails_after_its_last_step_says_so(lesson) -> None:
     error, _ = lesson.end(lesson.start("model.fit(data, epochs=1, callbacks=Late())"))
     assert error == "RuntimeError"
     (final,) = lesson.sent("update_display_data")
-    assert re.fullmatch(r"epoch 1/1: loss [\d.]+, acc [\d.]+: failed", final["data"]["text/plain"])
+    *_, line = final["data"]["text/plain"].splitlines()
+    assert re.fullmatch(r"epoch 1/1: loss [\d.]+, acc [\d.]+: failed", line)
 
 
 def test_processes_that_train_together_print_lines_and_only_the_first_does(lesson) -> None:
@@ -284,3 +292,94 @@ def test_processes_that_train_together_print_lines_and_only_the_first_does(lesso
     assert re.findall("epoch ./2", told) == ["epoch 1/2", "epoch 2/2"]
     assert "steps: [94, 94]" in told  # 2 x 64 samples in each: 47 steps in an epoch
     assert lesson.sent("display_data", "comm_open") == []
+
+
+# ---- a loss that is no number, an Output, many fits in a cell
+
+
+DIVERGES = (
+    "tl.seed(0); wild = nn.Linear(8, 3); diverges = tl.Model(wild)\n"
+    "rate = torch.optim.SGD(wild.parameters(), lr=1e38)\n"
+    "diverges.prepare(rate, nn.CrossEntropyLoss(), tl.metrics.Accuracy())\n"
+    "nap = tl.callbacks.LambdaCallback(on_epoch_end=lambda *_: time.sleep(0.3))\n"
+)
+
+
+def test_a_loss_that_is_nan_writes_nothing_of_jupyter_and_the_bar_says_failed(lesson) -> None:
+    output = lesson.run(DIVERGES + "history = diverges.fit(data, epochs=3, callbacks=nap)")
+    assert "the mean loss is nan" in output
+    assert "JSON" not in output
+    assert "serializ" not in output
+    *_, final = lesson.sent("update_display_data")
+    line = final["data"]["text/plain"].splitlines()[-1]
+    assert re.fullmatch(
+        r"epoch 3/3: loss nan, acc [\d.]+: failed, the loss is nan from step \d+ on", line
+    )
+    assert f"accent-color:{COLORS['failed']}" in final["data"]["text/html"]
+    assert "nan from step " in final["data"]["text/html"]
+    lesson.run("result = diverges.evaluate(data)")
+    *_, final = lesson.sent("update_display_data")
+    assert "failed" in final["data"]["text/plain"]
+    assert f"accent-color:{COLORS['failed']}" in final["data"]["text/html"]
+
+
+def test_inside_of_an_output_the_widget_stays_and_shows_the_end(lesson) -> None:
+    lesson.run(
+        "import ipywidgets\n"
+        "out = ipywidgets.Output()\n"
+        "with out:\n"
+        "    history = model.fit(data, epochs=2)"
+    )
+    (shown,) = lesson.sent("display_data")
+    mark = re.search(r'data-tutorial="([\w-]+)"', shown["data"]["text/html"])[1]
+    *_, final = lesson.sent("update_display_data")
+    states = [content["data"]["state"] for content in lesson.sent("comm_open")]
+    states += [content["data"].get("state", {}) for content in lesson.sent("comm_msg")]
+    assert mark in [state.get("region") for state in states]
+    drawn = [state["drawn"]["final"] for state in states if "drawn" in state]
+    assert drawn[-1] == final["data"]["text/html"]
+    lesson.run("out.close(); ipywidgets.Widget.close_all()")
+
+
+def test_of_many_fits_in_a_cell_the_curves_are_folded_and_little_is_sent(lesson) -> None:
+    lesson.run("for _ in range(20):\n    history = model.fit(data, epochs=2, batch_size=600)")
+    finals = [message["data"]["text/html"] for message in lesson.sent("update_display_data")]
+    ids = [message["transient"]["display_id"] for message in lesson.sent("display_data")]
+    assert len(set(ids)) == 20
+    last = {m["transient"]["display_id"]: m for m in lesson.sent("update_display_data")}
+    folded = ["<summary>curves" in last[one]["data"]["text/html"] for one in ids]
+    assert folded == [False] * 3 + [True] * 17
+    assert all("epoch 2/2: loss" in html for html in finals[-17:])
+    print(len(lesson.messages), "messages,", sum(map(bytes_of, lesson.messages)), "bytes")
+    assert len(lesson.messages) < 150
+    assert sum(map(bytes_of, lesson.messages)) < 20 * 20_000
+    lesson.run("history = model.fit(data, epochs=2, batch_size=600)")
+    (final,) = lesson.sent("update_display_data")
+    assert "<summary>curves" not in final["data"]["text/html"]  # of another cell
+
+
+@pytest.mark.parametrize("name", ["__vsc_ipynb_file__"])
+def test_where_a_widget_draws_only_in_its_own_view_the_view_is_shown_while_it_runs(
+    lesson, name
+) -> None:
+    lesson.run(
+        f"{name} = 'a.ipynb'\n"
+        "nap = tl.callbacks.LambdaCallback(on_epoch_end=lambda *_: time.sleep(0.3))\n"
+        "try:\n"
+        "    history = model.fit(data, epochs=3, callbacks=nap)\n"
+        "finally:\n"
+        f"    del {name}"
+    )
+    *shown, final = lesson.sent("update_display_data")
+    assert all(VIEW in message["data"] for message in shown)
+    assert shown
+    assert VIEW not in final["data"]
+
+
+def test_the_numbers_of_a_loss_that_is_large_stay_short() -> None:
+    assert join("epoch 1/1", {"loss": 292258913572634849443840.0, "acc": 0.1}) == (
+        "epoch 1/1: loss 2.923e+23, acc 0.1000"
+    )
+    assert join("", {"a": 999_999.5, "b": math.nan, "c": math.inf}) == (
+        ": a 999999.5000, b nan, c inf"
+    )

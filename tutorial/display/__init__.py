@@ -4,7 +4,9 @@ report.py     Report: what the loop calls; Lines
 terminal.py   a progress bar at a terminal
 notebook.py   a progress bar and live curves in a notebook
 bar.py        the bar as HTML
-curves.py     learning curves as SVG
+curves.py     what a fit has noted, thinned
+chart.py      learning curves as SVG
+epochs.py     the means of the epochs as a small table
 panel.py      Panel: what a further picture beside them has to have
 figures.py    learning curves and samples as matplotlib figures
 confusion.py  which classes are predicted for which

@@ -50,13 +50,14 @@ class Bar:
             return None
         return max(self.total - self.done, 0) / self.speed()
 
-    def html(self, text: str, how: str = "running") -> str:
+    def html(self, text: str, how: str = "running", failed: bool = False) -> str:
         """The bar, what it says, and while it runs also the speed and the time left.
 
         Args:
             text: what it says: 'epoch 1/5, step 30/938: loss 0.2714'.
             how: 'running', 'done', 'stopped' or 'failed'; or 'unfinished', as far as anybody knows
                 who reads this later.
+            failed: it has the colour of a failure already.
         """
         running = how in ("running", "unfinished")
         end = self.done if how == "done" else self.total  # a callback may have ended it early
@@ -65,7 +66,7 @@ class Bar:
             value = ""  # it moves to and fro
         bar = (
             f'<progress{value} aria-label="{escape(text.partition(":")[0])}" '
-            f'style="accent-color:{COLORS[how]}"></progress>'
+            f'style="accent-color:{COLORS["failed" if failed else how]}"></progress>'
         )
         told = self.pace() if how == "running" else "not finished"
         small = f"<small>{told}</small>" if running else ""

@@ -174,5 +174,15 @@ def length(loader: Any) -> int | None:
 
 def join(title: str, logs: Logs) -> str:
     """The means behind a title: `epoch 1/5: loss 0.2714, acc 0.9201`."""
-    means = ", ".join(f"{name} {value:.4f}" for name, value in logs.items() if name != "epoch")
+    means = ", ".join(f"{name} {written(value)}" for name, value in logs.items() if name != "epoch")
     return f"{title}: {means}" if means else title
+
+
+def written(mean: float) -> str:
+    """A mean as a person reads it: four digits behind the point; a very large one, four in all.
+
+    Example:
+        >>> written(0.27138), written(292258913572634849443840.0)
+        ('0.2714', '2.923e+23')
+    """
+    return f"{mean:.4g}" if 1e6 <= abs(mean) < math.inf else f"{mean:.4f}"

@@ -11,7 +11,15 @@ from tutorial.display.curves import STYLE, Curves, curves_html
 from tutorial.parameters import short
 
 HERE = Path(__file__).parent
-NOTHING: dict[str, Any] = {"bar": "", "points": [], "rows": [], "axes": {}, "panels": []}
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("bar", "epochs", "final"), ""),
+    "points": [],
+    "rows": [],
+    "axes": {},
+    "stride": 1,
+    "lost": None,
+    "panels": [],
+}
 
 
 class LivePlot(anywidget.AnyWidget):
@@ -24,8 +32,9 @@ class LivePlot(anywidget.AnyWidget):
 
     Attributes:
         drawn: what is drawn, as a dict: 'points', pairs of a step (from 1) and a loss; 'rows',
-            pairs of a step and the row of the epoch that ended there; 'axes', see `Curves`; 'bar',
-            as HTML; 'panels', the data of further panels.
+            pairs of a step and the row of the epoch that ended there; more of them, see `Curves`;
+            'bar' and 'epochs', the table of the last ones, as HTML; 'panels', the data of further
+            panels; 'final', HTML in place of it all.
         panels: of each further panel its title and its script; see `Panel`.
         region: the mark of the HTML in which it draws, wherever that stands in the page.
 
