@@ -294,7 +294,7 @@ def test_processes_that_train_together_print_lines_and_only_the_first_does(lesso
     assert lesson.sent("display_data", "comm_open") == []
 
 
-# ---- a loss that is no number, an Output, many fits in a cell
+# ---- a loss that is nan, an Output, many fits in a cell
 
 
 DIVERGES = (

@@ -27,7 +27,7 @@ TEXT = {"light": "#595959", "dark": "#b3b3b3"}  # in an image; elsewhere the tex
 STYLE = (Path(__file__).parent / "widgets" / "live_plot.css").read_text(encoding="utf-8")
 
 Point = tuple[float, float]
-Break = tuple[int, str]  # the step at which a loss is no number any more, and what it is
+Break = tuple[int, str]  # the step at which a loss is nan or infinite, and what it is
 
 
 @dataclass
@@ -171,7 +171,7 @@ def drawn(name: str, line: Sequence[Point | None], marks: Sequence[Point | None]
 
 
 def mark_of(lost: Break, x: float, right: float) -> str:
-    """Where the loss is no number any more."""
+    """Where the loss became nan or infinite."""
     step, word = lost
     shift, anchor = (-5, "end") if x > right / 2 else (5, "start")
     return (

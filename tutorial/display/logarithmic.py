@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
-from tutorial.display.curves import SAFE
+from tutorial.display.chart import SAFE
 
 WIDTH, LEFT, RIGHT = 360, 46, 10
 PLOT = 92  # the height of a set of axes

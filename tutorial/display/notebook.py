@@ -176,7 +176,7 @@ class NotebookDisplay(Live):
         return table(self.curves.recent, earlier if len(earlier) <= FEW else ())
 
     def bar_html(self, how: str) -> str:
-        """The bar; of a loss that is no number any more it has the colour of a failure."""
+        """The bar; of a loss that is nan or infinite it has the colour of a failure."""
         return self.bar.html(self.text, how, self.failed)
 
     def what_it_is(self) -> str:

@@ -10,7 +10,7 @@
  * @typedef {Record<string, [Axis, Axis]>} Axes  x and y of each chart, as Python has chosen them
  * @typedef {{ bar: string, epochs: string, final: string, points: Point[], rows: Row[],
  *   axes: Axes, stride: number, lost: Break, panels: any[] }} Drawn  bar, epochs, final: as HTML
- * @typedef {[number, string] | null} Break  the first step whose loss is no number, and what it is
+ * @typedef {[number, string] | null} Break  the first step whose loss is not finite, and what it is
  * @typedef {{ name: string, unit: string, lines: Record<string, Point[]>, stride: number,
  *   lost: Break }} Chart
  */
@@ -286,7 +286,7 @@ function drawn(name, line, marks) {
 }
 
 /**
- * Where the loss is no number any more.
+ * Where the loss is nan or infinite.
  * @param {[number, string]} lost
  * @param {number} x
  * @param {number} right

@@ -7,7 +7,8 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from tutorial.display.curves import STYLE, Curves, curves_html
+from tutorial.display.chart import STYLE, charts, charts_html
+from tutorial.display.curves import Curves
 from tutorial.parameters import short
 
 HERE = Path(__file__).parent
@@ -64,7 +65,8 @@ class LivePlot(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, str]]:
         """HTML that stays where the kernel is gone; until then, the widget draws in it."""
-        curves = curves_html(self.drawn["points"], self.drawn["rows"])
+        shown = charts(*(self.drawn[name] for name in ("points", "rows", "stride", "lost")))
+        curves = charts_html(shown)
         region = f'<div data-tutorial="{self.region}">{curves}</div>'
         return {"text/plain": repr(self), "text/html": f"<style>{STYLE}</style>{region}"}, {}
 
