@@ -23,7 +23,8 @@ from tutorial.depth.passes import mapped
 from tutorial.inputs.structure import leaves
 from tutorial.unroll.own_files import real_save
 from tutorial.unroll.program import Program
-from tutorial.unroll.proof import run_copy
+from tutorial.unroll.proof import run_copy, run_from_the_beginning
+from tutorial.unroll.recorder import Enough
 
 
 class Notes(TorchDispatchMode):
@@ -31,6 +32,7 @@ class Notes(TorchDispatchMode):
 
     Args:
         settings: the keys of a parameter group that schedules may change.
+        steps: after so many batches of the first data the run ends; None: with the call.
 
     Attributes:
         samples: of each data, its samples in the order in which they came first: nested lists.
@@ -39,9 +41,9 @@ class Notes(TorchDispatchMode):
         schedules: of each scheduler, the settings after each of its steps.
     """
 
-    def __init__(self, settings: Iterable[str]) -> None:
+    def __init__(self, settings: Iterable[str], steps: int | None = None) -> None:
         super().__init__()
-        self.settings = tuple(settings)
+        self.settings, self.steps = tuple(settings), steps
         self.samples: dict[str, Samples] = {}
         self.orders: dict[str, list[list[list[int]]]] = {}
         self.lengths: dict[str, int] = {}
@@ -88,6 +90,8 @@ class Notes(TorchDispatchMode):
             self.lengths[name] = len(loader)
         batches = None
         while True:
+            if next(iter(self.orders)) == name and self.steps == sum(map(len, self.orders[name])):
+                raise Enough
             self.loading += 1  # what is drawn meanwhile is the loader's, and of its own type
             torch.set_default_dtype(self.usual or torch.float32)
             try:
@@ -209,21 +213,34 @@ class NotedRun:
     """A run of a call in 64 bits.
 
     Attributes:
-        results: what it gave, as a proof compares it: step losses, weights, ...
+        results: what it gave, as a proof compares it: step losses, weights, ...; nothing where
+            it was ended after some steps.
         samples, orders, drawn, schedules: what was noted, see Notes.
     """
 
-    def __init__(self, program: Program, settings: Iterable[str]) -> None:
+    def __init__(self, program: Program, settings: Iterable[str], steps: int | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "notes.pt"
-            notes = Notes(settings)
+            notes = Notes(settings, steps)
+
+            def run(program: Program, names: dict[str, Any]) -> dict[str, Any]:
+                try:
+                    return run_from_the_beginning(program, names)
+                except Enough:
+                    notes.end(str(file))
+                    return {}
+
             try:
-                self.results = run_copy(with_notes(program, notes, file))
+                self.results = run_copy(with_notes(program, notes, file), run)
             finally:
                 notes.leave()
             noted = torch.load(file, weights_only=True)
         self.samples: dict[str, Any] = noted["samples"]
         self.orders: dict[str, Tensor] = noted["orders"]
+        for data in [name for name in program.names if name.endswith("_data")]:
+            # Data that was not read before the run ended.
+            self.samples.setdefault(data.removesuffix("_data"), [])
+            self.orders.setdefault(data.removesuffix("_data"), torch.zeros(1, 0, 0))
         self.drawn: Tensor = noted["drawn"]
         self.schedules: dict[str, list[list[dict[str, Any]]]] = noted["schedules"]
 

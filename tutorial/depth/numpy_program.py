@@ -1,6 +1,7 @@
 """A program with NumPy alone: read, run, saved, and compared with PyTorch."""
 
 import ast
+import copy
 import inspect
 import json
 import re
@@ -21,7 +22,7 @@ from tutorial.depth.noted import NotedRun, doubled
 from tutorial.history import History
 from tutorial.inputs.structure import leaves
 from tutorial.loop.names import key_code
-from tutorial.parameters import Count
+from tutorial.parameters import Count, checked
 from tutorial.unroll.program import Program, compiled, history_of
 from tutorial.unroll.proof import Proof, failed, fresh_process
 from tutorial.unroll.replay import Replay
@@ -288,8 +289,11 @@ class NumpyProgram(Program):
 
     def replay(self, steps: Count = 2) -> Replay:
         """Run the first steps with NumPy, and show them line by line: see `Program.replay`."""
-        self.noted  # noqa: B018  (once, here: what runs the steps is a process of its own)
-        return super().replay(steps)
+        steps = checked(Program.replay, {"steps": steps})["steps"]
+        other = copy.copy(self)
+        if "noted" not in vars(self) and self.above is not None:
+            vars(other)["noted"] = NotedRun(self.above, self.scheduled(), steps)
+        return Program.replay(other, steps)
 
     def from_the_beginning(self, names: dict[str, Any]) -> Callable[[], Any]:
         """What runs the loop as it is read."""
