@@ -345,6 +345,18 @@ def test_a_loop_of_one_s_own_with_a_function_of_its_own() -> None:
     assert next(m["gone"] for m in moments if m["line"] == call) == ["rate", "weight"]
 
 
+def test_a_statement_of_several_lines_is_one(monkeypatch: Any) -> None:
+    wide = OWN.replace(
+        "loss_fn(network(x), y)",
+        "loss_fn(\n        network(\n            x\n        ),\n        y,\n    )",
+    )
+    replay = prepared().unroll("fit", data(), loop=wide).replay()
+    found = [m["line"] for m in replay.recording["moments"]]
+    plain = prepared().unroll("fit", data(), loop=OWN).replay()
+    assert len(found) == len(plain) and replay.step_losses == plain.step_losses
+    assert found.count(12) == 2 and not {13, 14, 15, 16, 17} & {*found}
+
+
 def test_an_error_ends_it_at_its_line_with_the_shapes_there() -> None:
     wrong = OWN.replace("loss_fn(network(x), y)", "loss_fn(network(x), y[:3])")
     replay = prepared().unroll("fit", data(), loop=wrong).replay()

@@ -90,6 +90,7 @@ class Recorder:
         self.values: list[Summary] = []
         self.known: dict[str, Known] = {}
         self.weights: set[str] = set()
+        self.heads = first_lines(tree)
         self.on_line = {line: names_in(node) for node in statements(tree) for line in [node.lineno]}
         self.at: dict[FrameType, int] = {}  # the line that each frame runs
         self.done = 0  # steps of the main loop
@@ -129,11 +130,13 @@ class Recorder:
     def step_in(self, frame: FrameType, event: str, argument: Any) -> Any:
         """A line is about to run, or the function returns: the line before is done."""
         if event in ("line", "return"):
-            before = self.at.pop(frame, None)
+            line, before = self.line_of(frame.f_lineno), self.at.get(frame)
+            if event == "line" and line == before and line in self.heads:
+                return self.step_in  # another line of the same statement
             if before is not None:
                 self.note(frame, before)
+                del self.at[frame]
             if event == "line":
-                line = self.line_of(frame.f_lineno)
                 if before is not None:
                     self.count(line, before)
                 self.at[frame] = line
@@ -142,8 +145,9 @@ class Recorder:
     # ---- which lines
 
     def line_of(self, number: int) -> int:
-        """The line of the loop that has this number in its file."""
-        return number - self.first_line + 1
+        """The line of the loop that has this number in its file; the first of its statement."""
+        line = number - self.first_line + 1
+        return self.heads.get(line, line)
 
     def count(self, line: int, before: int) -> None:
         """Count the steps of the loops over batches, and end where there are enough."""
@@ -340,6 +344,18 @@ def statements(tree: ast.AST) -> Iterator[Any]:
         if isinstance(node, ast.stmt):
             head = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
             yield ast.copy_location(type(node)(**head), node)
+
+
+def first_lines(tree: ast.AST) -> dict[int, int]:
+    """For each line of a statement, or of the head of one, that has several: the first of them."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            if last > node.lineno and not isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found |= dict.fromkeys(range(node.lineno, last + 1), node.lineno)
+    return found
 
 
 BODIES = ("body", "orelse", "finalbody", "handlers", "cases")

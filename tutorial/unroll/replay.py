@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tutorial.unroll.program import Program
 
 
+FOR_PHONES = '<meta name="viewport" content="width=device-width, initial-scale=1">'
+
+
 class Replay:
     """The first steps of a call, to go through line by line: forward, back, and along one name.
 
@@ -69,7 +72,7 @@ class Replay:
         path = Path(path)
         checks.writable("path", path, is_file=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        head = f'<meta charset="utf-8"><title>{escape(self.title)}</title>'
+        head = f'<meta charset="utf-8">{FOR_PHONES}<title>{escape(self.title)}</title>'
         path.write_text(f"<!DOCTYPE html>{head}{self._repr_html_()}", encoding="utf-8")
         return path
 
