@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Train, evaluate, predict
+# # 1 · Train, evaluate, predict
 #
 # You have data. You have a network. Now the network has to learn.
 #
@@ -185,9 +185,9 @@ model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
 history = model.fit(train_data, epochs=3, batch_size=64)
 
 # %% [markdown]
-# Each line is one epoch. The loss and the accuracy are means over all samples of the epoch. They
-# are measured while the network learns: the first batches of an epoch met a network that knew less
-# than it does at the end.
+# Below the bar are the loss and the accuracy of each epoch: rest a pointer on a circle to read its
+# value. They are means over all samples of the epoch. They are measured while the network learns:
+# the first batches of an epoch met a network that knew less than it does at the end.
 #
 # `fit` returned a `History`: a row for each epoch in `history.rows`, and the loss of every single
 # step in `history.step_losses`. An epoch has 937 full batches of 64 and a last one of 32: 938
@@ -214,6 +214,9 @@ assert len(history.step_losses) == 3 * (full + 1)
 history.plot()
 
 # %% [markdown]
+# That is a picture, for a report. `tl.LivePlot(history)` draws the curves as `fit` does: the values
+# can be read with a pointer. Try it in a cell of your own: press `B` for a new one.
+#
 # ### evaluate: measure on new data
 #
 # A network can memorize its training data. So what counts is data that it has never seen.
@@ -271,12 +274,28 @@ assert abs(1 - len(wrong) / len(labels) - result["acc"]) < 1e-6
 tl.show(images[wrong], labels[wrong], predicted[wrong])
 
 # %% [markdown]
+# ### Let it read your own handwriting
+#
+# `DrawDigit` is a sheet of paper. Draw a digit with the mouse or a finger, and the network reads it
+# while you draw. Can you write a 7 that it reads as a 1? Below the paper is what the network sees:
+# your drawing, as small and as soft as the images that it learned from.
+
+# %% tags=["nbval-ignore-output"]
+tl.DrawDigit(model, transform)
+
+# %% [markdown]
 # ## Part 2: the low level
 #
 # ### The loop behind fit
 #
-# What did `fit` do? Ask it. `unroll` takes a method's name and the arguments you would give it. It
-# returns the program that this call runs, as plain PyTorch.
+# What did `fit` do? Ask it. Go back to the cell with `history = model.fit(...)`, select it, and press
+# `U`: below it a new cell appears, in which the call is written out as the plain PyTorch loop that
+# it runs. You can run that cell; `Z` takes it away again. `Shift U` shows both side by side. (This
+# works in JupyterLab and Notebook 7. The button *Unroll* above the notebook does the same. If a key
+# does nothing, you are typing in the cell: press `Esc` first.)
+#
+# In code, `unroll` does it. It takes a method's name and the arguments you would give it. It returns
+# the program that this call runs.
 
 # %%
 program = model.unroll("fit", train_data, epochs=3, batch_size=64, log_freq=300)
@@ -501,6 +520,10 @@ assert torch.equal(loaded_logits, logits)
 # something is not, it says where it first goes wrong. Change your code and run both cells again, as
 # often as you like.
 #
+# You do not know how to begin? `tl.hint("number_of_steps")`, in a cell of your own, asks you a
+# question that helps. Run it again for a nudge; and a third time, after a try of yours, for a
+# solution. (In a course there is none.)
+#
 # The exercises need none of the cells above. You can restart the kernel and begin here.
 
 # %% tags=["exercises"]
@@ -619,3 +642,12 @@ theirs = model.evaluate(digits, verbose=0)
 assert all(abs(mine[name] - theirs[name]) < 1e-4 for name in ("loss", "acc"))
 ### END HIDDEN TESTS
 tl.check("evaluate_by_hand", evaluate_by_hand)
+
+# %% [markdown]
+# ### How far are you?
+#
+# What you have solved is kept, in a small file beside your lessons. `tl.progress()` shows it, and so
+# do the lessons' cards in JupyterLab's launcher.
+
+# %%
+tl.progress()

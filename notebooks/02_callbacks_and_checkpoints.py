@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Callbacks and checkpoints
+# # 2 · Callbacks and checkpoints
 #
 # Training takes time: minutes here, weeks for a large network. While it runs, other things should
 # happen too:

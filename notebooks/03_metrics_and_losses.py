@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Metrics and losses
+# # 3 · Metrics and losses
 #
 # How good is a network? There are two kinds of answers.
 #

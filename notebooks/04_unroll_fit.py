@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # The training loop, line by line
+# # 4 · The training loop, line by line
 #
 # `fit` is a short program. Its heart is five lines, and nearly all networks were trained by these
 # five: stochastic gradient descent, or a relative of it. If you understand what each of them needs
@@ -269,6 +269,33 @@ for ours, its in zip(network.parameters(), other.network.parameters(), strict=Tr
 print("one loss and 50,890 weights: equal")
 
 # %% [markdown]
+# ### Watch it
+#
+# You have done one step by hand. A *replay* does it for you: it runs the first steps on copies, and
+# keeps what each line has changed. Go forward and back with the arrow keys, or to the next line that
+# changes a weight. Choose a name to follow it through the steps. It is a film: it needs no kernel,
+# and nothing of your model moves.
+
+# %% tags=["nbval-ignore-output"]
+new_model().unroll("fit", train_data, epochs=3, log_freq=16).replay(steps=2)
+
+# %% [markdown]
+# ### Stop in it
+#
+# A film cannot be asked. A *debugger* can: it stops the loop that runs, and you look around. In
+# JupyterLab,
+#
+# 1. write `model.fit(train_data, epochs=3)` in a cell, select it, and press `U`: below it the loop
+#    appears;
+# 2. switch on the debugger, the bug at the right above the notebook;
+# 3. click beside the number of the line `loss.backward()`: the red dot is a *breakpoint*;
+# 4. run the cell. It stops before this line. The panel on the right shows all variables; *Next* runs
+#    one line, *Continue* runs to the next batch.
+#
+# Elsewhere, write `breakpoint()` as a line of the loop. It stops there, and asks: `p loss` prints the
+# loss, `n` runs one line, `c` goes on. (Take the breakpoint away, and the loop runs to its end.)
+
+# %% [markdown]
 # ### Who reads, who writes
 #
 # The five lines talk to each other only through three places: the graph, the gradients and the
@@ -360,6 +387,13 @@ break_it("no zero_grad", ("optimizer.zero_grad()", "pass"))
 # gradient of step 1, which is still there, and the weights take a wrong step. The loss of step 3 is
 # the first one that is computed with wrong weights.
 #
+# `tl.compare` looks for this place in any two histories, and for the reason. (You can compare with a
+# friend, too: `history.save("mine.json")` writes a file, and `tl.History.load` reads it.)
+
+# %% tags=["nbval-ignore-output"]
+tl.compare(broken["no zero_grad"], right)
+
+# %% [markdown]
 # See it in the gradients: the second one is the sum of both.
 
 # %%
@@ -618,6 +652,20 @@ with redirect_stdout(None):
     proof = new_model().unroll("fit", train_data, epochs=3, loop=changed).verify()
 assert proof
 proof
+
+# %% [markdown]
+# A cell with several calls can be written out as a whole. `%%unroll` above it does that, and runs
+# nothing; so do the keys `U` and `Shift U` of lesson 1, without a word above the cell. Here is
+# another line that can be put in: long gradients are *clipped* (lesson 9).
+
+# %%
+# %load_ext tutorial
+model = new_model()
+
+# %% tags=["nbval-ignore-output"]
+# %%unroll
+history = model.fit(train_data, clip_grad_norm=1.0)
+result = model.evaluate(eval_data)
 
 # %% [markdown]
 # ## Summary

@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Evaluate and predict, line by line
+# # 5 · Evaluate and predict, line by line
 #
 # Training can go wrong, and you see it: the loss does not fall. An evaluation that goes wrong looks
 # like any other. It gives you a number, and you believe it.

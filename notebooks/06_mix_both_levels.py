@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Mix both levels: custom networks, losses, metrics and loops
+# # 6 · Mix both levels: custom networks, losses, metrics and loops
 #
 # The high level is short. The low level can do everything. With many libraries you must choose, and
 # the first unusual idea makes you write all of it by hand: the loop, the means, the progress, the

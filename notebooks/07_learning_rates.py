@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Learning rates and schedules
+# # 7 · Learning rates and schedules
 #
 # If you may choose only one number of a training (one *hyperparameter*), choose the learning rate.
 # With a bad one, the best network learns nothing. With a good one, a simple network learns well in

@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Reading curves: underfitting, overfitting, regularization
+# # 8 · Reading curves: underfitting, overfitting, regularization
 #
 # A training leaves two *learning curves* behind: one for the data that it learned from, one for
 # data that it has never seen. Their shapes tell what to do next. A larger network, or a smaller

@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Gradient accumulation, gradient clipping, mixed precision
+# # 9 · Gradient accumulation, gradient clipping, mixed precision
 #
 # Large networks are trained with three tricks that small ones seem not to need. A batch is too
 # large for the memory: *accumulate* several small ones. A bad batch throws the training off its

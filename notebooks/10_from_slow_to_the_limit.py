@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Faster training: from slow to the limit
+# # 10 · Faster training: from slow to the limit
 #
 # Here is a training loop as it stands in many tutorials. It is correct, and several times slower
 # than it could be. In this lesson you make it fast: without a larger machine, and without changing

@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Save, resume, export, serve
+# # 11 · Save, resume, export, serve
 #
 # Training is over. Now somebody wants to use what the network has learned: on another day, on
 # another computer, in a program that has never heard of this notebook. Most mistakes on this way

@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # Data parallel training in two processes
+# # 12 · Data parallel training in two processes
 #
 # A large training does not fit on one machine, or it takes too long there. Then several processes
 # train together: on the GPUs of one machine, or on many machines. The most common way is *data

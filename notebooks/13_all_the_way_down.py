@@ -12,7 +12,7 @@
 # ---
 
 # %% [markdown]
-# # All the way down: every gradient, written out
+# # 13 · All the way down: every gradient, written out
 #
 # You know the five lines of a training loop. Two of them are short and do nearly all of the work:
 # `loss.backward()` finds a gradient for every weight, and `optimizer.step()` moves the weights.

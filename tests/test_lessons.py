@@ -18,7 +18,7 @@ from tutorial.course.lessons import lessons
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "notebooks"
 
-FIRST_CELL = """# A title
+FIRST_CELL = """# 7 · A title
 
 Text. The lesson takes about 45 minutes.
 
@@ -44,6 +44,8 @@ def test_every_notebook_is_a_lesson_and_tells_of_itself() -> None:
         assert 10 <= lesson.minutes <= 120
         assert 3 <= len(lesson.goals) <= 6
         assert len(lesson.exercises) >= 3
+        heading = json.loads(lesson.path.read_text(encoding="utf-8"))["cells"][0]["source"][0]
+        assert heading == f"# {lesson.number} · {lesson.title}\n"
     assert [lesson.number for lesson in found] == list(range(1, len(found) + 1))
 
 
@@ -55,7 +57,7 @@ def test_what_a_first_cell_says(tmp_path) -> None:
     assert lesson.goals == ("use fit and read what it does", "stop")
 
 
-@pytest.mark.parametrize("lost", ["# A title", "about 45 minutes", "\n- use", "**After"])
+@pytest.mark.parametrize("lost", ["7 · ", "about 45 minutes", "\n- use", "**After"])
 def test_a_first_cell_that_says_too_little_is_named(tmp_path, lost: str) -> None:
     write(tmp_path / "07_some.ipynb", FIRST_CELL.replace(lost, ""))
     with pytest.raises(ValueError, match=r"07_some.ipynb: the first cell must have a heading"):

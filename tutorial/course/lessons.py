@@ -16,7 +16,7 @@ from tutorial.course.grading.release import (
     source_of,
 )
 
-TITLE = re.compile(r"# (?:\d+ · )?(.+)")
+TITLE = re.compile(r"# \d+ · (.+)")
 MINUTES = re.compile(r"takes about (\d+) minutes")
 GOALS = re.compile(r"\*\*After this lesson you can\*\*\n\n(- .+?)(?:\n\n|\Z)", re.DOTALL)
 
@@ -80,9 +80,9 @@ def described(path: Path) -> Lesson:
     title, minutes, goals = TITLE.match(cell), MINUTES.search(cell), GOALS.search(cell)
     if not (title and minutes and goals):
         raise ValueError(
-            f"{path.name}: the first cell must have a heading, a sentence such as 'The lesson "
-            "takes about 60 minutes.', and a list under '**After this lesson you can**'. "
-            f"It is:\n{cell}"
+            f"{path.name}: the first cell must have a heading such as '# 7 · A title', a sentence "
+            "such as 'The lesson takes about 60 minutes.', and a list under '**After this lesson "
+            f"you can**'. It is:\n{cell}"
         )
     items = (" ".join(item.split()) for item in goals[1].removeprefix("- ").split("\n- "))
     plain = (re.sub(r"[`*]", "", item).rstrip(";.") for item in items)
