@@ -1,5 +1,8 @@
 """Galleries of images, and learning curves."""
 
+import re
+from base64 import b64decode
+
 import numpy as np
 import pytest
 import torch
@@ -155,3 +158,39 @@ def test_a_figure_is_not_shown_twice_in_a_notebook() -> None:
     tl.show(torch.rand(2, 4, 4))
     tl.plot(ADAM)
     assert plt.get_fignums() == []
+
+
+# ---- as a notebook shows them
+
+
+def svg_of(figure: Figure) -> str:
+    source = re.search(r'src="data:image/svg\+xml;base64,([^"]*)"', figure._repr_html_())
+    assert source is not None
+    return b64decode(source[1]).decode()
+
+
+def test_a_figure_has_an_alternative_text(mnist) -> None:
+    gallery = tl.show(mnist, predictions=[7, 2, 8, *[0] * 9997], count=3)
+    expected = "3 of 10,000 images: is 7, read as 7; is 2, read as 2; wrong: is 1, read as 8"
+    assert gallery._repr_html_().partition('alt="')[2].startswith(f'{expected}"')
+    assert tl.show(mnist.data[:4])._repr_html_().partition('alt="')[2].startswith('4 images"')
+    assert (
+        tl.plot(ADAM)
+        ._repr_html_()
+        .startswith(
+            '<img alt="learning curves, 2 epochs: loss from 1.5 to 0.5, acc from 0.5 to 0.75, '
+            'eval_loss from 1.25 to 0.75, eval_acc from 0.25 to 0.5"'
+        )
+    )
+    both = tl.plot({"<Adam>": ADAM, "SGD": SGD})._repr_html_()
+    assert 'alt="&lt;Adam&gt;, 2 epochs: loss' in both and "; SGD, 1 epoch: loss 2.25, " in both
+    assert "no means yet" in tl.plot(History([1.0, 0.5], []))._repr_html_()
+
+
+def test_a_figure_follows_the_theme_and_is_the_same_each_time(mnist) -> None:
+    for figure in (tl.plot(ADAM), tl.show(mnist, count=2)):
+        svg = svg_of(figure)
+        assert "prefers-color-scheme:dark" in svg and "#000000" not in svg
+        assert "#ffffff" not in svg.partition('id="axes_1"')[0]  # no white sheet below it
+    first, second = svg_of(tl.plot(ADAM)), svg_of(tl.plot(ADAM))
+    assert first == second and len(first) < 35_000

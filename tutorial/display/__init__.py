@@ -9,6 +9,7 @@ chart.py      learning curves as SVG
 epochs.py     the means of the epochs as a small table
 panel.py      Panel: what a further picture beside them has to have
 figures.py    learning curves and samples as matplotlib figures
+pictured.py   a figure with an alternative text, in the colours of a notebook's theme
 confusion.py  which classes are predicted for which
 table.py      a table in lines of characters
 logarithmic.py  a set of axes whose values go up in powers of ten

@@ -1,6 +1,5 @@
 """The confusion matrix: which classes are predicted for which, as a table and as a figure."""
 
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +15,9 @@ from tutorial.parameters import Count, checked
 from tutorial.running import own_loader, randomness_kept
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from tutorial.display.pictured import Pictured as Figure
 
+DARK = "#111111"  # on a light shade: it stays dark in a dark theme
 WITH_NUMBERS = 20  # classes; with more of them, the counts would not be legible
 
 
@@ -55,14 +55,20 @@ class Confusion:
         if classes <= WITH_NUMBERS:
             axes.set(xticks=range(classes), yticks=range(classes))
             for (i, j), count in np.ndenumerate(self.matrix):
-                color = "white" if shade[i, j] > 0.6 else "black"
+                color = "white" if shade[i, j] > 0.6 else DARK
                 axes.text(j, i, str(count), ha="center", va="center", color=color, fontsize=9)
+        figure.alt = self.in_words()
         return figure
 
-    def _repr_png_(self) -> bytes:
-        file = BytesIO()
-        self.plot().savefig(file, format="png")
-        return file.getvalue()
+    def _repr_html_(self) -> str:
+        return self.plot()._repr_html_()
+
+    def in_words(self) -> str:
+        """The figure in a sentence, for those who cannot see it."""
+        correct = f"{int(self.matrix.trace()):,} of {int(self.matrix.sum()):,} correct"
+        wrong = [f"{i} read as {j} {count} times" for i, j, count in self.mistakes(3)]
+        most = f"; most often {', '.join(wrong)}" if wrong else ""
+        return f"confusion matrix of {len(self.matrix)} classes: {correct}{most}"
 
     def __repr__(self) -> str:
         names = range(len(self.matrix))

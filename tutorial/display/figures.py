@@ -12,8 +12,7 @@ import numpy as np
 from tutorial.parameters import Count, checked, short
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from tutorial.display.pictured import Pictured as Figure
     from tutorial.history import History
 
 COLUMNS = 6  # images in a row
@@ -86,7 +85,15 @@ def show(images: Any, labels: Any = None, predictions: Any = None, count: Count 
         one.spines[:].set(visible=wrong, color=WRONG, linewidth=2)
         if wrong:
             title.set_color(WRONG)
+    figure.alt = gallery_text([one.get_title() for one in figure.axes], len(images))
     return figure
+
+
+def gallery_text(titles: list[str], of: int) -> str:
+    """A gallery in a sentence, for those who cannot see it."""
+    told = "; ".join(title.replace("✗", "wrong:") for title in titles if title)
+    count = f"{len(titles)} of {of:,} images" if of > len(titles) else f"{of} images"
+    return f"{count}: {told}" if told else count
 
 
 def new_figure(
@@ -95,11 +102,18 @@ def new_figure(
     """A figure, in inches, and its axes. It is returned: closed, a notebook shows it once."""
     from matplotlib import pyplot as plt
 
+    from tutorial.display.pictured import Pictured
+
     figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), squeeze=False, layout="constrained"
+        rows,
+        columns,
+        figsize=(width, height),
+        squeeze=False,
+        layout="constrained",
+        FigureClass=Pictured,
     )
     plt.close(figure)
-    return figure, axes
+    return figure, axes  # type: ignore[return-value]
 
 
 def _array(values: Any) -> Any:
@@ -192,7 +206,24 @@ def plot(history: "History | Mapping[str, History]") -> "Figure":
         one.spines[["top", "right"]].set_visible(False)
         one.grid(alpha=0.3)
         one.legend(frameon=False)
+    figure.alt = curves_text(runs)
     return figure
+
+
+def curves_text(runs: "Mapping[str, History]") -> str:
+    """Learning curves in a sentence, for those who cannot see them."""
+    told = []
+    for name, run in runs.items():
+        means = [f"{m} {_ends(run, m)}" for m in run.columns() if m != "epoch"]
+        epochs = f"{len(run.rows)} epoch{'' if len(run.rows) == 1 else 's'}"
+        told.append(f"{name or 'learning curves'}, {epochs}: {', '.join(means) or 'no means yet'}")
+    return "; ".join(told)
+
+
+def _ends(run: "History", name: str) -> str:
+    """The first and the last mean."""
+    values = [row[name] for row in run.rows if name in row]
+    return f"{values[0]:.3g}" if len(values) == 1 else f"from {values[0]:.3g} to {values[-1]:.3g}"
 
 
 def _means(axes: Any, run: "History", name: str, color: str, before: str) -> None:
