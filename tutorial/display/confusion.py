@@ -15,7 +15,7 @@ from tutorial.parameters import Count, checked
 from tutorial.running import own_loader, randomness_kept
 
 if TYPE_CHECKING:
-    from tutorial.display.pictured import Pictured as Figure
+    from tutorial.display.pictured import Figure
 
 DARK = "#111111"  # on a light shade: it stays dark in a dark theme
 WITH_NUMBERS = 20  # classes; with more of them, the counts would not be legible

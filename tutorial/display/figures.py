@@ -12,7 +12,7 @@ import numpy as np
 from tutorial.parameters import Count, checked, short
 
 if TYPE_CHECKING:
-    from tutorial.display.pictured import Pictured as Figure
+    from tutorial.display.pictured import Figure
     from tutorial.history import History
 
 COLUMNS = 6  # images in a row
@@ -102,7 +102,7 @@ def new_figure(
     """A figure, in inches, and its axes. It is returned: closed, a notebook shows it once."""
     from matplotlib import pyplot as plt
 
-    from tutorial.display.pictured import Pictured
+    from tutorial.display.pictured import Figure
 
     figure, axes = plt.subplots(
         rows,
@@ -110,7 +110,7 @@ def new_figure(
         figsize=(width, height),
         squeeze=False,
         layout="constrained",
-        FigureClass=Pictured,
+        FigureClass=Figure,
     )
     plt.close(figure)
     return figure, axes  # type: ignore[return-value]

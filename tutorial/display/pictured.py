@@ -10,7 +10,7 @@ from html import escape
 from io import StringIO
 
 import matplotlib as mpl
-from matplotlib.figure import Figure
+from matplotlib import figure
 
 # Inside of the image; it knows whether the color-scheme of the page around it is dark.
 COLORS = (
@@ -39,8 +39,8 @@ def rounded(path: str) -> str:
     return re.sub(r"\s*([A-Za-z])\s*", r"\1", short).replace("\n", " ").strip()
 
 
-class Pictured(Figure):
-    """A Figure; its text tells what it shows to those who cannot see it.
+class Figure(figure.Figure):
+    """A figure of matplotlib's; its text tells what it shows to those who cannot see it.
 
     Attributes:
         alt: the alternative text.
