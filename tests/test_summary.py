@@ -1,7 +1,9 @@
 """The table, its totals, and that nothing is changed by making it."""
 
 import gc
+import re
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -263,3 +265,27 @@ def test_an_error_says_what_to_do(network, input_size, dtype, error, says, capsy
     with pytest.raises(error, match=says):
         summary(network, input_size, dtype)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_notebook_shows_a_table_that_scrolls_by_itself(monkeypatch, capsys) -> None:
+    import IPython.display
+
+    shown: list[Any] = []
+    monkeypatch.setattr("tutorial.display.summary.in_notebook", lambda: True)
+    monkeypatch.setattr(IPython.display, "display", shown.append)
+    network = mlp()
+    network[1].requires_grad_(False)
+    assert summary(network, (None, 784))["total_params"] == 407_050
+    assert capsys.readouterr().out == ""
+    html = shown[0].data
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", html)
+    assert [cell.strip() for cell in cells[:6]] == [
+        *("Sequential", "[1, 10]", ""),
+        *("0 Flatten", "[1, 784]", ""),
+    ]
+    assert "401,920" in cells and "overflow-x:auto" in html
+    assert html.endswith("<div>407,050 parameters, of which 401,920 do not learn</div>")
+    summary(OwnParameter(), (2, 3))
+    assert ">12</td>" in shown[1].data  # the network's own
+    summary(Shared(), (2, 4))
+    assert "count once in the total" in shown[2].data

@@ -25,6 +25,7 @@ widgets/      LivePlot and DrawDigit: each a class, and an ES module beside it
 import os
 import sys
 from contextlib import suppress
+from typing import Any
 
 from tutorial.display.report import Lines, Report
 
@@ -66,9 +67,19 @@ def in_notebook() -> bool:
     nbclient, nbval and papermill run a notebook unattended: they tell the kernel that nobody could
     answer a question. And what `launch` forks off a kernel cannot speak to the front end.
     """
+    return bool(getattr(a_kernel(), "_allow_stdin", False))
+
+
+def runs_unattended() -> bool:
+    """Whether a notebook runs that nobody watches: its outputs may be compared with others."""
+    kernel = a_kernel()
+    return kernel is not None and not getattr(kernel, "_allow_stdin", False)
+
+
+def a_kernel() -> Any:
+    """The Jupyter kernel of this process, if it is one."""
     if "IPython" not in sys.modules or "TORCHELASTIC_RUN_ID" in os.environ:
-        return False
+        return None
     from IPython import get_ipython
 
-    kernel = getattr(get_ipython(), "kernel", None)
-    return bool(getattr(kernel, "_allow_stdin", False))
+    return getattr(get_ipython(), "kernel", None)

@@ -12,6 +12,8 @@ from io import StringIO
 import matplotlib as mpl
 from matplotlib import figure
 
+from tutorial.display import runs_unattended
+
 # Inside of the image; it knows whether the color-scheme of the page around it is dark.
 COLORS = (
     "<style>svg{color:#4a4a4a;fill:currentColor}"
@@ -48,7 +50,12 @@ class Figure(figure.Figure):
 
     alt = "a figure"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> str | None:
+        """None where nobody watches: then the PNG is shown alone, which is the same each time."""
+        return None if runs_unattended() else self.html()
+
+    def html(self) -> str:
+        """The figure as an image of SVG, which needs no script and no network."""
         file = StringIO()
         with mpl.rc_context({"svg.hashsalt": "tutorial", "svg.fonttype": "path"}):
             self.savefig(file, format="svg", transparent=True, metadata={"Date": None})

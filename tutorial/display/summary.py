@@ -9,7 +9,9 @@ import torchinfo
 from torch import nn
 from torchinfo.torchinfo import clear_cached_forward_pass
 
+from tutorial.display import in_notebook
 from tutorial.display.report import no_closed_output
+from tutorial.display.table import html_table
 from tutorial.inputs.spec import InputSpec
 from tutorial.inputs.structure import arguments, leaves, tree_map
 from tutorial.parameters import short
@@ -21,6 +23,8 @@ COLUMNS = ("input_size", "output_size", "num_params")
 
 def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> dict[str, int]:
     """Print a network's layers, the shapes of what passes through them, and their parameters.
+
+    A notebook shows a table that fits a narrow window.
 
     One batch of zeros goes through the network, in evaluation mode; nothing changes by it. A
     parameter that several layers share counts once in the totals. Buffers, such as the running mean
@@ -70,10 +74,33 @@ def summary(network: nn.Module, input_size: Any = None, dtype: Any = None) -> di
     table.total_params, table.trainable_params = total, trainable
     table.input_size = None  # leaves out estimates of work and memory: they ignore sequences
     with no_closed_output():
-        print(table)
-        if shared:
-            print(SHARED)
+        if in_notebook():
+            from IPython.display import HTML, display
+
+            display(HTML(as_html(table, shared)))  # type: ignore[no-untyped-call]
+        else:
+            print(table)
+            if shared:
+                print(SHARED)
     return {"total_params": total, "trainable_params": trainable}
+
+
+def as_html(table: torchinfo.ModelStatistics, shared: bool) -> str:
+    """The table as HTML, which fits a narrow window: of each layer output and parameters."""
+    head = ["layer", "output", "parameters"]
+    rows = [
+        [
+            "\u2002" * layer.depth + f"{layer.var_name} {layer.class_name}" * (layer.depth > 0)
+            or layer.class_name,
+            f"[{', '.join(map(str, layer.output_size))}]",
+            f"{layer.leftover_params():,}" if layer.leftover_params() else "",
+        ]
+        for layer in table.summary_list
+    ]
+    frozen = table.total_params - table.trainable_params
+    total = f"{table.total_params:,} parameters"
+    told = f"{total}, of which {frozen:,} do not learn" if frozen else total
+    return html_table([head, *rows], f"{told}. {SHARED}" if shared else told, texts=1)
 
 
 def specs_of(input_size: Any, dtype: Any = None) -> Any:

@@ -36,22 +36,35 @@ def pointed(numbers: Sequence[float | None]) -> list[str]:
     ]
 
 
-def html_table(table: list[list[str]], caption: str) -> str:
-    """The table as HTML that needs no style sheet; what is too wide for a window is scrolled to."""
+def html_table(table: list[list[str]], caption: str, texts: int = 0) -> str:
+    """The table as HTML that needs no style sheet; what is too wide for a window is scrolled to.
+
+    Args:
+        table: its rows, the first of which is the head.
+        caption: what stands below.
+        texts: so many columns are of text, and begin on the left.
+    """
     below = f"<div>{escape(caption)}</div>"
     if not table:
         return below
     head, *rows = table
-    names = "".join(f'<th scope="col" style="{HEAD}">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>" + "".join(f'<td style="{CELL}">{_padded(cell)}</td>' for cell in row) + "</tr>"
-        for row in rows
-    )
+    names = _row('th scope="col"', HEAD, head, texts)
+    lines = "".join(_row("td", CELL, row, texts) for row in rows)
     return (
         f'<div style="{BOX}" tabindex="0" role="group" aria-label="{escape(caption)}">'
-        f'<table style="{TABLE}"><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>'
+        f'<table style="{TABLE}"><thead>{names}</thead><tbody>{lines}</tbody></table>'
         f"</div>{below}"
     )
+
+
+def _row(tag: str, style: str, cells: list[str], texts: int) -> str:
+    left = style.replace("right", "left")
+    end = tag.partition(" ")[0]
+    shown = [
+        f'<{tag} style="{left if i < texts else style}">{_padded(cell)}</{end}>'
+        for i, cell in enumerate(cells)
+    ]
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def _padded(cell: str) -> str:
