@@ -100,7 +100,7 @@ def as_html(table: torchinfo.ModelStatistics, shared: bool) -> str:
     frozen = table.total_params - table.trainable_params
     total = f"{table.total_params:,} parameters"
     told = f"{total}, of which {frozen:,} do not learn" if frozen else total
-    return html_table([head, *rows], f"{told}. {SHARED}" if shared else told, texts=1)
+    return html_table([head, *rows], f"{told}. {SHARED}" if shared else told, words=1)
 
 
 def specs_of(input_size: Any, dtype: Any = None) -> Any:

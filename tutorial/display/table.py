@@ -36,20 +36,20 @@ def pointed(numbers: Sequence[float | None]) -> list[str]:
     ]
 
 
-def html_table(table: list[list[str]], caption: str, texts: int = 0) -> str:
+def html_table(table: list[list[str]], caption: str, words: int = 0) -> str:
     """The table as HTML that needs no style sheet; what is too wide for a window is scrolled to.
 
     Args:
         table: its rows, the first of which is the head.
         caption: what stands below.
-        texts: so many columns are of text, and begin on the left.
+        words: so many columns hold words, and begin on the left.
     """
     below = f"<div>{escape(caption)}</div>"
     if not table:
         return below
     head, *rows = table
-    names = _row('th scope="col"', HEAD, head, texts)
-    lines = "".join(_row("td", CELL, row, texts) for row in rows)
+    names = _row('th scope="col"', HEAD, head, words)
+    lines = "".join(_row("td", CELL, row, words) for row in rows)
     return (
         f'<div style="{BOX}" tabindex="0" role="group" aria-label="{escape(caption)}">'
         f'<table style="{TABLE}"><thead>{names}</thead><tbody>{lines}</tbody></table>'
@@ -57,11 +57,11 @@ def html_table(table: list[list[str]], caption: str, texts: int = 0) -> str:
     )
 
 
-def _row(tag: str, style: str, cells: list[str], texts: int) -> str:
+def _row(tag: str, style: str, cells: list[str], words: int) -> str:
     left = style.replace("right", "left")
     end = tag.partition(" ")[0]
     shown = [
-        f'<{tag} style="{left if i < texts else style}">{_padded(cell)}</{end}>'
+        f'<{tag} style="{left if i < words else style}">{_padded(cell)}</{end}>'
         for i, cell in enumerate(cells)
     ]
     return f"<tr>{''.join(shown)}</tr>"
