@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import tutorial as tl
 from tutorial.metrics import Accuracy
 from tutorial.unroll.proof import flat, identical
-from tutorial.unroll.recorder import Recorder
 from tutorial.unroll.replay import Replay
-from tutorial.unroll.summaries import picture, summary
+from tutorial.unroll.replay.recorder import Recorder
+from tutorial.unroll.replay.summaries import picture, summary
 
 
 def data(samples: int = 20) -> TensorDataset:

@@ -24,7 +24,7 @@ from tutorial.inputs.structure import leaves
 from tutorial.unroll.own_files import real_save
 from tutorial.unroll.program import Program
 from tutorial.unroll.proof import run_copy, run_from_the_beginning
-from tutorial.unroll.recorder import Enough
+from tutorial.unroll.replay.recorder import Enough
 
 
 class Notes(TorchDispatchMode):

@@ -19,8 +19,6 @@ source.py      the source of a class or function, and the names it needs
 alike.py       whether what the script makes is what ran, part by part
 proof.py       runs a script in a fresh process and compares every bit
 trace.py       what a run computes step by step: where two runs first differ
-replay.py      Replay: the first steps of a call, line by line
-recorder.py    runs a loop, and notes after each line what that line has changed
-summaries.py   what a replay shows of a value
+replay/        Replay: the first steps of a call, line by line
 own_files.py   what a proof writes goes into a directory of its own
 """

@@ -1,4 +1,11 @@
-"""A replay: the first steps of a call, line by line, with what each line has changed."""
+"""A replay: the first steps of a call, line by line, with what each line has changed.
+
+recorder.py   runs a loop under a trace function, and notes each line
+lines.py      what is in a loop's text
+names.py      what its names stand for
+changes.py    what a line has changed
+summaries.py  what is shown of a value
+"""
 
 import inspect
 import json
@@ -19,7 +26,7 @@ from tutorial.parameters import File
 from tutorial.running import RUNNING
 from tutorial.unroll.program import compiled
 from tutorial.unroll.proof import run_copy
-from tutorial.unroll.recorder import Recorder
+from tutorial.unroll.replay.recorder import Recorder
 
 if TYPE_CHECKING:
     from tutorial.unroll.program import Program
