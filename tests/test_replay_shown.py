@@ -128,6 +128,7 @@ def test_it_holds_all_that_it_takes_and_is_the_same_every_time(recording) -> Non
     html = page(recording)
     assert html == page(recorded())
     assert "://" not in html
+    assert not re.search(r"\n\s*\n", html)  # which would end it, as a part of Markdown
     assert not re.search(r"\bid=|\bsrc=|\bhref=|@import|url\(", html)
 
 

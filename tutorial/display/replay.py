@@ -15,8 +15,10 @@ from typing import Any
 from tutorial.display.depths import CLASSES, KEYS
 from tutorial.display.highlight import lines_of
 
+# Without blank lines: for who reads HTML as a part of Markdown, one ends it.
 STYLE, SCRIPT = (
-    Path(__file__).with_suffix(ending).read_text(encoding="utf-8") for ending in (".css", ".js")
+    re.sub(r"\n\s*\n", "\n", Path(__file__).with_suffix(ending).read_text(encoding="utf-8"))
+    for ending in (".css", ".js")
 )
 NAMES = 6  # are told of one line, at most
 LINES = 20  # are in a table, at most
