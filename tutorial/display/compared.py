@@ -36,9 +36,9 @@ def svg(comparison: Any) -> str:
     losses = {"mine": comparison.mine.step_losses, "theirs": comparison.theirs.step_losses}
     lines: Lines = {name: thinned(line) for name, line in losses.items()}
     pairs = zip(*losses.values(), strict=False)
-    apart: Lines = {"apart": thinned([abs(a - b) for a, b in pairs])}
-    mark = None if comparison.step is None else comparison.step + 1
     last = max(map(len, losses.values()))
+    apart: Lines = {"apart": [*thinned([abs(a - b) for a, b in pairs]), (last, None)]}
+    mark = None if comparison.step is None else comparison.step + 1
     below = "" if mark is None else axes(apart, LOOKS, PLOT + 26, APART, first(mark), mark=mark)
     height = (PLOT + 26) * (1 + bool(below)) - 6
     legend = "".join(

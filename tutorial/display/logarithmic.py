@@ -11,17 +11,25 @@ WIDTH, LEFT, RIGHT = 360, 46, 10
 PLOT = 92  # the height of a set of axes
 RED = "#c3403a"
 XMLNS = "http://www.w3.org/2000/svg"
-# In an image, a text has the colour of the system's theme: a page's own is not known there.
-THEMES = "<style>svg{color:#595959}@media(prefers-color-scheme:dark){svg{color:#b3b3b3}}</style>"
+# Inside of an image; it knows whether the color-scheme of the page around it is dark.
+COLORS = "<style>svg{color:#595959}@media(prefers-color-scheme:dark){svg{color:#b3b3b3}}</style>"
+# On pages whose themes are known; elsewhere, or if this is left out, the system's theme counts.
+THEMES = (
+    '<style>:is([data-jp-theme-light="false"],[data-theme="dark"],.vscode-dark) '
+    ".tutorial-figure{color-scheme:dark}"
+    ':is([data-jp-theme-light="true"],[data-theme="light"],.vscode-light) '
+    ".tutorial-figure{color-scheme:light}</style>"
+)
 
 Lines = Mapping[str, Sequence[tuple[int, float | None]]]
 
 
 def image(svg: str, alt: str) -> str:
     """The SVG as an image, which needs no script, no style sheet and no network."""
-    themed = svg.replace("<svg ", f"<svg xmlns='{XMLNS}' ", 1).replace(">", f">{THEMES}", 1)
+    themed = svg.replace("<svg ", f"<svg xmlns='{XMLNS}' ", 1).replace(">", f">{COLORS}", 1)
+    style = "display:block;width:100%;max-width:440px"
     return (
-        f'<img alt="{escape(alt)}" style="display:block;width:100%;max-width:440px" '
+        f'{THEMES}<img class="tutorial-figure" alt="{escape(alt)}" style="{style}" '
         f'src="data:image/svg+xml,{quote(themed, safe=SAFE)}">'
     )
 

@@ -13,20 +13,13 @@ import matplotlib as mpl
 from matplotlib import figure
 
 from tutorial.display import runs_unattended
+from tutorial.display.logarithmic import THEMES
 
 # Inside of the image; it knows whether the color-scheme of the page around it is dark.
 COLORS = (
     "<style>svg{color:#4a4a4a;fill:currentColor}"
     "@media(prefers-color-scheme:dark){svg{color:#c4c4c4}}</style>"
 )
-# On pages whose themes are known; elsewhere, or if this is left out, the system's theme counts.
-THEMES = (
-    '<style>:is([data-jp-theme-light="false"],[data-theme="dark"],.vscode-dark) '
-    ".tutorial-figure{color-scheme:dark}"
-    ':is([data-jp-theme-light="true"],[data-theme="light"],.vscode-light) '
-    ".tutorial-figure{color-scheme:light}</style>"
-)
-
 PATH = re.compile(r'(?<= d=")[^"]*')
 
 
