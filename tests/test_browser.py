@@ -14,7 +14,7 @@ from browser import PICTURES, READY, SETUP, Notebook
 
 import tutorial as tl
 from tutorial.display.chart import LOOKS, RED, TEXT
-from tutorial.display.curves import Curves
+from tutorial.display.notebook import NotebookDisplay
 
 pytest.importorskip("jupyterlab")
 Image = pytest.importorskip("PIL.Image")
@@ -115,6 +115,141 @@ def test_the_stop_button_stops_the_bar_and_the_next_fit_goes_on(open_notebook) -
     expect(fit).to_contain_text("stopped")
 
 
+# ---- a fit whose page or kernel goes away
+
+
+FOREVER = "history = model.fit(some, some, epochs=10**4, batch_size=20)"
+
+
+def wait_for_a_snapshot(notebook: Notebook) -> None:
+    """Until the curves are alive, and the file has some of them."""
+    notebook.page.wait_for_function(
+        "() => document.querySelector('.tutorial-plot')?.dataset.rows >= 3", timeout=60_000
+    )
+    saved = notebook.server.folder / notebook.name
+    for _ in range(100):
+        notebook.do("docmanager:save")
+        notebook.page.wait_for_timeout(200)
+        if "acc up to epoch" in saved.read_text():
+            return
+    raise AssertionError("no snapshot was saved in 20 seconds")
+
+
+def restart(notebook: Notebook) -> None:
+    """End what the kernel does, as a person would."""
+    notebook.do("kernelmenu:restart")
+    notebook.page.locator(".jp-Dialog .jp-mod-accept").click()
+
+
+def expect_the_last_state(notebook: Notebook, pictures: str) -> None:
+    """A bar, its words, the curves; and no word that was true only while it ran."""
+    fit = notebook.output(1)
+    expect(fit).to_contain_text("not finished", timeout=60_000)
+    expect(fit).to_contain_text(re.compile(r"epoch \d+/10000, .*step \d+/100: loss"))
+    expect(fit.get_by_role("progressbar")).to_be_visible()
+    expect(fit.locator(f".tutorial-chart {pictures}")).to_have_count(2)
+    for lie in ("left", "steps/s", "Error", "Loading", "not found"):
+        expect(fit).not_to_contain_text(lie)
+
+
+def test_a_page_that_is_opened_again_during_a_fit_shows_how_far_it_was(open_notebook) -> None:
+    notebook = open_notebook(FOREVER)
+    notebook.run()
+    wait_for_a_snapshot(notebook)
+    notebook.open()
+    expect_the_last_state(notebook, "img")
+    notebook.picture("reloaded_during_fit")
+    (output,) = saved_outputs(notebook, 1)
+    assert output.data.keys() == {"text/plain", "text/html"}
+    restart(notebook)
+
+
+def test_after_a_restart_during_a_fit_no_time_is_left(open_notebook) -> None:
+    notebook = open_notebook(FOREVER)
+    notebook.run()
+    wait_for_a_snapshot(notebook)
+    restart(notebook)
+    expect_the_last_state(notebook, "svg, .tutorial-chart img")
+    notebook.picture("restarted_during_fit")
+    notebook.do("docmanager:save")
+    notebook.page.wait_for_timeout(500)
+    notebook.open()
+    expect_the_last_state(notebook, "img")
+
+
+# ---- a fit elsewhere than in a cell's own output
+
+
+def test_a_fit_in_an_output_in_interact_and_by_a_button(open_notebook) -> None:
+    """Live and at the end, also in a page that is loaded again, as long as there is the kernel."""
+    notebook = open_notebook(
+        "import ipywidgets\n"
+        "out = ipywidgets.Output()\n"
+        "display(out)\n"
+        "with out:\n"
+        "    history = model.fit(some, some, epochs=6)\n"
+        "    print('after it')",
+        "@ipywidgets.interact(epochs=(1, 9))\n"
+        "def train(epochs=2):\n"
+        "    model.fit(some, epochs=epochs)",
+        "button, place = ipywidgets.Button(description='train'), ipywidgets.Output()\n"
+        "@place.capture()\n"
+        "def train(_):\n"
+        "    model.fit(some, epochs=40)\n"
+        "button.on_click(train)\n"
+        "display(button, place)",
+    )
+    notebook.run()
+    output, interact, button = (notebook.output(cell).first for cell in (1, 2, 3))
+    expect(output).to_contain_text("epoch 6/6: loss", timeout=60_000)
+    expect(output).to_contain_text("after it")
+    expect(interact).to_contain_text("epoch 2/2: loss", timeout=60_000)
+    notebook.page.wait_for_function(READY, timeout=60_000)
+    interact.get_by_role("slider").focus()
+    notebook.page.keyboard.press("ArrowRight")
+    expect(interact).to_contain_text("epoch 3/3: loss", timeout=60_000)
+    expect(interact).not_to_contain_text("/2")
+    button.get_by_role("button", name="train").click()
+    expect(button.locator(".tutorial-chart svg")).to_have_count(2, timeout=60_000)  # alive
+    expect(button).to_contain_text("epoch 40/40: loss", timeout=60_000)
+    shown = ((output, "epoch 6/6"), (interact, "epoch 3/3"), (button, "epoch 40/40"))
+    for place, _ in shown:
+        expect(place.locator(".tutorial-chart img")).to_have_count(2)
+    notebook.picture("elsewhere")
+    notebook.do("docmanager:save")
+    notebook.page.wait_for_timeout(1000)
+    notebook.open()
+    for place, told in shown:
+        expect(place).to_contain_text(told, timeout=60_000)
+        expect(place).not_to_contain_text("not finished")
+
+
+def test_a_fit_in_a_thread(open_notebook) -> None:
+    notebook = open_notebook(
+        "model.fit(some, verbose=0)\n"
+        "import threading\n"
+        "threading.Thread(target=model.fit, args=(some,), kwargs={'epochs': 60}).start()",
+    )
+    notebook.run()
+    expect(notebook.output(1).locator(".tutorial-chart svg")).to_have_count(2, timeout=60_000)
+    expect(notebook.output(1)).to_contain_text("epoch 60/60: loss", timeout=60_000)
+    expect(notebook.output(1).locator(".tutorial-chart img")).to_have_count(2)
+
+
+def test_a_loss_that_becomes_nan_is_a_failure_that_is_marked(open_notebook) -> None:
+    notebook = open_notebook(
+        "rate = torch.optim.SGD(model.parameters(), lr=1e30)\n"
+        "model.prepare(rate, nn.CrossEntropyLoss(), tl.metrics.Accuracy())\n"
+        "history = model.fit(some, epochs=30)"
+    )
+    notebook.run()
+    fit = notebook.output(1)
+    expect(fit).to_contain_text("failed, the loss is nan from step", timeout=60_000)
+    expect(fit).not_to_contain_text("JSON")
+    expect(fit.get_by_role("img", name=re.compile("; nan from step"))).to_be_visible()
+    notebook.picture("nan")
+
+
 # ---- outputs elsewhere
 
 
@@ -160,9 +295,11 @@ def test_where_jupyterlab_does_not_trust_a_file_the_curves_are_shown(chromium, s
     """A file from somebody else: scripts, styles and inline SVG are taken out of it."""
     server.write("made.ipynb", SETUP)
     notebook = nbformat.read(server.folder / "made.ipynb", as_version=4)
-    curves = Curves()
-    curves.add_losses([2.0, 1.5, 1.0])
-    data = {"text/plain": "epoch 1/1: loss 1.5000", "text/html": curves.html()}
+    fit = NotebookDisplay()
+    fit.text = "epoch 1/2, step 3/9: loss 1.5000"
+    fit.curves.add_losses([2.0, 1.5, 1.0])
+    fit.curves.add_row({"epoch": 1, "loss": 1.5})
+    data = fit.forms("unfinished")
     notebook.cells[0].outputs = [nbformat.v4.new_output("display_data", data)]
     nbformat.write(notebook, server.folder / "made.ipynb")
     page = chromium.new_page()
@@ -170,6 +307,9 @@ def test_where_jupyterlab_does_not_trust_a_file_the_curves_are_shown(chromium, s
     image = page.get_by_role("img", name=re.compile("loss up to step 3"))
     expect(image).to_be_visible(timeout=60_000)
     assert image.evaluate("image => image.naturalWidth > 0")
+    output = page.locator(".jp-OutputArea")
+    expect(output).to_contain_text("epoch 1/2, step 3/9: loss 1.5000 not finished")
+    expect(output.get_by_role("cell", name="1.5000")).to_be_visible()
     page.close()
 
 

@@ -70,7 +70,7 @@ class Bar:
         )
         told = self.pace() if how == "running" else "not finished"
         small = f"<small>{told}</small>" if running else ""
-        return f'<div class="tutorial-bar">{bar}<span>{escape(text)}</span>{small}</div>'
+        return f'<div class="tutorial-bar">{bar}<span>{escape(text)}</span> {small}</div>'
 
     def pace(self) -> str:
         """The speed and the time left: '931 steps/s, 0:12 left'."""
