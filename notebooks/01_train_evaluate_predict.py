@@ -185,9 +185,10 @@ model.prepare(optimizer, loss_fn, tl.metrics.Accuracy())
 history = model.fit(train_data, epochs=3, batch_size=64)
 
 # %% [markdown]
-# Below the bar are the loss and the accuracy of each epoch: rest a pointer on a circle to read its
-# value. They are means over all samples of the epoch. They are measured while the network learns:
-# the first batches of an epoch met a network that knew less than it does at the end.
+# Below the bar and the curves, a table has a row for each epoch. (Where nobody watches, such as on a
+# page of the book, there is a line for each instead.) The loss and the accuracy are means over all
+# samples of the epoch. They are measured while the network learns: the first batches of an epoch met a
+# network that knew less than it does at the end.
 #
 # `fit` returned a `History`: a row for each epoch in `history.rows`, and the loss of every single
 # step in `history.step_losses`. An epoch has 937 full batches of 64 and a last one of 32: 938

@@ -678,6 +678,9 @@ refused(precision.compute)
 #
 # Write your code where it says `YOUR CODE HERE`, and take away the line `raise
 # NotImplementedError()`. Then run the cell below it. The exercises need none of the cells above.
+#
+# If you do not know how to begin: `tl.hint("f1_score")` asks a question that helps, and gives a
+# nudge when you run it again. `tl.progress()` shows what is solved.
 
 # %% tags=["exercises"]
 import torch

@@ -206,6 +206,25 @@ assert dead[0.1] < 8 and dead[10] > 48
 # rate is too small. Look at its highest value: did it explode before?
 
 # %% [markdown]
+# ### Look inside while it learns
+#
+# You need not wait for the end to see this. `callbacks.Insight` measures each layer while `fit` runs:
+# how large its gradient is; how large an update is, compared with the weights, of which about a
+# thousandth is healthy; which share of its units is dead. In a notebook it is drawn beside the
+# curves while it runs; `plot` draws it afterwards. Give it the rate 10, and look at the first steps.
+
+# %% tags=["nbval-ignore-output"]
+insight = tl.callbacks.Insight(every=4)
+new_model(lr=10).fit(train_data, callbacks=insight, verbose=0)
+insight.plot()
+
+# %%
+layers = insight.rows[0]["layers"].values()
+assert any(layer["update"] > 0.1 for layer in layers)  # a hundred times what is healthy
+assert any((layer["dead"] or 0) > 0.5 for layer in insight.rows[-1]["layers"].values())
+print("the first updates are far too long; in the end, most units of a layer are dead")
+
+# %% [markdown]
 # ## Part 2: the LR range test
 #
 # ### How it works
@@ -703,6 +722,9 @@ print("a line in the loop, or a scheduler: equal, bit for bit")
 # NotImplementedError()`. Then run the cell below it: `tl.check` tells at once what is right. If
 # something is not, it says where it first goes wrong. Change your code and run both cells again, as
 # often as you like.
+#
+# If you do not know how to begin: `tl.hint("largest_rate")` asks a question that helps, and gives a
+# nudge when you run it again. `tl.progress()` shows what is solved.
 #
 # The exercises need none of the cells above. You can restart the kernel and begin here.
 

@@ -679,6 +679,9 @@ folder.cleanup()
 # something is not, it says where it first goes wrong. Change your code and run both cells again, as
 # often as you like.
 #
+# If you do not know how to begin: `tl.hint("save_whole")` asks a question that helps, and gives a
+# nudge when you run it again. `tl.progress()` shows what is solved.
+#
 # The exercises need none of the cells above. You can restart the kernel and begin here.
 
 # %% tags=["exercises"]

@@ -78,7 +78,7 @@ class Progress:
         rows = "".join(self._row(lesson) for lesson in self.lessons)
         return (
             f'<div style="max-width:52em"><strong>{self.title}.</strong> {escape(self.next)}'
-            '<table style="width:100%;margin:0.6em 0;border-collapse:collapse">'
+            '<table style="width:100%;margin:0.6em 0;border-collapse:collapse;table-layout:auto">'
             f"<thead><tr>{''.join(map(_head, ('lesson', 'exercises', 'solved')))}</tr></thead>"
             f"<tbody>{rows}</tbody></table></div>"
         )
@@ -100,7 +100,7 @@ class Progress:
         )
 
 
-CELL = "text-align:left;vertical-align:top;padding:0.3em 0.8em 0.3em 0;line-height:1.5"
+CELL = "text-align:left;vertical-align:top;padding:0.3em 0.6em;line-height:1.5"
 
 
 def _head(text: str) -> str:
