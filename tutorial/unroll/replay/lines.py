@@ -1,7 +1,6 @@
 """What is in a loop's text: its loops over batches, its statements, its names."""
 
 import ast
-from collections.abc import Iterator
 from typing import Any
 
 
@@ -62,12 +61,20 @@ def holds(node: ast.AST, inner: ast.AST | None) -> bool:
     return any(part is inner for part in ast.walk(node))
 
 
-def statements(tree: ast.AST) -> Iterator[Any]:
-    """Each statement; of one that holds others, its head."""
+def statements(tree: ast.AST) -> dict[int, list[Any]]:
+    r"""By the line in which they begin: the statements; of one that holds others, its head.
+
+    >>> [head] = statements(ast.parse("while x:\n    y = 1"))[1]
+    >>> names_in(head)
+    ['x']
+    """
+    found: dict[int, list[Any]] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt):
             head = {k: [] if k in BODIES else v for k, v in ast.iter_fields(node)}
-            yield ast.copy_location(type(node)(**head), node)
+            alone = ast.copy_location(type(node)(**head), node)
+            found.setdefault(node.lineno, []).append(alone)
+    return found
 
 
 def first_lines(tree: ast.AST) -> dict[int, int]:

@@ -61,7 +61,11 @@ class Recorder:
         self.known: dict[str, Known] = {}
         self.weights: set[str] = set()
         self.heads = first_lines(tree)
-        self.on_line = {line: names_in(node) for node in statements(tree) for line in [node.lineno]}
+        heads = statements(tree)
+        self.named = {line: [n for h in heads[line] for n in names_in(h)] for line in heads}
+        self.hiding = {
+            line for line in heads if HIDING.search("\n".join(map(ast.unparse, heads[line])))
+        }
         self.at: dict[FrameType, int] = {}  # the line that each frame runs
         self.done = 0  # steps of the main loop
         self.called = True  # a function that may change anything, since the last line
@@ -167,8 +171,8 @@ class Recorder:
         optimizer does not count its changes), or goes around the count of an object's tensors.
         """
         space = {**frame.f_globals, **frame.f_locals}
-        named = [space[name] for name in self.on_line.get(line, ()) if name in space]
-        hides = HIDING.search(self.lines[line - 1]) and not all(map(is_open, named))
+        named = [space[name] for name in self.named.get(line, ()) if name in space]
+        hides = line in self.hiding and not all(map(is_open, named))
         if self.called or hides:
             return lambda known: True
         parts = [part for value in named for part in parts_in(value)]
