@@ -55,7 +55,7 @@ class Progress:
 
     @property
     def next(self) -> str:
-        """The exercise to go on with: one that is begun, or else the first that is open."""
+        """What to go on with, in words. One that is begun comes before those that are open."""
         for state in ("begun", "open"):
             for lesson in self.lessons:
                 for name, its_state in self.of(lesson).items():
