@@ -216,6 +216,75 @@ def test_the_one_thing_that_was_changed_is_named(name: str, theirs: History) -> 
     assert f"from step {at + 1} on" in repr(found) and str(reason) in repr(found)
 
 
+def with_loop(old: str = "", new: str = "") -> Callable[[Parts], None]:
+    """The library's loop, handed back, with a line changed."""
+
+    def change(parts: Parts) -> None:
+        model = tl.Model(parts.network)
+        model.prepare(parts.optimizer(model.parameters(), **parts.settings), parts.loss)
+        source = model.unroll("fit", parts.data, **parts.options).source
+        assert old in source
+        parts.options["loop"] = source.replace(old, new)
+
+    return change
+
+
+def test_a_loop_of_ones_own_is_told_by_its_lines(theirs: History) -> None:
+    assert tl.compare(run(with_loop()), theirs).equal
+    double = with_loop("        loss.backward()", "        (2 * loss).backward()")
+    (reason,) = tl.compare(run(double), theirs).reasons
+    assert reason.what == "the loop"
+    assert "(2 * loss).backward() only in mine; loss.backward() only in theirs" in reason.details
+    both_changed = tl.compare(run(both(setting(lr=0.01), double)), theirs)
+    assert [r.what for r in both_changed.reasons] == ["the learning rate", "the loop"]
+
+
+def test_schedules_and_callbacks_are_told_but_not_those_that_only_watch(theirs: History) -> None:
+    class Halve(tl.callbacks.Callback):
+        def on_train_batch_begin(self, step: int, logs: Any = None) -> None:
+            self.model.optimizer.param_groups[0]["lr"] *= 0.5
+
+    def halving(parts: Parts) -> None:
+        parts.options["callbacks"] = [Halve(), tl.callbacks.Insight()]
+
+    found = tl.compare(run(halving), theirs)
+    assert [reason.what for reason in found.reasons] == ["the callbacks"]
+    assert "Halve" in found.reasons[0].details and found.step == 1
+    assert tl.compare(run(option(callbacks=tl.callbacks.Insight())), theirs).equal
+
+    def scheduled(parts: Parts) -> None:
+        made: list[Any] = []
+
+        def optimizer(parameters: Any, **settings: Any) -> torch.optim.Optimizer:
+            made.append(torch.optim.SGD(parameters, **settings))
+            schedule = torch.optim.lr_scheduler.StepLR(made[0], 1, gamma=0.5)
+            parts.options["callbacks"] = tl.callbacks.LRScheduler(schedule)
+            return made[0]
+
+        parts.optimizer = optimizer
+
+    found = tl.compare(run(scheduled), theirs)
+    assert "the schedule of the learning rate" in [r.what for r in (*found.reasons, *found.others)]
+    assert found.step == 2  # the first update still has the whole rate
+
+
+def test_a_run_that_was_resumed_says_so(theirs: History, tmp_path: Path) -> None:
+    kept = option(save_dir=tmp_path, resume=True)
+    run(both(kept, option(epochs=1)))
+    resumed = run(kept)
+    assert tl.compare(resumed, theirs).equal
+    found = tl.compare(changed(resumed, 9, 0.5), theirs)
+    assert "Mine went on from a checkpoint: its start is not noted." in repr(found)
+
+
+@pytest.mark.parametrize("began", [{"machine": 3}, {"new": {"a": 1}}, {"network": []}])
+def test_a_file_may_note_other_things(theirs: History, began: dict[str, Any]) -> None:
+    other = History([9.0], [], began={**theirs.began, **began})
+    own = History([8.0], [], began={**theirs.began, "new": 1})
+    assert repr(tl.compare(own, other))
+    assert repr(tl.compare(History([8.0], [], began=began), theirs))
+
+
 # ---- two changes
 
 

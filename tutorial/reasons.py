@@ -72,7 +72,8 @@ KINDS = (
     Kind(r"schedulers\.(scheduler\.|scheduler$)?", "the schedule of the learning rate", first=1),
     Kind(r"callbacks\.", "the callbacks", first=1),
     Kind(r"machine\.threads", "the number of threads", rounds=True),
-    Kind(r"machine\.", "the machine", rounds=True),
+    Kind(r"machine\.?", "the machine", rounds=True),
+    Kind(r"", "the start"),  # whatever else a file notes of it
 )
 
 
@@ -83,8 +84,10 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Reas
         mine: where my run began; empty if that is not noted.
         theirs: the same of the other run.
     """
-    parts = [name for name in mine if name in theirs and name not in ("loop", "own_loop")]
-    same_code = mine.get("machine", {}).get("python") == theirs.get("machine", {}).get("python")
+    parts = [
+        name for name in mine if name in theirs and name not in ("loop", "own_loop", "resumed")
+    ]
+    same_code = python_of(mine) == python_of(theirs)
     found: dict[Kind, list[str]] = {}
     for name in parts:
         for path, a, b in differing(mine[name], theirs[name], name):
@@ -113,6 +116,12 @@ def differences(mine: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[Reas
     if loops and (mine.get("own_loop") or theirs.get("own_loop") or not reasons):
         reasons.append(Reason("the loop", loops))  # else it differs by what is told above
     return reasons
+
+
+def python_of(began: Mapping[str, Any]) -> Any:
+    """The version of Python, on which checksums of code depend."""
+    machine = began.get("machine")
+    return machine.get("python") if isinstance(machine, Mapping) else None
 
 
 def differing(a: Any, b: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
