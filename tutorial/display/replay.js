@@ -1,7 +1,7 @@
 // Plays a recording: goes from line to line, and shows each value as it was after that line.
 //
 // The page holds the program, what each line changed in words, and the recording as JSON. What a
-// recording has is told in tutorial/unroll/recorder.py. A place in it is the number of a moment; the
+// recording has is told in book/replay.md. A place in it is the number of a moment; the
 // last one may be that of an error.
 (() => {
   // ---- what there is at each moment
