@@ -24,7 +24,7 @@ NAMES = 6  # are told of one line, at most
 LINES = 20  # are in a table, at most
 WIDTH = 40  # of a line of code in a table
 
-Recording = Mapping[str, Any]  # these are described in tutorial.unroll.replay.recorder.py
+Recording = Mapping[str, Any]  # book/replay.md describes these
 Moment = Mapping[str, Any]
 Value = Mapping[str, Any]
 Names = dict[str, Value]
