@@ -154,7 +154,9 @@ def returns(returned: Callable[[torch.Tensor], Any]) -> dict[str, Any]:
 
 row("Model: None", lambda m: tl.Model(None), TypeError, "network is None", "nn.Module is expected")
 row("Model: a class", lambda m: tl.Model(nn.Linear), TypeError,
-    "network is <class", "nn.Module is expected", "nn.Sequential(")
+    "network is the class Linear", "an instance is expected: Linear(...)")
+row("Model: called as a network", lambda m: m(X), TypeError,
+    "a Model cannot be called", "model.network(x)", "model.predict_batch(x)")
 row("Model: a list", lambda m: tl.Model([m.network]), TypeError,
     "network is [Sequential", "nn.Module is expected", "nn.Sequential(")
 row("Model: a function", lambda m: tl.Model(len), TypeError, "network is <built-in function len>")
@@ -190,9 +192,11 @@ rows("InputSpec: name", ("1st", "class", "", 3, "a b"),
 # ---- prepare
 
 OPTIMIZER = ("a torch.optim optimizer is expected", "torch.optim.Adam(model.parameters(), lr=1e-3)")
-for value in ("adam", 0.01, torch.optim.Adam, [], {}, CE()):
+for value in ("adam", 0.01, [], {}, CE()):
     row(f"prepare: optimizer={value!r}", lambda m, v=value: m.prepare(v, CE()), TypeError,
         f"optimizer is {value!r}", *OPTIMIZER)
+row("prepare: the class of an optimizer", lambda m: m.prepare(torch.optim.Adam, CE()), TypeError,
+    "optimizer is the class Adam", "Adam(model.parameters(), lr=1e-3)")
 row("prepare: parameters", lambda m: m.prepare(m.parameters(), CE()), TypeError,
     "optimizer is <generator", *OPTIMIZER)
 row("prepare: a scheduler", lambda m, s: m.prepare(s, CE()), TypeError, "optimizer is <torch.optim",
@@ -211,7 +215,9 @@ row("prepare: a metric for the loss", lambda m: m.prepare(m.optimizer, Accuracy(
     "loss is <tutorial.metrics.Accuracy", "a callable loss(y_hat, y) is expected")
 row("prepare: the class of a loss", lambda m: m.prepare(m.optimizer, CE), TypeError,
     "loss is the class CrossEntropyLoss", "an instance is expected", "CrossEntropyLoss()")
-for value in ("acc", ["acc"], Accuracy, [Accuracy], len, CE()):
+row("prepare: the class of a metric", lambda m: m.prepare(None, CE(), [Accuracy]), TypeError,
+    "a metric is the class Accuracy", "an instance is expected: Accuracy()")
+for value in ("acc", ["acc"], len, CE()):
     shown = repr(value[0] if isinstance(value, list) else value)
     row(f"prepare: metrics={value!r}", lambda m, v=value: m.prepare(None, CE(), v), TypeError,
         f"metrics holds {shown}", "update(y_hat, y)", "tutorial.metrics.Accuracy()")
@@ -437,6 +443,12 @@ for name in ("drop_last", "shuffle", "resume", "compile"):
 rows("predict: stack_outputs", (1, "yes"), lambda m, v: m.predict(GOOD, stack_outputs=v), "True or")
 rows("train_batch: update", (1, None), lambda m, v: m.train_batch(X, Y, update=v), "True or False")
 row("fit: an argument of its optimizer", fit(lr=0.1), TypeError, "no argument 'lr'. It has ")
+
+row("fit: a misspelt argument", fit(epoch=2), TypeError, "no argument 'epoch'. Do you mean epochs?")
+row("prepare: a misspelt argument", lambda m: m.prepare(optimiser=None), TypeError,
+    "no argument 'optimiser'. Do you mean optimizer?")
+row("fit: single samples from an iterator", lambda m: m.fit((x[None], 1) for x in X), ValueError,
+    "with the labels, 1", "a tensor of labels", "Single samples (x, y) go into a list")
 
 # ---- files and directories
 

@@ -371,7 +371,7 @@ def test_what_is_missing_is_named() -> None:
         refused(bare, "no loss and no metric", fix, call=call)
     bare.prepare(torch.optim.SGD(bare.parameters()))
     refused(bare, "no loss", call=lambda: bare.fit(GOOD))
-    with pytest.raises(TypeError, match=r"network is <class .*Linear'>, but an nn.Module is"):
+    with pytest.raises(TypeError, match=r"network is the class Linear, but an instance is"):
         tl.Model(nn.Linear)
 
 
@@ -393,7 +393,7 @@ def test_an_optimizer_must_hold_what_is_to_learn() -> None:
     refused(model, "frozen", "network.requires_grad_(True)", call=lambda: model.fit(GOOD))
 
 
-@pytest.mark.parametrize("optimizer", ["adam", torch.optim.Adam, 0.01, None])
+@pytest.mark.parametrize("optimizer", ["adam", 0.01, None])
 def test_what_is_no_optimizer_is_refused(optimizer: Any) -> None:
     model = prepared()
     if optimizer is not None:
@@ -432,7 +432,7 @@ def test_what_cannot_be_called_is_no_loss() -> None:
     ("metrics", "kind", "words"),
     [
         ("acc", TypeError, ("'acc'", "Accuracy()")),
-        (tl.metrics.Accuracy, TypeError, ("Accuracy'>", "objects", "Accuracy()")),
+        (tl.metrics.Accuracy, TypeError, ("the class Accuracy", "Accuracy()")),
         ([[[tl.metrics.Accuracy()]]], TypeError, ("update(y_hat, y)",)),
         (len, TypeError, ("update(y_hat, y)",)),
         ([tl.metrics.Accuracy()] * 2, ValueError, ("two values as 'acc'", 'name="top1"')),

@@ -536,3 +536,45 @@ def test_a_warning_points_at_the_users_own_line() -> None:
         with pytest.warns(UserWarning, match="not a finite number") as seen:
             prepared(network).unroll("evaluate", broken)
         assert {warning.filename for warning in seen} == {__file__}
+
+
+# ---- options that a loader has already
+
+
+def loader_of(**options: Any) -> DataLoader:
+    return DataLoader(GOOD, batch_size=5, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"batch_size": 64},
+            "batch_size=64 has no effect: train_data is a DataLoader with batch_s",
+        ),
+        ({"num_workers": 1}, "num_workers=1 has no effect"),
+        ({"drop_last": True}, "drop_last=True has no effect"),
+    ],
+)
+def test_an_option_without_effect_is_told(options: dict[str, Any], told: str) -> None:
+    with pytest.warns(UserWarning, match=told) as seen:
+        prepared().fit(loader_of(), verbose=0, **options)
+    assert {warning.filename for warning in seen} == {__file__}
+
+
+def test_an_option_that_a_loader_has_is_fine(recwarn) -> None:
+    prepared().fit(loader_of(), verbose=0, batch_size=5)
+    prepared().fit(loader_of(), GOOD, verbose=0, batch_size=7)  # of the validation data
+    prepared().fit(loader_of(), verbose=0)
+    assert not recwarn.list
+
+
+# ---- a warning names the user's line
+
+
+def test_a_warning_from_within_the_loop_names_the_users_line() -> None:
+    model = prepared()
+    model.optimizer.param_groups[0]["lr"] = 1e38
+    with pytest.warns(UserWarning, match="the mean loss is") as seen:
+        model.fit(GOOD, epochs=3, verbose=0)
+    assert {warning.filename for warning in seen} == {__file__}

@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -52,17 +51,23 @@ class Call:
         method: 'fit', 'evaluate', 'predict', 'train_batch', 'eval_batch' or 'predict_batch'.
         arguments: a value for each of its parameters.
         parameters: these.
+        said: those that are not the default.
     """
 
     method: str
     arguments: Mapping[str, Any]
     parameters: Mapping[str, Parameter]
+    said: frozenset[str]
 
     @classmethod
     def of(cls, function: Callable[..., Any], arguments: Mapping[str, Any]) -> "Call":
         """The call of this method; refuse arguments that do not fit."""
-        fitting = MappingProxyType(checked(function, arguments))
-        return cls(function.__name__, fitting, parameters_of(function))
+        fitting, parameters = (
+            MappingProxyType(checked(function, arguments)),
+            parameters_of(function),
+        )
+        said = {name for name in parameters if arguments[name] is not parameters[name].default}
+        return cls(function.__name__, fitting, parameters, frozenset(said))
 
     @property
     def over_one_batch(self) -> bool:
@@ -128,7 +133,7 @@ def decide_pass(model: Any, call: Call) -> Program:
     check_structures(seen[0].structure, seen[-1].structure)
     reduction = seen[0].reduction.of_both(seen[-1].reduction)
     if reduction.each and call.arguments.get("accumulate_grad_batches", 1) > 1:
-        warnings.warn(DIFFER, stacklevel=2)
+        checks.warn(DIFFER)
     hooks = register(
         call.arguments["callbacks"],
         params_of(model, call, sources, seen[0]),
@@ -200,11 +205,25 @@ def check_sources(call: Call, sources: list[DataSource], processes: int) -> None
         if call.method != "predict":
             source.check_filled()
         source.check_reiterable(call.arguments.get("epochs", 1))
+    warn_of_options_without_effect(call, sources)
     train = sources[0]
     train.check_full_batch()
     if call.arguments.get("resume"):
         checks.save_dir_given(call.arguments["save_dir"])
         train.check_resumable()
+
+
+def warn_of_options_without_effect(call: Call, sources: list[DataSource]) -> None:
+    """Warn of options on batches that say something else than a loader, which makes them itself."""
+    if call.own_function or any(source.loader is None for source in sources):
+        return
+    for name in ("batch_size", "drop_last", "num_workers"):
+        has, said = getattr(sources[0].loader, name), call.arguments.get(name)
+        if name in call.said and said != has:
+            checks.warn(
+                f"{name}={said!r} has no effect: {sources[0].name} is a DataLoader with {name}="
+                f"{has!r}. Say it there, or give the Dataset itself."
+            )
 
 
 def first_look(model: Any, call: Call, sources: list[DataSource]) -> list[DryRun]:

@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tutorial.parameters import short
-from tutorial.tracebacks import LIBRARY
+from tutorial.tracebacks import is_users
 
 OWN_LOOP = """\
 but the loop of fit takes steps of one. For a GAN, an actor and a critic, or others that take turns,
@@ -42,7 +42,7 @@ write the loop yourself. fit runs it; unroll("fit", train_data, loop=train) save
 def warn(message: str) -> None:
     """Warn, at the line of the user's own that made the call."""
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARY):
+    while frame.f_back is not None and not is_users(frame.f_code.co_filename):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, stacklevel=level)
 
@@ -54,8 +54,18 @@ ONE_STEP = (
 )
 
 
+def made_of_class(name: str, value: Any, arguments: str = "") -> None:
+    """Refuse a class where an object of it is meant: a pair of brackets is missing."""
+    if isinstance(value, type):
+        kind = value.__name__
+        raise TypeError(
+            f"{name} is the class {kind}, but an instance is expected: {kind}({arguments})."
+        )
+
+
 def optimizer_fits(optimizer: Any) -> None:
     """Refuse what is no optimizer, or one that a plain loop cannot step."""
+    made_of_class("optimizer", optimizer, "model.parameters(), lr=1e-3")
     several = list(optimizer.values()) if isinstance(optimizer, Mapping) else optimizer
     listed = isinstance(several, list | tuple) and len(several) > 0
     if listed and all(isinstance(each, torch.optim.Optimizer) for each in several):
@@ -76,8 +86,8 @@ def optimizer_fits(optimizer: Any) -> None:
 
 def metric_fits(metric: Any) -> None:
     """Refuse what cannot measure."""
-    missing = [verb for verb in ("reset", "update", "compute") if not hasattr(metric, verb)]
-    if missing or isinstance(metric, type):
+    made_of_class("a metric", metric)
+    if any(not hasattr(metric, verb) for verb in ("reset", "update", "compute")):
         raise TypeError(
             f"metrics holds {short(metric)}, but objects with reset(), update(y_hat, y) and "
             "compute() are expected, such as tutorial.metrics.Accuracy()."
@@ -144,11 +154,7 @@ def loss_fits(loss_fn: Any) -> None:
             f"loss is {short(loss_fn)}, but a callable loss(y_hat, y) is expected, such as "
             "nn.CrossEntropyLoss(); for several outputs a list or dict of them."
         )
-    if isinstance(loss_fn, type):
-        raise TypeError(
-            f"loss is the class {loss_fn.__name__}, but an instance is expected: "
-            f"{loss_fn.__name__}()."
-        )
+    made_of_class("loss", loss_fn)
 
 
 def loop_given(loop: Any, method: str) -> None:
@@ -376,21 +382,19 @@ def warn_foreign_parameters(
             if value.requires_grad and id(value) not in held
         ]
         if left:
-            warnings.warn(
+            warn(
                 f"{code} has weights that the optimizer does not hold ({', '.join(left[:3])}"
                 f"{', ...' if len(left) > 3 else ''}): they will not learn. Give them to the "
                 "optimizer, [*model.parameters(), *loss.parameters()], or freeze them: "
-                "loss.requires_grad_(False).",
-                stacklevel=3,
+                "loss.requires_grad_(False)."
             )
     own = {id(weight) for module in (network, *losses.values()) for weight in module.parameters()}
     others = [w for group in optimizer.param_groups for w in group["params"] if id(w) not in own]
     if others:
-        warnings.warn(
+        warn(
             f"the optimizer holds {len(others)} parameters that are not the network's: they get no "
             "gradient from it, and do not learn. Was the optimizer made for another network? Make "
-            "it with model.parameters().",
-            stacklevel=3,
+            "it with model.parameters()."
         )
 
 

@@ -18,6 +18,7 @@ from tutorial.inputs.objective import Measures
 from tutorial.inputs.spec import specs_of
 from tutorial.loop.names import reserved_names
 from tutorial.parameters import (
+    DEFAULT_BATCH_SIZE,
     BatchSize,
     BatchSizes,
     Count,
@@ -88,6 +89,7 @@ class Model:
         shard: bool = False,
         check: bool = True,
     ) -> None:
+        checks.made_of_class("network", network, "...")
         if not isinstance(network, nn.Module):
             raise TypeError(
                 f"network is {short(network)}, but an nn.Module is expected, such as "
@@ -223,6 +225,13 @@ class Model:
         """The loaders of the call whose workers run, and stay until it ends."""
         return self.stateful.kept_workers()
 
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """A Model is no network: it has one."""
+        raise TypeError(
+            "a Model cannot be called; its network can: model.network(x) gives the outputs of a "
+            "batch, and model.predict_batch(x) does so in evaluation mode, without gradients."
+        )
+
     def __repr__(self) -> str:
         losses = list(self.measures.loss_fns.values())
         shown = [type(self.network).__name__]
@@ -245,7 +254,7 @@ class Model:
         self,
         train_data: Any,
         eval_data: Any = None,
-        batch_size: BatchSizes = 64,
+        batch_size: BatchSizes = DEFAULT_BATCH_SIZE,
         epochs: Count = 1,
         eval_freq: Count = 1,
         log_freq: Count = 10,
@@ -313,7 +322,7 @@ class Model:
     def evaluate(
         self,
         eval_data: Any,
-        batch_size: BatchSize = 64,
+        batch_size: BatchSize = DEFAULT_BATCH_SIZE,
         log_freq: Count = 10,
         verbose: Verbosity = 1,
         num_workers: Workers = 0,
@@ -347,7 +356,7 @@ class Model:
     def predict(
         self,
         test_data: Any,
-        batch_size: BatchSize = 64,
+        batch_size: BatchSize = DEFAULT_BATCH_SIZE,
         num_workers: Workers = 0,
         stack_outputs: bool = False,
         verbose: Verbosity = 1,

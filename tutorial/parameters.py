@@ -75,6 +75,13 @@ class Says:
         return True
 
 
+class Unsaid(int):
+    """A default that is another object than the same number, said in a call."""
+
+
+DEFAULT_BATCH_SIZE = Unsaid(64)
+
+
 # ---- kinds of parameters
 
 Natural = Annotated[int, AtLeast(0)]
@@ -130,7 +137,7 @@ def checked(function: Callable[..., Any], arguments: Mapping[str, Any]) -> dict[
     for name, parameter in parameters_of(function).items():
         value, kind = arguments[name], parameter.annotation
         if kind is Any or value is parameter.default:
-            taken[name] = value
+            taken[name] = int(value) if isinstance(value, Unsaid) else value
             continue
         if not fits(value, kind):
             first, *others = expected(kind)

@@ -24,6 +24,8 @@ LIBRARY = f"{Path(__file__).parent}{os.sep}"  # how the names of its files begin
 PYTHON = f"{sysconfig.get_path('stdlib')}{os.sep}"
 INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|^<(frozen|string|__array_function__)")
 
+MAGIC = ("__init__", "__call__")
+
 Public = TypeVar("Public", bound=Callable[..., Any])
 
 
@@ -34,7 +36,7 @@ def readable(public: Public) -> Public:
     """
     if isinstance(public, type):
         for name, method in list(vars(public).items()):
-            if isinstance(method, FunctionType) and (name == "__init__" or name[0] != "_"):
+            if isinstance(method, FunctionType) and (name[0] != "_" or name in MAGIC):
                 setattr(public, name, readable(method))
         return public
 
@@ -107,6 +109,11 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def is_own(file: str) -> bool:
     """Whether a line of this file is the user's, or the loop's."""
     return not (file.startswith((LIBRARY, PYTHON)) or INSTALLED.search(file))
+
+
+def is_users(file: str) -> bool:
+    """Whether a line of this file is the user's."""
+    return is_own(file) and not file.startswith("<unrolled")
 
 
 def own_lines(tb: TracebackType | None) -> TracebackType | None:

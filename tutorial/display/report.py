@@ -9,12 +9,12 @@ called. It is also where a user's interrupt takes effect: between two steps.
 import math
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from types import MappingProxyType
 from typing import Any
 
+from tutorial import checks
 from tutorial.display.panel import Panel
 
 Logs = Mapping[str, float]
@@ -80,12 +80,11 @@ class Report:
         self.check_pass()
         if not self.warned and not math.isfinite(logs.get("loss", 0.0)):
             self.warned = True
-            warnings.warn(
+            checks.warn(
                 f"{self.title}: the mean loss is {logs['loss']}, so there is nothing to learn from "
                 "it any more. Try a smaller learning rate or clip_grad_norm=1.0, or look for nan "
                 "in the data. callbacks.TerminateOnNaN() ends a training at such a step, and keeps "
-                "the last good weights.",
-                stacklevel=2,
+                "the last good weights."
             )
         gaps = [name for name, value in logs.items() if math.isnan(value)]
         if gaps and not self.warned:
@@ -93,9 +92,8 @@ class Report:
             why = self.undefined.get(
                 gaps[0].removeprefix("eval_"), "they may be of one class alone"
             )
-            warnings.warn(
-                f"{self.title}: nan for {', '.join(gaps)}, which these data leave undefined: {why}",
-                stacklevel=2,
+            checks.warn(
+                f"{self.title}: nan for {', '.join(gaps)}, which these data leave undefined: {why}"
             )
         self.title = ""
 

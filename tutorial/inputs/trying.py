@@ -108,6 +108,11 @@ def call_loss(
     except Exception as error:
         whole = any(isinstance(y, torch.Tensor) and not y.is_floating_point() for y in truth)
         fix = " Convert the labels: y.float()." if whole and "type" in str(error) else ""
+        if any(isinstance(y, int | float | list) for y in truth):
+            fix = (
+                " Each batch needs a tensor of labels, torch.tensor([...]). Single samples (x, y) "
+                "go into a list or a Dataset, of which batches are made."
+            )
         if len(guess) + len(truth) != 2 and isinstance(error, TypeError):
             fix = (
                 f" It is called as {call_code('loss', way)}; for one loss an output, give a list "

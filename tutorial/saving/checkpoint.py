@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tutorial import checks
 from tutorial.device import rng_state, set_rng_state
 from tutorial.distributed.process_group import is_rank_zero
 from tutorial.distributed.shard import full_state_dict, shard_state_dict
@@ -257,7 +258,7 @@ def load_network(
     if dry:
         return not faults
     for fault in faults:
-        warnings.warn(f"load: {fault}; skipped", stacklevel=3)
+        checks.warn(f"load: {fault}; skipped")
     fitting = {
         name: weight
         for name, weight in weights.items()
@@ -318,10 +319,9 @@ def loadable(state: Any, name: str = "") -> Any:
     deques: list[str] = []
     state = as_it_is_read(state, name, deques)
     if deques:
-        warnings.warn(
+        checks.warn(
             f"save: {deques[0]} is a deque, which torch.load(weights_only=True) does not read; it "
-            "is saved as a list. Make a deque of it again in load_state_dict, or keep a list.",
-            stacklevel=3,
+            "is saved as a list. Make a deque of it again in load_state_dict, or keep a list."
         )
     return state
 

@@ -75,7 +75,7 @@ def export(network: nn.Module, inputs: Any, path: str | Path) -> list[Path]:
     onnx_path = path.with_name(f"{path.name}.onnx")
     if why_not:
         earlier = " The file of this name is an earlier one." if onnx_path.exists() else ""
-        warnings.warn(f"{onnx_path.name} was not written: {why_not}{earlier}", stacklevel=3)
+        checks.warn(f"{onnx_path.name} was not written: {why_not}{earlier}")
     else:
         paths.append(write(onnx_path, onnx))
     return paths

@@ -15,7 +15,6 @@ import re
 import sys
 import sysconfig
 import types
-import warnings
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
@@ -25,6 +24,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from tutorial import checks
 from tutorial.loop.names import key_code
 
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
@@ -454,12 +454,11 @@ def is_plain(value: Any) -> bool:
 def warn_of_a_loss(code: str, value: Any) -> None:
     """Name what changes in a training, and is not saved."""
     kind = "an open file" if isinstance(value, io.IOBase) else f"a {type(value).__name__}"
-    warnings.warn(
+    checks.warn(
         f"{code} is {kind} that changes while the model trains, and a checkpoint cannot hold it: "
         "a training that goes on from there will not be the same. Keep it in a buffer "
         "(self.register_buffer), in a number, a list or a dict; or give its class state_dict() "
-        "and load_state_dict().",
-        stacklevel=2,
+        "and load_state_dict()."
     )
 
 

@@ -1,6 +1,5 @@
 """Resume: which checkpoint a training goes on from, so that it goes on as one run would."""
 
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,7 +58,7 @@ def newest(
             faults.append(str(error))
             continue
         if faults:
-            warnings.warn(f"{some(faults)} Going on from {str(path)!r}.", stacklevel=4)
+            checks.warn(f"{some(faults)} Going on from {str(path)!r}.")
         tell(path, state["fit"], hooks, exact=rank[1])
         return path, state
     if faults:

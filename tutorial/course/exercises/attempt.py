@@ -23,7 +23,7 @@ import torch
 from tutorial.course.exercises.registry import Exercise
 from tutorial.course.exercises.verdict import Open, Right, Wrong
 from tutorial.parameters import short
-from tutorial.tracebacks import LIBRARY, is_own
+from tutorial.tracebacks import LIBRARY, is_users
 
 NO_ANSWER = Open("there is no answer yet: write it in the cell above")
 
@@ -89,7 +89,7 @@ class Attempt:
 
     def ended(self, error: BaseException) -> Open | Wrong:
         """Why the answer ended early, and in which of its lines."""
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if is_students(f.filename)]
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if is_users(f.filename)]
         line = (frames[-1].line or "") if frames else ""
         in_line = f" in the line `{line}`" if line else ""
         match error:
@@ -155,11 +155,6 @@ def unseen() -> Iterator[list[BaseException]]:
             yield errors
     finally:
         threading.excepthook = before
-
-
-def is_students(file: str) -> bool:
-    """Whether a line of this file is the student's."""
-    return is_own(file) and not file.startswith("<unrolled")
 
 
 def is_stub(answer: Any) -> bool:
