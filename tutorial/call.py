@@ -217,8 +217,9 @@ def warn_of_options_without_effect(call: Call, sources: list[DataSource]) -> Non
     """Warn of options on batches that say something else than a loader, which makes them itself."""
     if call.own_function or any(source.loader is None for source in sources):
         return
+    arguments = {**call.arguments, "batch_size": call.batch_sizes()[0]}
     for name in ("batch_size", "drop_last", "num_workers"):
-        has, said = getattr(sources[0].loader, name), call.arguments.get(name)
+        has, said = getattr(sources[0].loader, name), arguments.get(name)
         if name in call.said and said != has:
             checks.warn(
                 f"{name}={said!r} has no effect: {sources[0].name} is a DataLoader with {name}="
