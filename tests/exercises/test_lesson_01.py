@@ -151,6 +151,7 @@ def test_trainings_that_call_something_else() -> None:
         (leaves_out, "it ends after 3 of 4 batches: is the short last one left out?"),
         (clips, "times the expected: is it clipped, or the loss divided"),
         (by_fit, "it is the work of `Model.fit`: do it without"),
+        (lambda *parts: str(train(*parts)), "the mean loss is '1.2288903527789645', but a number"),
     ):
         assert told in tl.check("train_one_epoch", answer).fault
 

@@ -47,7 +47,8 @@ def mean_fault(name: str, value: Any, parts: Sequence[float], sizes: Sequence[in
             "and lets go of all that a backward pass would need"
         )
     if not isinstance(value, int | float):
-        return f"the mean {name} is {value!r}, but a number is expected: is it returned?"
+        hint = ": is it returned?" if value is None else ""
+        return f"the mean {name} is {short(value, 60)}, but a number is expected{hint}"
     weighted = [part * size for part, size in zip(parts, sizes, strict=True)]
     expected = sum(weighted) / sum(sizes)
     if near(value, expected):
