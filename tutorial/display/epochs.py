@@ -10,7 +10,7 @@ FEW = 3  # earlier ones, which there is no need to fold
 Row = Mapping[str, float]
 
 # It scrolls where it is too wide, by the keyboard, too.
-BOX = '<div class="tutorial-epochs" role="region" aria-label="epochs" tabindex="0">'
+BOX = '<div class="tutorial-epochs" role="group" aria-label="epochs" tabindex="0">'
 
 
 def table(recent: Sequence[Row], earlier: Sequence[Row] = ()) -> str:
