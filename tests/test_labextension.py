@@ -46,6 +46,14 @@ def message(notebook: Notebook) -> Any:
     return notebook.page.get_by_role("alert")
 
 
+def dismiss(notebook: Notebook, text: str) -> None:
+    """See to it that a dialog says all of this, and close it."""
+    dialog = notebook.page.get_by_role("dialog")
+    expect(dialog).to_contain_text(text, timeout=30_000)
+    dialog.get_by_role("button", name="Ok").click()
+    expect(dialog).to_have_count(0)
+
+
 # ---- Unroll
 
 
@@ -76,12 +84,16 @@ def test_unroll_puts_the_loop_below_and_one_undo_takes_it_away(open_notebook) ->
     expect(cells(notebook).nth(2).locator(".jp-InputPrompt")).to_have_text("[2]:")
 
 
-def test_a_cells_menu_has_both_commands(open_notebook) -> None:
+def test_a_cells_menu_has_the_commands_side_by_side(open_notebook) -> None:
     notebook = open_notebook(CELL)
     run_first(notebook)
     cells(notebook).nth(1).locator(".jp-InputPrompt").click(button="right")
     menu = notebook.page.get_by_role("menu")
     expect(menu.get_by_role("menuitem", name="Unroll Side by Side")).to_be_visible()
+    names = menu.locator(".lm-Menu-itemLabel").all_inner_texts()
+    ours = names.index("Unroll")
+    assert names[ours : ours + 3] == ["Unroll", "Unroll Side by Side", "Replay"]
+    notebook.picture("context_menu")
     menu.get_by_role("menuitem", name=re.compile("^Unroll( U)?$")).click()
     expect(cells(notebook)).to_have_count(3, timeout=30_000)
 
@@ -91,15 +103,13 @@ def test_where_there_is_nothing_to_unroll_a_message_says_why(open_notebook) -> N
     run_first(notebook)
     select(notebook, 1)
     notebook.do("tutorial:unroll")
-    expect(message(notebook)).to_contain_text(
-        "This cell cannot be unrolled: there is no call of a Model in this cell.", timeout=30_000
-    )
+    expect(notebook.page.get_by_role("dialog")).to_be_visible(timeout=30_000)
     notebook.picture("nothing_to_unroll")
+    dismiss(notebook, "such as model.fit(train_data, epochs=1).")
 
     select(notebook, 2)
     notebook.do("notebook:run-cell")
     expect(cells(notebook).nth(2).locator(".jp-InputPrompt")).to_have_text("[*]:")
-    notebook.page.wait_for_timeout(1000)  # until the kernel has said that it is busy
     select(notebook, 1)
     notebook.do("tutorial:unroll")
     expect(message(notebook).filter(has_text="The kernel is busy.")).to_be_visible()
@@ -116,6 +126,25 @@ def test_where_there_is_nothing_to_unroll_a_message_says_why(open_notebook) -> N
     notebook.do("tutorial:unroll")
     expect(message(notebook).filter(has_text="No kernel is running.")).to_be_visible()
     assert len(sources(notebook)) == 3
+
+
+@pytest.mark.parametrize("open_notebook", ["lab", "notebook"], indirect=True)
+def test_while_a_cell_runs_a_message_says_so_and_nothing_comes_later(open_notebook) -> None:
+    """A fit's bar and curves are widgets: while these send, the kernel's status reads idle."""
+    notebook = open_notebook("model.fit(test_data, epochs=1000)", CELL)
+    run_first(notebook)
+    select(notebook, 1)
+    notebook.do("notebook:run-cell")
+    expect(notebook.output(1).locator("svg").first).to_be_visible(timeout=60_000)
+    for said, command in enumerate(("unroll", "side-by-side", "replay"), 1):
+        select(notebook, 2)
+        notebook.do(f"tutorial:{command}")
+        expect(message(notebook).filter(has_text="The kernel is busy.")).to_have_count(said)
+    notebook.do("notebook:interrupt-kernel")
+    expect(cells(notebook).nth(1).locator(".jp-InputPrompt")).to_have_text("[2]:", timeout=60_000)
+    notebook.page.wait_for_timeout(1000)
+    assert sources(notebook)[1:] == ["model.fit(test_data, epochs=1000)", CELL]
+    expect(notebook.page.locator(".tutorial-Panel")).to_have_count(0)
 
 
 def test_another_language_is_named(open_notebook, server) -> None:
@@ -184,7 +213,7 @@ def test_side_by_side_lights_up_what_belongs_together(open_notebook, theme: str)
     notebook.page.evaluate("() => document.querySelector('.jp-Notebook').focus()")
     select(notebook, 0)
     notebook.do("tutorial:side-by-side")
-    expect(message(notebook)).to_contain_text("no call of a Model")
+    dismiss(notebook, "there is no call of a Model")
     expect(table).to_have_count(1)  # what was there stays
 
 
@@ -216,6 +245,78 @@ def test_the_depth_is_chosen_beside_the_cell_and_remembered(open_notebook) -> No
     notebook.do("tutorial:side-by-side")
     choice.get_by_role("radio", name="loop").check()
     expect(table).to_contain_text("y_hat = network(x)", timeout=30_000)
+
+
+WRAPS = """pre => {
+    const lines = pre.textContent.replace(/\\n$/, "").split("\\n").length;
+    const high = parseFloat(getComputedStyle(pre).lineHeight);
+    return pre.getBoundingClientRect().height > (lines + 0.9) * high;
+}"""
+FONT = "node => ['fontFamily', 'fontSize'].map(key => getComputedStyle(node)[key])"
+
+
+@pytest.mark.parametrize("width", [700, 1400])
+def test_code_is_as_in_the_cells_and_what_is_too_long_is_scrolled_to(open_notebook, width) -> None:
+    notebook = open_notebook(
+        "%load_ext tutorial", f"%%unroll --diff\n{CELL}", "%unroll model.fit(some)"
+    )
+    page = notebook.page
+    page.set_viewport_size({"width": width, "height": 900})
+    run_first(notebook)
+    notebook.run()
+    table = notebook.output(2).get_by_role("table")
+    expect(table).to_contain_text("loss.backward()", timeout=60_000)
+    expect(notebook.output(3).locator("pre")).to_contain_text("loss.backward()", timeout=60_000)
+    cell = cells(notebook).nth(2).locator(".cm-content")
+    shown = [*table.locator("pre").all(), *notebook.output(3).locator("pre").all()]
+    for code in shown:
+        assert code.evaluate(FONT) == cell.evaluate(FONT)
+        assert not code.evaluate(WRAPS)
+    table.scroll_into_view_if_needed()
+    notebook.picture(f"diff_{width}")
+    scroller = table.locator("xpath=..")
+    scroller.focus()
+    if width == 700:
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_function("node => node.scrollLeft > 20", arg=scroller.element_handle())
+
+    select(notebook, 2)
+    notebook.do("tutorial:side-by-side")
+    pair = page.get_by_role("table", name="As written, and unrolled")
+    expect(pair).to_contain_text("loss.backward()", timeout=30_000)
+    for code in pair.locator("pre").all():
+        assert code.evaluate(FONT) == cell.evaluate(FONT)
+        assert not code.evaluate(WRAPS)
+        assert code.evaluate("node => getComputedStyle(node).overflowX") == "visible"
+    notebook.picture(f"side_by_side_{width}")
+
+
+# ---- Replay
+
+
+@pytest.mark.parametrize("open_notebook", ["lab", "notebook"], indirect=True)
+def test_replay_plays_the_first_steps_and_nothing_moves(open_notebook) -> None:
+    look = "print(network[1].weight.sum().item(), torch.initial_seed())"
+    notebook = open_notebook(CELL, look)
+    run_first(notebook)
+    select(notebook, 1)
+    notebook.page.get_by_role("button", name="Replay", exact=True).click()
+    player = notebook.page.locator(".tutorial-Panel .tutorial-replay")
+    expect(player).to_contain_text("Replay of model.fit(train_data, epochs=2)", timeout=60_000)
+    choice = notebook.page.get_by_role("group", name="How deep?")
+    choice.get_by_role("radio", name="loop").check()  # it may remember another one
+    expect(player).to_contain_text("1 of 30 lines that were run")
+    player.get_by_role("button", name="Forward").click()
+    expect(player).to_contain_text("2 of 30 lines that were run")
+    notebook.picture("replay")
+    choice.get_by_role("radio", name="gradients").check()
+    expect(player).to_contain_text("d_W_3 = ", timeout=60_000)
+    notebook.page.evaluate("() => document.querySelector('.jp-Notebook').focus()")
+    select(notebook, 2)
+    assert len(sources(notebook)) == 3
+    notebook.do("tutorial:replay")
+    dismiss(notebook, "This cell cannot be replayed")
 
 
 # ---- Lessons

@@ -126,6 +126,31 @@ def test_in_numpy_each_call_is_shown_as_a_program_of_its_own(magics) -> None:
         assert 'value="numpy" checked' in forms["text/html"]
 
 
+def test_a_replay_shows_the_first_steps_and_nothing_moves(magics) -> None:
+    state = "(net.weight.sum().item(), torch.rand(1, generator=torch.Generator().set_state("
+    state += "torch.get_rng_state())).item(), 'history' in globals())"
+    before = magics.value(state)
+    cell = "tl.seed(3)\nhistory = clf.fit(digits, epochs=2, batch_size=16)\nclf.evaluate(digits)"
+    [forms] = magics.run(f"%%replay --steps 3\n{cell}")[0]
+    assert "Replay of <code>clf.fit(" in forms["text/html"] or "fit(" in forms["text/html"]
+    assert "<script" in forms["text/html"]
+    assert magics.value(state) == before
+    magics.kernel.run(
+        "from tutorial.notebook.cell import replay_cell\n"
+        f"replay = replay_cell({cell!r}, globals(), steps=3)\n"
+        "shown = replay.at(len(replay) - 1)['step_losses']['text']\n"
+        "tl.seed(3); real = clf.fit(digits, epochs=2, batch_size=16, verbose=0).step_losses[:3]"
+    )
+    assert magics.value('shown == f\'[{", ".join(f"{loss:.4g}" for loss in real)}]\'') == "True"
+
+
+@pytest.mark.parametrize("depth", ["optimizer", "gradients", "numpy"])
+def test_a_replay_goes_to_each_depth(magics, depth) -> None:
+    [forms] = magics.run(f"%replay --depth {depth} --steps 1 clf.fit(digits)")[0]
+    assert "weight" in forms["text/plain"]
+    assert "loss.backward()" not in forms["text/plain"] or depth == "optimizer"
+
+
 def test_one_line(magics) -> None:
     """Braces and dollars are code here, not IPython's own."""
     [forms] = magics.run("%unroll acc = {'{x}': clf.evaluate(digits)}  # $x")[0]
@@ -161,6 +186,10 @@ def test_one_line(magics) -> None:
             "%unroll --run clf.fit(digits, save_dir='x')",
             "%unroll: line 1: the cell would be run twice",
         ),
+        ("%replay", "%replay: give a call, such as %replay model.fit(train_data)"),
+        ("%%replay --call 2\nclf.fit(digits)", "%%replay: call is 2, but the cell's calls"),
+        ("%%replay --steps 0\nclf.fit(digits)", "%%replay: line 1: steps is 0"),
+        ("%%replay\nprint(clf)", "%%replay: there is no call of a Model in this cell."),
         ("%tl_check 3", "%tl_check: give the name of an exercise and your answer"),
         ("%tl_check no_such_exercise 3", "%tl_check: "),
     ],

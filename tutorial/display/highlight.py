@@ -26,12 +26,14 @@ FONT = (
     "line-height:var(--jp-code-line-height,1.4);white-space:pre;word-break:normal"
 )
 
+# By the keyboard, too: Jupyter must not take the arrow keys for itself.
+SCROLLS = 'tabindex="0" role="group" data-lm-suppress-shortcuts="true"'
+
 
 def highlighted(source: str) -> str:
     """The source as HTML that needs no style sheet; what is too long is scrolled to."""
-    scrolls = 'tabindex="0" role="group" aria-label="code"'  # by the keyboard, too
     style = f"margin:0;padding:0.4em 0;overflow-x:auto;background:none;{FONT}"
-    return f'<pre {scrolls} style="{style}">{code_of(source)}</pre>'
+    return f'<pre {SCROLLS} aria-label="code" style="{style}">{code_of(source)}</pre>'
 
 
 def code_of(source: str) -> str:

@@ -1,4 +1,4 @@
-"""`%load_ext tutorial`: %%unroll, %unroll and %tl_check, for notebooks and IPython's terminal.
+"""`%load_ext tutorial`: %%unroll, %%replay and %tl_check, for notebooks and IPython's terminal.
 
 This is only IPython's part: options, display, messages. `tutorial.notebook.cell` does the work.
 """
@@ -16,10 +16,17 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 from IPython.utils.capture import capture_output
 
-from tutorial.notebook.cell import CellError, UnrolledCell, numpy_programs, prove, unroll_cell
+from tutorial.notebook.cell import (
+    CellError,
+    UnrolledCell,
+    numpy_programs,
+    prove,
+    replay_cell,
+    unroll_cell,
+)
 from tutorial.notebook.cell.show import AtDepths, SideBySide, Verdict
 
-OPTIONS = r"^(--depth\s+\S+\s*|--\S+\s*)+"  # before the code, on the line of a magic
+OPTIONS = r"^(--(depth|steps|call)\s+\S+\s*|--\S+\s*)+"  # before the code, on the line of a magic
 
 
 class CellFailed(Exception):  # noqa: N818 - it was shown already, as the cell's own error
@@ -46,20 +53,13 @@ class TutorialMagics(Magics):
         found out on copies; but nothing of your own is run for it: where your functions would be
         needed, or an effect, a message says so. For one line: %unroll model.fit(train_data)
         """
-        code = re.sub(OPTIONS, "", line.strip())
-        options = parse_argstring(self.unroll, line.strip().removesuffix(code))
-        name = "%unroll" if cell is None else "%%unroll"
-        if cell is not None and code:
-            raise UsageError(f"%%unroll: {code} is no option; the code stands in the lines below.")
-        if cell is None and not code:
-            raise UsageError("%unroll: give a call, such as %unroll model.fit(train_data)")
+        name, source, options = read(self.unroll, line, cell)
         try:
             if options.run and options.depth != "loop":
                 raise CellError(
                     "--run compares with the call itself, whose optimizer may take all weights "
                     f"at once. model.unroll(..., depth={options.depth!r}).verify() proves it."
                 )
-            source = code if cell is None else cell
             if options.depth == "numpy" and not options.diff and not options.insert:
                 display(*numpy_programs(source, self.shell.user_ns))
                 return
@@ -71,6 +71,25 @@ class TutorialMagics(Magics):
             raise UsageError(f"{name}: {error}") from None
         except CellFailed:
             return
+
+    @magic_arguments()
+    @argument("--steps", type=int, default=2, help="how many steps of the loop over the batches")
+    @argument("--depth", default="loop", help="how far: loop, optimizer, gradients, numpy")
+    @argument("--call", type=int, default=1, help="which of the cell's calls, from 1")
+    @no_var_expand
+    @line_cell_magic
+    def replay(self, line: str, cell: str | None = None) -> None:
+        """Show the first steps of the cell's call of a Model, line by line: forward, and back.
+
+        They are run on copies, and the cell itself is not run: nothing moves. For one line:
+        %replay model.fit(train_data)
+        """
+        name, source, options = read(self.replay, line, cell)
+        names = self.shell.user_ns
+        try:
+            display(replay_cell(source, names, options.depth, options.steps, options.call))
+        except CellError as error:
+            raise UsageError(f"{name}: {error}") from None
 
     def _show(self, unrolled: UnrolledCell, options: Any) -> None:
         if options.diff:
@@ -102,6 +121,22 @@ class TutorialMagics(Magics):
             display(check(name, value))
         except ValueError as error:
             raise UsageError(f"%tl_check: {error}") from None
+
+
+def read(magic: Any, line: str, cell: str | None) -> tuple[str, str, Any]:
+    """What is written for a magic: its name, the code and the options.
+
+    Raises:
+        UsageError: something else is written there.
+    """
+    code = re.sub(OPTIONS, "", line.strip())
+    options = parse_argstring(magic, line.strip().removesuffix(code))
+    one = f"%{magic.__name__}"
+    if cell is not None and code:
+        raise UsageError(f"%{one}: {code} is no option; the code stands in the lines below.")
+    if cell is None and not code:
+        raise UsageError(f"{one}: give a call, such as {one} model.fit(train_data)")
+    return (one, code, options) if cell is None else (f"%{one}", cell, options)
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:

@@ -8,14 +8,28 @@ JupyterLab ask for an `Answer`.
     harmless.py   runs code that has no effects, and nothing of the user's own
     lookahead.py  what these calls are made with, found out without making them
     naming.py     one call's plain loop, in the user's own names
-    unrolled.py   the whole cell
+    unrolled.py   the whole cell; and a replay of one of its calls
     run_both.py   runs the cell and the unrolled cell, and compares every bit
     show.py       a cell beside what it unrolls to; the unrolled cell as JSON, for a front end
 """
 
 from tutorial.notebook.cell.parts import CellError
 from tutorial.notebook.cell.run_both import prove
-from tutorial.notebook.cell.show import Answer
-from tutorial.notebook.cell.unrolled import UnrolledCell, numpy_programs, unroll_cell
+from tutorial.notebook.cell.show import Answer, ReplayAnswer
+from tutorial.notebook.cell.unrolled import (
+    UnrolledCell,
+    numpy_programs,
+    replay_cell,
+    unroll_cell,
+)
 
-__all__ = ["Answer", "CellError", "UnrolledCell", "numpy_programs", "prove", "unroll_cell"]
+__all__ = [
+    "Answer",
+    "CellError",
+    "ReplayAnswer",
+    "UnrolledCell",
+    "numpy_programs",
+    "prove",
+    "replay_cell",
+    "unroll_cell",
+]

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import inspect
 import io
+import re
 import types
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,13 +72,16 @@ class Call:
         return bool(self.values.get("verbose", 1) == 0)
 
 
-def look_ahead(cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") -> list[Call]:
+def look_ahead(
+    cell: Cell, namespace: Mapping[str, Any], depth: str = "loop", remember: bool = False
+) -> list[Call]:
     """See what each call of a Model in the cell is made with; nothing is trained.
 
     Args:
         cell: the cell.
         namespace: what the user's names stand for. Neither it nor any object in it is changed.
         depth: how far the calls are written out.
+        remember: whether their programs keep the state in which they begin: with the cell's seed.
 
     Returns:
         The calls that can be unrolled, in order.
@@ -97,7 +101,7 @@ def look_ahead(cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") ->
     ):
         warnings.simplefilter("ignore")  # the cell itself will say it
         try:
-            return Lookahead(cell, namespace, depth).calls
+            return Lookahead(cell, namespace, depth, remember).calls
         finally:
             device._chosen = chosen
 
@@ -118,8 +122,14 @@ class NothingRuns(Watcher):
 class Lookahead:
     """Goes through a cell once, from top to bottom."""
 
-    def __init__(self, cell: Cell, namespace: Mapping[str, Any], depth: str = "loop") -> None:
-        self.cell, self.depth = cell, depth
+    def __init__(
+        self,
+        cell: Cell,
+        namespace: Mapping[str, Any],
+        depth: str = "loop",
+        remember: bool = False,
+    ) -> None:
+        self.cell, self.depth, self.remember = cell, depth, remember
         self.candidates = {id(part): self._candidates(part, namespace) for part in cell.parts}
         run = self._needed(namespace)
         code = [part for part in cell.parts if id(part) in run]
@@ -171,7 +181,8 @@ class Lookahead:
             for site in self._sites(part):  # a call of a Model is not run
                 if isinstance(evaluated(site.receiver, namespace), Model):
                     alters = alters - names_in(site.receiver.tree)
-            if (part.sets | alters) & needed or "import *" in part.code:
+            seeds = self.remember and re.match(r"[\w.]*\b(manual_)?seed\(", part.code)
+            if (part.sets | alters) & needed or seeds or "import *" in part.code:
                 run.add(id(part))
                 needed |= part.names
         return run
@@ -210,7 +221,8 @@ class Lookahead:
             value = self.names[name]
             within = isinstance(value, DataLoader | Batches) and ".dataset" in part.code
             is_data = within or isinstance(value, Dataset)
-            is_real = value is self.namespace.get(name) and (name in stored or not callable(value))
+            has_functions = callable(value) or isinstance(value, types.ModuleType)
+            is_real = value is self.namespace.get(name) and (name in stored or not has_functions)
             if is_real or (is_data and name not in rebound):
                 yield name
 
@@ -254,6 +266,8 @@ class Lookahead:
             arguments, values = self._arguments(site)
             model = detached(model)  # as it is now; it may be prepared again
             program = model.unroll(site.method, depth=self.depth, **values)
+            if self.remember:
+                program.remember()
         except NameError as error:
             raise CellError(f"{where}: {error}.") from None
         except Exception as error:

@@ -7,9 +7,9 @@ from html import escape
 from itertools import zip_longest
 from typing import Any
 
-from tutorial.display.highlight import FONT, code_of
+from tutorial.display.highlight import FONT, SCROLLS, code_of
 from tutorial.notebook.cell.parts import CellError
-from tutorial.notebook.cell.unrolled import UnrolledCell, unroll_cell
+from tutorial.notebook.cell.unrolled import UnrolledCell, replay_cell, unroll_cell
 from tutorial.unroll.proof import Proof
 
 HEADINGS = ("as written", "unrolled: what runs")
@@ -25,7 +25,7 @@ LEFT = (
 )
 RIGHT = f"{SIDE}#2f8f8f"
 AROUND = 4  # columns that these paddings take
-READABLE = 84  # columns of a loop; of a longer line only the end of its comment is out of sight
+READABLE = 64  # columns of a loop; what is out of sight then is the end of comments
 
 
 class SideBySide:
@@ -47,8 +47,7 @@ class SideBySide:
         rows += [self._row("cell", *map(_code, pair)) for pair in self.pairs]
         table = f'<div role="table" aria-label="{label}">{"".join(rows)}</div>'
         style = f"overflow-x:auto;{FONT}"
-        scrolls = f'tabindex="0" role="group" aria-label="{label}"'  # by the keyboard, too
-        return f'<div {scrolls} style="{style}">{table}</div>'
+        return f'<div {SCROLLS} aria-label="{label}" style="{style}">{table}</div>'
 
     def _row(self, role: str, left: str, right: str) -> str:
         """One row of the two columns."""
@@ -157,6 +156,26 @@ class AtDepths:
         missing = {"gradients": on_demand, "numpy": ON_ITS_OWN, **self.missing}
         calls = ", ".join(call.site.code for call in self.unrolled.calls)
         return at_depths(calls, sources, missing, self.depth, self.unrolled.networks)
+
+
+class ReplayAnswer:
+    """The replay of a cell's first call as JSON: `html`, a page that plays it; or `error`.
+
+    Args:
+        source: the cell. A first line `%%unroll` or `%%replay` counts for nothing.
+        namespace: what its names stand for, such as `globals()`.
+        depth: how far the call is written out.
+    """
+
+    def __init__(self, source: str, namespace: Mapping[str, Any], depth: str = "loop") -> None:
+        self.json: dict[str, Any]
+        try:
+            self.json = {"html": replay_cell(source, namespace, depth)._repr_html_()}
+        except CellError as error:
+            self.json = {"error": str(error)}
+
+    def _repr_json_(self) -> dict[str, Any]:
+        return self.json
 
 
 class Answer:

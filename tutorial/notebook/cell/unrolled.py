@@ -21,6 +21,7 @@ from tutorial.notebook.cell.parts import (
     names_in,
 )
 from tutorial.unroll.program import Program
+from tutorial.unroll.replay import Replay
 from tutorial.unroll.source import merged, names_assigned
 
 WIDTH = 88
@@ -112,13 +113,15 @@ def unroll_cell(source: str, namespace: Mapping[str, Any], depth: str = "loop") 
     return Assembly(cell, calls_in(cell, namespace, depth), namespace).whole()
 
 
-def calls_in(cell: Cell, namespace: Mapping[str, Any], depth: str) -> list[Call]:
+def calls_in(
+    cell: Cell, namespace: Mapping[str, Any], depth: str, remember: bool = False
+) -> list[Call]:
     """The calls of a Model in a cell.
 
     Raises:
         CellError: there is none.
     """
-    calls = look_ahead(cell, namespace, depth)
+    calls = look_ahead(cell, namespace, depth, remember)
     if not calls:
         raise CellError(no_call(cell, namespace))
     return calls
@@ -137,6 +140,33 @@ def numpy_programs(source: str, namespace: Mapping[str, Any]) -> list[Program]:
         CellError: there is no call of a Model in the cell, or one has no form in NumPy.
     """
     return [call.program for call in calls_in(Cell(source), namespace, "numpy")]
+
+
+def replay_cell(
+    source: str, namespace: Mapping[str, Any], depth: str = "loop", steps: int = 2, call: int = 1
+) -> Replay:
+    """Run the first steps of a call in a cell on copies, and show them line by line.
+
+    The cell is not run, and nothing moves: not the model, not the random state.
+
+    Args:
+        source: the cell.
+        namespace: what its names stand for, such as `globals()`.
+        depth: how far the call is written out: "loop", "optimizer", "gradients" or "numpy".
+        steps: how many steps of the loop over the batches.
+        call: which of the cell's calls of a Model, from 1. It begins with the model as it is now:
+            those before it in the cell are not run.
+
+    Raises:
+        CellError: there is no such call in the cell, or it needs what is not there yet.
+    """
+    calls = calls_in(Cell(source), namespace, depth, remember=True)
+    if not 1 <= call <= len(calls):
+        raise CellError(f"call is {call}, but the cell's calls of a Model are {len(calls)}.")
+    try:
+        return calls[call - 1].program.replay(steps)
+    except (ValueError, RuntimeError) as error:
+        raise CellError(f"line {calls[call - 1].site.line}: {error}") from error
 
 
 class Assembly:

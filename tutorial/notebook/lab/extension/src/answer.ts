@@ -16,45 +16,72 @@ export interface Unrolled {
   pairs: Pair[];
 }
 
+/** The first steps of a cell's call, as a page that plays them. */
+export interface Replayed {
+  html: string;
+}
+
+/** Something that a kernel is asked about a cell. */
+export interface Question<Answer> {
+  /** The Python expression; it binds no name. */
+  about: (source: string) => string;
+  /** What it is if there is no answer: "This cell cannot be unrolled: ...". */
+  cannot: (reason: string, trans: TranslationBundle) => string;
+  /** Only for the type of its answer. */
+  answer?: Answer;
+}
+
 /** There is nothing to show, for a reason that the message tells. */
 export class Refusal extends Error {}
 
-/**
- * The Python expression that unrolls a cell, so far. It binds no name.
- *
- * A JSON string is a Python string, too.
- */
-export function question(source: string, depth: Depth = "loop"): string {
-  const answer = '__import__("tutorial.notebook.cell", fromlist=["Answer"]).Answer';
-  return `${answer}(${JSON.stringify(source)}, globals(), "${depth}")`;
+/** What a cell unrolls to, so far. */
+export function unrolledTo(depth: Depth = "loop"): Question<Unrolled> {
+  return {
+    about: (source) => expression("Answer", source, depth),
+    cannot: (reason, trans) => trans.__("This cell cannot be unrolled: %1", reason),
+  };
+}
+
+/** The first steps of a cell, written out so far. */
+export function replayedAt(depth: Depth): Question<Replayed> {
+  return {
+    about: (source) => expression("ReplayAnswer", source, depth),
+    cannot: (reason, trans) => trans.__("This cell cannot be replayed: %1", reason),
+  };
+}
+
+/** Python code for an answer about a cell. A JSON string is a Python string, too. */
+function expression(answer: string, source: string, depth: Depth): string {
+  const type = `__import__("tutorial.notebook.cell", fromlist=["${answer}"]).${answer}`;
+  return `${type}(${JSON.stringify(source)}, globals(), "${depth}")`;
 }
 
 /**
- * The unrolled cell that an answer holds.
+ * The answer that a reply holds.
  *
  * @throws Refusal, if it holds an error.
  */
-export function unrolledIn(
+export function answerIn<Json>(
   reply: KernelMessage.IExecuteReplyMsg["content"],
+  question: Question<Json>,
   trans: TranslationBundle,
-): Unrolled {
+): Json {
   if (reply.status !== "ok") {
     throw new Refusal(trans.__("The kernel was stopped before it could answer. Try again."));
   }
-  const answer = reply.user_expressions["answer"] as Answer;
+  const answer = reply.user_expressions["answer"] as Evaluated;
   if (answer.status === "error") {
     throw new Refusal(explained(answer, trans));
   }
   const json = answer.data["application/json"];
   if ("error" in json) {
-    throw new Refusal(trans.__("This cell cannot be unrolled: %1", json.error));
+    throw new Refusal(question.cannot(String(json.error), trans));
   }
-  return json;
+  return json as Json;
 }
 
 /** What became of the expression: the messaging protocol leaves this type open. */
-type Answer =
-  { status: "ok"; data: { "application/json": Unrolled | { error: string } } } | Failure;
+type Evaluated = { status: "ok"; data: { "application/json": object } } | Failure;
 
 interface Failure {
   status: "error";
@@ -69,5 +96,5 @@ function explained({ ename, evalue }: Failure, trans: TranslationBundle): string
         "another kernel.",
     );
   }
-  return trans.__("The kernel could not unroll this cell: %1: %2", ename, evalue);
+  return trans.__("The kernel could not answer: %1: %2", ename, evalue);
 }

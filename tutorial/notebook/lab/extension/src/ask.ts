@@ -1,28 +1,27 @@
-/** Asks a notebook's kernel for its selected cell, unrolled. */
+/** Asks a notebook's kernel about its selected cell. */
 
 import type { Cell } from "@jupyterlab/cells";
 import type { NotebookPanel } from "@jupyterlab/notebook";
-import type { Kernel } from "@jupyterlab/services";
+import type { Kernel, KernelMessage } from "@jupyterlab/services";
 import type { TranslationBundle } from "@jupyterlab/translation";
-import { question, Refusal, unrolledIn, type Unrolled } from "./answer.js";
-import type { Depth } from "./depths.js";
+import { answerIn, Refusal, type Question } from "./answer.js";
 
-/** For how long an answer to somebody else is waited for, in milliseconds. */
+/** For how long the kernel may do something else before it turns to us, in milliseconds. */
 const MOMENT = 1_000;
 
 /**
- * The selected cell, or another one, and what it unrolls to.
+ * The selected cell, or another one, and what the kernel answers to a question about it.
  *
  * The kernel is asked silently: nothing is added to its history, and no name changes.
  *
- * @throws Refusal, if there is nothing to unroll, or nobody to ask.
+ * @throws Refusal, if there is no answer, or nobody to ask.
  */
-export async function askFor(
+export async function askAbout<Answer>(
   panel: NotebookPanel,
+  question: Question<Answer>,
   trans: TranslationBundle,
-  depth: Depth = "loop",
   cell: Cell | null = panel.content.activeCell,
-): Promise<{ cell: Cell; unrolled: Unrolled }> {
+): Promise<{ cell: Cell; answer: Answer }> {
   if (cell?.model.type !== "code") {
     throw new Refusal(
       trans.__("Only a code cell can be unrolled. Select one that calls fit, evaluate or predict."),
@@ -34,12 +33,16 @@ export async function askFor(
     silent: true,
     store_history: false,
     allow_stdin: false,
-    user_expressions: { answer: question(cell.model.sharedModel.getSource(), depth) },
+    user_expressions: { answer: question.about(cell.model.sharedModel.getSource()) },
   });
-  return { cell, unrolled: unrolledIn((await asked.done).content, trans) };
+  await soon(begun(asked), trans).catch((late: unknown) => {
+    asked.dispose(); // whatever it answers, nobody waits for it any more
+    throw late;
+  });
+  return { cell, answer: answerIn((await asked.done).content, question, trans) };
 }
 
-/** The kernel, if it is idle and speaks Python. */
+/** The kernel, if it is there and speaks Python. */
 async function readyKernel(
   kernel: Kernel.IKernelConnection | null | undefined,
   trans: TranslationBundle,
@@ -51,37 +54,46 @@ async function readyKernel(
       ),
     );
   }
-  await idleIn(kernel, MOMENT); // it may just have answered to the application
-  if (kernel.status === "busy") {
-    throw new Refusal(
-      trans.__("The kernel is busy. Wait until the running cell has ended, or stop it."),
-    );
-  }
-  if (kernel.status !== "idle" || kernel.connectionStatus !== "connected") {
+  if (!["idle", "busy"].includes(kernel.status) || kernel.connectionStatus !== "connected") {
     throw new Refusal(trans.__("The kernel is not ready yet. Try again in a moment."));
   }
-  const { name } = (await kernel.info).language_info;
+  const { name } = (await soon(kernel.info, trans)).language_info;
   if (name !== "python") {
     throw new Refusal(trans.__("Only Python can be unrolled, and this kernel runs %1.", name));
   }
   return kernel;
 }
 
-/** Wait until the kernel is idle, but not for long. */
-function idleIn(kernel: Kernel.IKernelConnection, longest: number): Promise<void> {
+/**
+ * When the kernel turns to a request.
+ *
+ * Its status does not tell whether a cell is running: while a widget sends messages it reads idle.
+ */
+function begun(
+  asked: Kernel.IShellFuture<KernelMessage.IExecuteRequestMsg, KernelMessage.IExecuteReplyMsg>,
+): Promise<void> {
   return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      kernel.statusChanged.disconnect(look);
+    asked.onIOPub = () => {
       resolve();
     };
-    const look = (): void => {
-      if (kernel.status === "idle") {
-        end();
-      }
-    };
-    const timer = setTimeout(end, longest);
-    kernel.statusChanged.connect(look);
-    look();
   });
+}
+
+/** What is promised, if it comes in a moment. */
+async function soon<T>(promised: Promise<T>, trans: TranslationBundle): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(
+        new Refusal(
+          trans.__("The kernel is busy. Wait until the running cell has ended, or stop it."),
+        ),
+      );
+    }, MOMENT);
+  });
+  try {
+    return await Promise.race([promised, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,7 +1,7 @@
 /** What the commands on a notebook have in common. */
 
 import type { JupyterFrontEnd } from "@jupyterlab/application";
-import { Notification, type ICommandPalette } from "@jupyterlab/apputils";
+import { Dialog, Notification, showDialog, type ICommandPalette } from "@jupyterlab/apputils";
 import type { INotebookTracker, NotebookPanel } from "@jupyterlab/notebook";
 import type { TranslationBundle } from "@jupyterlab/translation";
 import type { LabIcon } from "@jupyterlab/ui-components";
@@ -9,6 +9,9 @@ import { Refusal } from "./answer.js";
 
 /** How long a message stays, in milliseconds; it is kept among the notifications. */
 export const READING = 15_000;
+
+/** Of a longer message JupyterLab's notifications show the beginning alone. */
+const SHORT = 140;
 
 /** A command for the notebook that is in front, and what it is called. */
 export interface NotebookCommand {
@@ -48,11 +51,16 @@ export async function explaining(action: () => Promise<void>): Promise<void> {
     if (!(error instanceof Refusal)) {
       throw error;
     }
-    warn(error);
+    await warn(error);
   }
 }
 
-/** Show the message of a refusal. */
-export function warn({ message }: Refusal): void {
-  Notification.warning(message, { autoClose: READING });
+/** Show the message of a refusal: all of it, in a dialog where a notification is too small. */
+export async function warn({ message }: Refusal): Promise<void> {
+  if (message.length <= SHORT) {
+    Notification.warning(message, { autoClose: READING });
+    return;
+  }
+  const [title, ...reason] = message.split(": ");
+  await showDialog({ title, body: reason.join(": "), buttons: [Dialog.okButton()] });
 }

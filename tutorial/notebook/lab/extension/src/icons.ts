@@ -18,6 +18,12 @@ export const sideBySideIcon = new LabIcon({
   svgstr: svg("M3 4h7v3H3zM14 4h7v3h-7zM14 9h7v2h-7zM14 13h7v2h-7zM14 17h7v3h-7zM11 4h2v16h-2z"),
 });
 
+/** A turn back to the beginning, around the sign for playing. */
+export const replayIcon = new LabIcon({
+  name: "tutorial:replay",
+  svgstr: svg("M12 5V1L6 6l6 5V7a6 6 0 1 1-6 6H4a8 8 0 1 0 8-8zM10 9.500v7l5.500-3.500z"),
+});
+
 /** An open book. */
 export const lessonIcon = new LabIcon({
   name: "tutorial:lessons",

@@ -4,6 +4,12 @@ import type { TranslationBundle } from "@jupyterlab/translation";
 import type { Pair } from "./answer.js";
 import { element } from "./dom.js";
 
+/** Columns of a loop; what is out of sight then is the end of comments. */
+const READABLE = 50;
+
+/** Columns that the space around code takes. */
+const AROUND = 3;
+
 /** Puts code into an element, in colours. */
 export type Highlight = (code: string, into: HTMLElement) => Promise<void>;
 
@@ -27,10 +33,22 @@ export async function pairsTable(
     element("div", { role: "columnheader" }, heading),
   );
   const shown = pairs.filter(({ before, after }) => before.trim() || after.trim());
+  const left = columnsOf(["as written", ...shown.map(({ before }) => before)]);
+  const right = Math.min(columnsOf(shown.map(({ after }) => after)), READABLE);
   return element(
     "div",
-    { class: "tutorial-pairs", role: "table", "aria-label": trans.__("As written, and unrolled") },
+    {
+      class: "tutorial-pairs",
+      role: "table",
+      "aria-label": trans.__("As written, and unrolled"),
+      style: `--left: ${String(left + AROUND)}ch; --right: ${String(right + AROUND)}ch`,
+    },
     element("div", { role: "row" }, ...headings),
     ...(await Promise.all(shown.map(row))),
   );
+}
+
+/** How many columns the longest line of these texts has. */
+function columnsOf(texts: string[]): number {
+  return Math.max(...texts.flatMap((text) => text.split("\n")).map((line) => line.length));
 }

@@ -4,7 +4,8 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from "@jupyterlab/applica
 import { ICommandPalette } from "@jupyterlab/apputils";
 import { INotebookTracker, type NotebookPanel } from "@jupyterlab/notebook";
 import { ITranslator, nullTranslator, type TranslationBundle } from "@jupyterlab/translation";
-import { askFor } from "./ask.js";
+import { unrolledTo } from "./answer.js";
+import { askAbout } from "./ask.js";
 import { addNotebookCommand } from "./command.js";
 import { unrollIcon } from "./icons.js";
 
@@ -35,12 +36,12 @@ const plugin: JupyterFrontEndPlugin<void> = {
 
 /** Put the unrolled cell below the selected one, and select it. One undo takes it away. */
 async function unroll(panel: NotebookPanel, trans: TranslationBundle): Promise<void> {
-  const { cell, unrolled } = await askFor(panel, trans);
+  const { cell, answer } = await askAbout(panel, unrolledTo(), trans);
   const notebook = panel.content;
   const below = notebook.widgets.indexOf(cell) + 1;
   panel.model?.sharedModel.insertCell(below, {
     cell_type: "code",
-    source: unrolled.source,
+    source: answer.source,
     metadata: { trusted: true }, // as every new cell; it has no output yet
   });
   notebook.deselectAll();
