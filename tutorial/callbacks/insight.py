@@ -28,7 +28,7 @@ class Insight(Callback):
 
     - The size of the gradient: its norm, over all weights of the layer. Where it falls from layer
       to layer, it vanishes (Glorot and Bengio, 2010); where it grows by the step, it explodes.
-    - The size of the update over the size of the weights: |after - before| / |before|, norms both.
+    - The size of the update over that of the weights: `|after - before| / |before|`, norms both.
       About 0.001 is healthy; much less learns slowly, much more is unstable (Stanford CS231n,
       "Neural Networks Part 3", ratio of weights to updates).
     - The share of dead units: those that give 0 for each sample of the batch, as a ReLU may.
