@@ -612,7 +612,7 @@ def test_numpys_numbers_are_taken_and_read_as_pythons() -> None:
 def test_a_data_argument_is_looked_at_once() -> None:
     """The functions of the library through which it passes in one fit, but for the loop itself.
 
-    And but for what notes where the fit began: that reads attributes, and calls nothing of the data's.
+    And but for what notes where the fit began: that reads attributes, and calls nothing.
     """
     seen = []
 
