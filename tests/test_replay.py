@@ -442,3 +442,176 @@ def test_a_picture_holds_the_numbers() -> None:
     assert found is not None
     assert [*base64.b64decode(found["data"])] == [0, 127, 190, 255]
     assert (found["low"], found["high"]) == (-2.0, 2.0)
+
+
+# ---- whatever a loop of one's own names, and however it goes
+
+
+def own_step(network: Any, loss_fn: Any, optimizer: Any, x: Any, y: Any) -> float:
+    loss = loss_fn(network(x), y)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return loss.item()
+
+
+def replay_of_own(around: str = "pass", before: str = "pass") -> Replay:
+    """A loop with such a line in each step, and such a one before it; fit runs it, too."""
+    loop = OWN.replace("i = 0", f"{before}\ni = 0").replace("i += 5", f"i += 5\n    {around}")
+    replay = prepared().unroll("fit", data(), loop=loop).replay()
+    fitted = prepared().fit(data(), loop=loop, verbose=0)
+    assert replay.error == "" and replay.step_losses == fitted.step_losses[:2]
+    assert replay._repr_html_().encode()
+    return replay
+
+
+VALUES = {
+    "a dict that holds itself": ("{'x': torch.ones(2)}; v['v'] = v", {"v['x']"}),
+    "a list that holds itself": ("[1]; v.append(v)", {"v"}),
+    "a very large integer": ("10**6000", {"v"}),
+    "the other order of bytes": ("np.ones(3, '>f4')", {"v"}),
+    "longer numbers": ("np.ones(3, np.longdouble)", {"v"}),
+    "numbers of 8 bits": ("torch.ones(3).to(torch.float8_e4m3fn)", {"v"}),
+    "nested": ("torch.nested.nested_tensor([torch.ones(1)], layout=torch.jagged)", {"v"}),
+    "without numbers": ("[torch.empty((), device='meta')]", {"v"}),
+    "a key of a class": ("{type('Key', (), {'__repr__': None})(): torch.ones(2)}", {"v[Key]"}),
+    "data that cannot be had": ("type('D', (), {'data': property(lambda d: 1 / 0)})()", {"v"}),
+}
+
+
+@pytest.mark.parametrize("case", VALUES)
+def test_what_a_name_stands_for_never_ends_a_replay(case: str) -> None:
+    value, names = VALUES[case]
+    replay = replay_of_own(before=f"import numpy as np, torch\nv = {value}")
+    assert names <= replay.at(len(replay) - 1).keys()
+
+
+def test_an_object_s_own_data_is_not_taken_for_a_weight() -> None:
+    class Own:
+        def __init__(self) -> None:
+            self.data, self.targets = np.ones((50, 4)), [1]
+
+    def own(network: Any, train_data: Any, optimizer: Any, loss_fn: Any) -> list[float]:
+        samples = Own()
+        losses = []
+        for x, y in DataLoader(train_data, batch_size=8):
+            losses.append(own_step(network, loss_fn, optimizer, x, y))
+        assert samples
+        return losses
+
+    replay = prepared().unroll("fit", data(), loop=own).replay()
+    assert replay.at(len(replay) - 1)["samples"] == {"type": "text", "text": "Own"}
+    # The steps are counted, and their losses found, also where a function elsewhere takes them.
+    assert replay.step_losses == prepared().fit(data(), loop=own, verbose=0).step_losses[:2]
+
+
+AROUNDS = [
+    "with torch.inference_mode(): z = network(x) * 2",
+    "g = torch.func.grad(lambda w: (w * 2).sum())(x)",
+    "each = torch.func.vmap(lambda row: row * 2)(x)",
+    "for k in range(3): k * 2",
+]
+
+
+@pytest.mark.parametrize("around", AROUNDS)
+def test_a_step_may_do_this(around: str) -> None:
+    replay_of_own(around, before="import torch")
+
+
+def test_stand_ins_of_a_function_that_is_differentiated() -> None:
+    def own(network: Any, train_data: Any, loss_fn: Any) -> list[float]:
+        weights, step_losses = dict(network.named_parameters()), []
+
+        def measured(weights: Any, x: Any, y: Any) -> Any:
+            y_hat = torch.func.functional_call(network, weights, (x,))
+            return loss_fn(y_hat, y)
+
+        for x, y in DataLoader(train_data, batch_size=8):
+            gradients, loss = torch.func.grad_and_value(measured)(weights, x, y)
+            for name in weights:
+                weights[name].data -= 0.1 * gradients[name]
+            step_losses.append(loss.item())
+        return step_losses
+
+    model = prepared()
+    model.network[2].p = 0.0
+    replay = model.unroll("fit", data(), loop=own).replay()
+    assert replay.error == "" and len(replay.step_losses) >= 2
+
+
+def test_integers_among_the_weights_may_change() -> None:
+    class Counts(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Linear(6, 2))
+            self.count = nn.Parameter(torch.tensor([3, 4]), requires_grad=False)
+            self.flag = nn.Parameter(torch.tensor([True]), requires_grad=False)
+
+        def forward(self, x: Any) -> Any:
+            self.count.data += 1
+            self.flag.data = ~self.flag.data
+            return super().forward(x)
+
+    network = Counts()
+    model = tl.Model(network)
+    model.prepare(optim.SGD(network.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    replay = model.unroll("fit", data(), batch_size=8).replay(1)
+    assert replay.error == ""
+    assert replay.at(len(replay) - 1)["network.count"]["moved"]["size"] == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize(
+    "first", ["for k in range(3):\n        k", "with open(name):\n        k = 1"]
+)
+def test_a_step_begins_with_a_loop_or_a_with(first: str, tmp_path: Path) -> None:
+    name = tmp_path / "there"
+    name.write_text("")
+    lines = OWN.replace("while i < 20:", f"while True:\n    {first}\n    if i == 20: break")
+    replay = prepared().unroll("fit", data(), loop=f"name = {str(name)!r}\n{lines}").replay()
+    assert len(losses(replay)) == 2 and replay.error == ""
+    assert "until step 2 was done" in replay.recording["cut"]
+
+
+def test_characters_that_end_no_line_of_python() -> None:
+    loop = f"s = 'a\x0cb\u2028c\x85d'\n\x0c\n{OWN}"
+    replay = prepared().unroll("fit", data(), loop=loop).replay()
+    lines = replay.recording["lines"]
+    assert lines[0] == "s = 'a\x0cb\u2028c\x85d'"
+    assert replay._repr_html_().count('<span class="l">') == len(lines)
+    learned = [line_of(replay, m) for m in replay.recording["moments"] if m["weights"]]
+    assert set(learned) == {"weight.data -= rate * weight.grad"}
+
+
+def test_sys_exit_in_a_loop_ends_it_at_its_line(tmp_path: Path) -> None:
+    wrong = OWN.replace("i += 5", "import sys; sys.exit('</script>\\ud800')")
+    replay = prepared().unroll("fit", data(), loop=wrong).replay()
+    assert replay.error.startswith("SystemExit: </script>")
+    assert len(replay.step_losses) == 1
+    page = replay.save(tmp_path / "replay.html").read_text(encoding="utf-8")
+    assert page.count("</script>") == page.count("<script") == 2
+
+
+def test_a_long_error_is_shortened() -> None:
+    wrong = OWN.replace("i += 5", "raise RuntimeError('x' * 100_000 + 'end')")
+    replay = prepared().unroll("fit", data(), loop=wrong).replay()
+    assert len(replay.error) < 3000 and "end" in replay.error[-100:]
+
+
+def test_a_loop_whose_lines_cannot_be_read_is_refused_in_words() -> None:
+    exec("def made(network, train_data): return []", space := {})
+    for loop in (partial(own_step), space["made"]):
+        with pytest.raises(ValueError, match=r"replay: loop is .*lines cannot be read"):
+            prepared().unroll("fit", data(), loop=loop).replay()
+
+
+def test_an_error_beside_the_loop_is_fit_s_own() -> None:
+    """Such as data that gives no batch: not a traceback of what records it."""
+
+    class Nothing(torch.utils.data.IterableDataset[Any]):
+        def __iter__(self) -> Any:
+            return iter([])
+
+    model = tl.Model(nn.Linear(6, 2), check=False)
+    model.prepare(optim.SGD(model.network.parameters(), lr=0.1), nn.CrossEntropyLoss())
+    for call in (model.fit, lambda data: model.unroll("fit", data).replay()):
+        with pytest.raises(ValueError, match="gave no batch"):
+            call(Nothing())

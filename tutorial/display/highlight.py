@@ -1,6 +1,7 @@
 """Code in a notebook, in colours that follow the notebook's theme, light or dark."""
 
 from collections.abc import Mapping
+from io import StringIO
 from typing import Any
 
 from pygments import lex
@@ -50,7 +51,7 @@ def lines_of(source: str, attributes: Mapping[Any, str]) -> list[str]:
     for kind, text in lex(source, PythonLexer(stripnl=False)):
         parents = reversed(kind.split())
         attribute = next((attributes[each] for each in parents if each in attributes), None)
-        for piece in escape(text, quote=False).splitlines(keepends=True):
+        for piece in StringIO(escape(text, quote=False)):  # at Python's ends of lines alone
             code = piece.rstrip("\n")
             lines[-1] += f"<span {attribute}>{code}</span>" if attribute and code else code
             if piece.endswith("\n"):

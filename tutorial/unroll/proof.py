@@ -228,16 +228,16 @@ def run_script(program: "Program", threads: int, traced: bool = False) -> dict[s
         return found
 
 
-def failed(what: str, traceback: str) -> Exception:
+def failed(what: str, traceback: str, asked: str = "verify") -> Exception:
     """The error of a run; where it only was to leave no trace, one sentence."""
     reason = traceback.strip().rpartition("\n")[2]
     if "OSError: " in reason and " would change " in reason:
         return ValueError(
-            f"verify: {reason.partition('OSError: ')[2]}, and a proof leaves no trace, so nothing "
+            f"{asked}: {reason.partition('OSError: ')[2]}, and a proof leaves no trace, so nothing "
             "is proved, and nothing was written. Leave that callback out of the call, or let it "
             "write with open()."
         )
-    return RuntimeError(f"verify: {what}\n{traceback}")
+    return RuntimeError(f"{asked}: {what}\n{traceback}")
 
 
 def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -253,7 +253,9 @@ def fresh_process(code: str, *arguments: str | Path) -> "subprocess.CompletedPro
 # ---- the call itself, once more
 
 
-def run_copy(program: "Program", run: Run | None = None, threads: int = 1) -> dict[str, Any]:
+def run_copy(
+    program: "Program", run: Run | None = None, threads: int = 1, asked: str = "verify"
+) -> dict[str, Any]:
     """What the call computes, from the state in which it began; nothing here is changed.
 
     A copy of this process runs it, if that can be: with its own copies of all objects and open
@@ -263,6 +265,7 @@ def run_copy(program: "Program", run: Run | None = None, threads: int = 1) -> di
         program: the call.
         run: what is run in place of the whole call, with the program and its objects.
         threads: how many PyTorch may use there.
+        asked: the method that an error names.
     """
     run = run or run_from_the_beginning
     with tempfile.TemporaryDirectory() as folder:
@@ -284,10 +287,10 @@ def run_copy(program: "Program", run: Run | None = None, threads: int = 1) -> di
             os.waitpid(child, 0)
             raise
         if not results.exists():
-            raise RuntimeError("verify: the process that ran the call here has died.")
+            raise RuntimeError(f"{asked}: the process that ran the call here has died.")
         found: dict[str, Any] = torch.load(results, weights_only=True)
         if "error" in found:
-            raise failed("the call failed.", found["error"])
+            raise failed("the call failed.", found["error"], asked)
         return found
 
 

@@ -7,10 +7,11 @@ changes.py    what a line has changed
 summaries.py  what is shown of a value
 """
 
+import builtins
 import inspect
 import json
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import partial
 from html import escape
 from io import StringIO
@@ -22,7 +23,7 @@ import torch
 
 from tutorial import checks
 from tutorial.callbacks.saving import floats
-from tutorial.parameters import File
+from tutorial.parameters import File, short
 from tutorial.running import RUNNING
 from tutorial.unroll.program import compiled
 from tutorial.unroll.proof import run_copy
@@ -99,7 +100,11 @@ def replay_of(program: "Program", steps: int) -> Replay:
     if program.state is None:
         program.remember()
     threads = 1 if RUNNING else torch.get_num_threads()
-    found = run_copy(program, partial(recorded, steps=steps), threads)
+    recorder_for(program, steps)  # it can be
+    found = run_copy(program, partial(recorded, steps=steps), threads, "replay")
+    if "refused" in found:  # not in the loop: the data gave no batch, say
+        name, text = found["refused"]
+        raise getattr(builtins, name, RuntimeError)(text)
     return Replay(json.loads(found["recording"]), found["step_losses"])
 
 
@@ -107,19 +112,31 @@ def recorded(program: "Program", names: dict[str, Any], steps: int) -> dict[str,
     """Record the first steps of a program with these objects, from where the call began."""
     run = program.from_the_beginning(names)
     recorder = recorder_for(program, steps)
+    losses: list[float] = []
     with redirect_stdout(StringIO()):  # what the loop prints
-        recorder.record(run)
-    losses = recorder.step_losses
+        try:
+            recorder.record(run)
+        except (Exception, SystemExit) as error:
+            return {"refused": [type(error).__name__, str(error)]}
+    with suppress(TypeError, ValueError, RuntimeError):  # of a list of something else
+        losses = floats(recorder.step_losses)
     return {
         "recording": json.dumps(recorder.recording(program.title)),
-        "step_losses": floats(losses) if isinstance(losses, list) else [],
+        "step_losses": losses,
     }
 
 
 def recorder_for(program: "Program", steps: int) -> Recorder:
     """A recorder of the program's lines; of a student's own function, those of the function."""
     if callable(program.loop):
-        code = inspect.unwrap(program.loop).__code__
+        try:
+            code = inspect.unwrap(program.loop).__code__
+            program.source  # noqa: B018
+        except (AttributeError, OSError):
+            raise ValueError(
+                f"replay: loop is {short(program.loop)}, but its lines cannot be read. Write it as "
+                "a function, with def, in a file or in a cell of a notebook."
+            ) from None
         return Recorder(program.source, set(nested(code)).__contains__, steps, code.co_firstlineno)
     file = compiled(program.function, program.source).co_filename
     return Recorder(program.source, lambda code: code.co_filename == file, steps)

@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tutorial.unroll.replay.names import is_array, is_shown
-from tutorial.unroll.replay.summaries import plain, summary
+from tutorial.unroll.replay.names import DEEP, MEMBERS, is_array, is_shown
+from tutorial.unroll.replay.summaries import as_tensor, lies_in_memory, plain, summary
 
-MEMBERS = 100  # of a list, which are looked at
 # Functions in these files change nothing but what a line gives them, which is seen to anyhow.
 OPENLY = (
     "torch/nn/functional.py",
@@ -57,8 +56,8 @@ class Kept:
         """How far a weight has moved: the norm of the difference, and its share of the weight's."""
         if self.tensor is None or other.tensor is None:
             return None
-        size = (other.tensor - self.tensor).norm().item()
-        norm = self.tensor.norm().item()
+        before, after = countable(self.tensor), countable(other.tensor)
+        size, norm = (after - before).norm().item(), before.norm().item()
         return {"size": plain(size), "share": plain(size / norm if norm else math.inf)}
 
 
@@ -68,23 +67,32 @@ class Known:
     def __init__(self, value: Any, place: Any, kept: Kept) -> None:
         # An array may go when the loop forgets it.
         self.object = weakref.ref(value) if is_array(value) else lambda: value
-        self.version = getattr(value, "_version", None)
+        self.version = version_of(value)
         self.place, self.span, self.kept = place, span(value), kept
 
     def is_the_same(self, value: Any) -> bool:
         """Whether it is the same object, and no operation of torch's has counted a change."""
-        return self.object() is value and getattr(value, "_version", None) == self.version
+        return self.object() is value and version_of(value) == self.version
 
 
 def as_dense(value: Any) -> Tensor | None:
     """The tensor of a value that can be compared bit by bit; of others nothing."""
     if isinstance(value, np.ndarray):
-        return torch.from_numpy(np.array(value)) if value.dtype.kind in "biufc" else None
-    if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        return as_tensor(value) if value.dtype.kind in "biufc" else None
+    return value.detach() if lies_in_memory(value) else None
+
+
+def countable(tensor: Tensor) -> Tensor:
+    """A tensor with which one can calculate: not of integers, nor of 8 bits."""
+    wide = tensor.element_size() > 1 and (tensor.is_floating_point() or tensor.is_complex())
+    return tensor if wide else tensor.double()
+
+
+def version_of(value: Any) -> Any:
+    """How often torch's operations have changed a tensor; not equal to any where none counts."""
+    if not isinstance(value, Tensor):
         return None
-    if value.is_quantized or value.device.type == "meta":
-        return None
-    return value.detach()
+    return math.nan if value.is_inference() else value._version
 
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -107,10 +115,10 @@ def place_of(value: Any) -> Any:
     True
     """
     if isinstance(value, PLAIN):
-        return type(value), repr(value)
+        return type(value), value if isinstance(value, int) else repr(value)
     if isinstance(value, np.ndarray):
         return "array", value.ctypes.data, value.shape, value.strides
-    if isinstance(value, Tensor) and value.layout is torch.strided:
+    if lies_in_memory(value):
         return value.dtype, value.data_ptr(), value.shape, value.stride()
     return "object", id(value)
 
@@ -119,7 +127,7 @@ def span(value: Any) -> range:
     """The memory between the first and the last number of an array."""
     if isinstance(value, np.ndarray):
         return range(*np.lib.array_utils.byte_bounds(value))
-    if not isinstance(value, Tensor) or value.layout is not torch.strided or not value.numel():
+    if not lies_in_memory(value) or not value.numel():
         return range(0)
     last = sum((n - 1) * step for n, step in zip(value.shape, value.stride(), strict=True))
     return range(value.data_ptr(), value.data_ptr() + (last + 1) * value.element_size())
@@ -137,19 +145,19 @@ def overlap(one: range, others: list[range]) -> bool:
 # ---- what a line reaches
 
 
-def parts_in(value: Any) -> Iterator[Any]:
+def parts_in(value: Any, depth: int = DEEP) -> Iterator[Any]:
     """A value, and all that is in it where it is a nest of lists and dicts."""
     yield value
-    if isinstance(value, list | tuple | dict):
+    if depth and isinstance(value, list | tuple | dict):
         for item in value.values() if isinstance(value, dict) else value:
-            yield from parts_in(item)
+            yield from parts_in(item, depth - 1)
 
 
-def is_open(value: Any) -> bool:
+def is_open(value: Any, depth: int = DEEP) -> bool:
     """Whether all that it reaches can be seen: no object such as a network is in it."""
     if isinstance(value, list | tuple | dict):
         items = [*value.values()] if isinstance(value, dict) else value
-        return len(items) <= MEMBERS and all(map(is_open, items))
+        return depth > 0 and len(items) <= MEMBERS and all(is_open(i, depth - 1) for i in items)
     return isinstance(value, PLAIN | range) or is_array(value) or not is_shown("value", value)
 
 

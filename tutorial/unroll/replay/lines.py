@@ -16,14 +16,21 @@ class Loop:
 
     def __init__(self, node: ast.For | ast.While, main: bool) -> None:
         self.lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-        self.first = node.body[0].lineno
+        self.body = node.body if isinstance(node, ast.While) else []
         self.main = main
         self.steps = self.left_out = 0
 
     def ends_a_step(self, line: int, before: int) -> bool:
         """Whether a step is over when this line follows that one."""
-        back = line == self.lines[0] or (line == self.first and before >= line)
-        return back and before in self.lines
+        return before in self.lines and (line == self.lines[0] or self.begins_again(line, before))
+
+    def begins_again(self, line: int, before: int) -> bool:
+        """Whether it goes back to the first line of its body: `while True` is not asked again."""
+        if not self.body or line != self.body[0].lineno or before < line:
+            return False
+        # A loop or a `with`, too, comes back to where it begins.
+        inner = isinstance(self.body[0], ast.For | ast.While | ast.With)
+        return before > (self.body[0].end_lineno or line) or not inner
 
 
 def loops_over_batches(tree: ast.AST) -> list[Loop]:
@@ -34,7 +41,9 @@ def loops_over_batches(tree: ast.AST) -> list[Loop]:
     [(1, False), (2, True)]
     """
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
-    learning = [node for node in nodes if learns(node)]
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    teachers = {function.name for function in functions if learns(function)}
+    learning = [node for node in nodes if learns(node) or calls(node, teachers)]
     reading = [node for node in nodes if isinstance(node, ast.For) and reads_a_loader(node.iter)]
     main = (learning[-1:] or reading[:1] or [None])[0]  # ast.walk meets the innermost last
     aside = [node for node in reading if node is not main and not holds(node, main)]
@@ -51,9 +60,28 @@ def learns(node: ast.AST) -> bool:
     )
 
 
+def calls(node: ast.AST, functions: set[str]) -> bool:
+    """Whether it calls one of these."""
+    called = [part.func for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return any(isinstance(name, ast.Name) and name.id in functions for name in called)
+
+
 def reads_a_loader(expression: ast.AST) -> bool:
     """Whether it goes through batches."""
-    return any(name.endswith("loader") for name in names_in(expression))
+    return any(name.lower().endswith(("loader", "batches")) for name in names_in(expression))
+
+
+def name_of_losses(tree: ast.Module) -> str:
+    r"""What the loop calls the list of its losses: a function returns it.
+
+    >>> name_of_losses(ast.parse("def train(network):\n    losses = []\n    return losses"))
+    'losses'
+    """
+    for function in tree.body[:1]:
+        last = function.body[-1] if isinstance(function, ast.FunctionDef) else None
+        if isinstance(last, ast.Return) and isinstance(last.value, ast.Name):
+            return last.value.id
+    return "step_losses"
 
 
 def holds(node: ast.AST, inner: ast.AST | None) -> bool:

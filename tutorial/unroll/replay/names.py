@@ -8,8 +8,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from tutorial.loop.names import TOOLS
+from tutorial.unroll.replay.summaries import said
 
 WEIGHTS = 40  # of the network, the first ones, which are shown
+MEMBERS = 100  # of a list or dict, which are looked at
+DEEP = 6  # so far into lists of lists; one may hold itself
 
 
 def is_shown(name: str, value: Any) -> bool:
@@ -19,15 +22,27 @@ def is_shown(name: str, value: Any) -> bool:
     return not (tool or called or name in ("model", "report") or name[0] == "_")
 
 
-def parts_of(named: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def parts_of(named: Mapping[str, Any], depth: int = DEEP) -> Iterator[tuple[str, Any]]:
     """Names with their values; of a batch that is a dict or a tuple each part, as x['image']."""
     for name, value in named.items():
-        if isinstance(getattr(value, "data", None), np.ndarray) and not is_array(value):
-            value = value.data  # a weight at depth "numpy"
-        if isinstance(value, dict | tuple) and any(map(is_array, members(value).values())):
-            yield from parts_of({f"{name}[{key!r}]": v for key, v in members(value).items()})
+        if is_weight(value):
+            value = value.data
+        if depth and is_batch(value):
+            parts = {f"{name}[{said(key)}]": part for key, part in members(value).items()}
+            yield from parts_of(parts, depth - 1)
         else:
             yield name, value
+
+
+def is_weight(value: Any) -> bool:
+    """Whether it is a weight at depth "numpy"."""
+    return list(getattr(value, "__dict__", ())) == ["data", "grad"]
+
+
+def is_batch(value: Any) -> bool:
+    """Whether it is a dict or a tuple with tensors, each of which is shown."""
+    nest = isinstance(value, dict | tuple) and len(value) <= MEMBERS
+    return nest and any(map(is_array, members(value).values()))
 
 
 def members(value: Any) -> dict[Any, Any]:

@@ -1,8 +1,10 @@
 """Runs a loop under a trace function, and notes after each line what that line has changed."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Mapping
+from traceback import format_exception_only
 from types import CodeType, FrameType
 from typing import Any
 
@@ -23,6 +25,7 @@ from tutorial.unroll.replay.lines import (
     Loop,
     first_lines,
     loops_over_batches,
+    name_of_losses,
     names_in,
     statements,
     targets_in,
@@ -31,6 +34,7 @@ from tutorial.unroll.replay.names import is_shown, parts_of, weights_of
 from tutorial.unroll.replay.summaries import Summary
 
 MOST = 3000  # lines that are recorded
+LONGEST = 2000  # characters of an error
 ASIDE = ("<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>", "<lambda>")  # inside a line
 
 
@@ -53,7 +57,8 @@ class Recorder:
     ) -> None:
         tree = ast.parse(source)
         self.is_its_code, self.steps = is_its_code, steps
-        self.lines, self.first_line = source.splitlines(), first_line
+        # Not splitlines: a form feed ends none of Python's lines.
+        self.lines, self.first_line = re.split(r"\r\n|\r|\n", source.rstrip()), first_line
         self.loops = loops_over_batches(tree)
         self.names, self.turns = names_in(tree), targets_in(tree)
         self.moments: list[dict[str, Any]] = []
@@ -70,7 +75,8 @@ class Recorder:
         self.done = 0  # steps of the main loop
         self.called = True  # a function that may change anything, since the last line
         self.quiet: Loop | None = None  # a loop of which no more is recorded
-        self.step_losses: list[Any] = []  # the loop's own
+        self.losses = name_of_losses(tree)
+        self.step_losses: list[Any] = []  # the loop's own, as far as it is recorded
         self.error: dict[str, Any] | None = None
 
     def record(self, run: Callable[[], Any]) -> None:
@@ -81,14 +87,13 @@ class Recorder:
             run()
         except Enough:
             pass
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             sys.settrace(before)
             line = self.line_of_error(error)
-            if line is None:  # it arose before the loop
+            if line is None:  # it arose before the loop, or after it
                 raise
-            notes = getattr(error, "__notes__", [])
-            text = "\n".join([f"{type(error).__name__}: {error}", *notes])
-            self.error = {"line": line, "text": text}
+            told = "".join(format_exception_only(error)).strip()
+            self.error = {"line": line, "text": shortened(told)}
         finally:
             sys.settrace(before)
             self.at.clear()
@@ -149,7 +154,8 @@ class Recorder:
             visible = self.visible(frame)
             changed = self.changed(visible, self.suspects(frame, line))
         self.called = False
-        self.step_losses = visible.get("step_losses", self.step_losses)
+        losses = visible.get(self.losses)
+        self.step_losses = [*losses] if isinstance(losses, list) else self.step_losses
         gone = [name for name in self.known if name not in visible]
         for name in gone:
             del self.known[name]
@@ -272,6 +278,13 @@ class Recorder:
             "error": self.error,
             "cut": self.cut,
         }
+
+
+def shortened(text: str) -> str:
+    """The begin and the end of a long text, as characters that each file can hold."""
+    text = text.encode("utf-8", "backslashreplace").decode()
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
 def whole(value: Any) -> int | None:

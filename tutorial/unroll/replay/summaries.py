@@ -2,6 +2,7 @@
 
 import base64
 import math
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ IMAGE = 28  # pixels on each side of an image, at most
 IMAGES, MAPS = 4, 8  # of these, so many
 GREY = 254  # the highest level in a picture; 255 stands for nan and infinity
 LONGEST = 60  # characters of a text
+LARGEST = 2**53  # up to which a float holds each integer
 
 
 def summary(value: Any) -> Summary:
@@ -27,8 +29,8 @@ def summary(value: Any) -> Summary:
     {'type': 'number', 'text': '0.6931', 'value': 0.69314718}
     """
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
-        return {**summary_of_tensor(torch.from_numpy(np.array(value))), "type": "array"}
-    if isinstance(value, Tensor):
+        return {**summary_of_tensor(as_tensor(value)), "type": "array"}
+    if isinstance(value, Tensor) and not value.is_nested:  # which has no shape
         return summary_of_tensor(value.detach())
     if isinstance(value, np.number | np.bool_):
         value = value.item()
@@ -44,13 +46,42 @@ def summary_of_tensor(tensor: Tensor) -> Summary:
         "shape": list(tensor.shape),
         "dtype": str(tensor.dtype).removeprefix("torch."),
     }
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
-        return {**found, "text": f"{tensor.layout}", **measured(torch.empty(0)), "picture": None}
+    if not lies_in_memory(tensor):
+        kind = "" if tensor.layout is torch.strided else f"{tensor.layout}"
+        return {**found, "text": kind, **measured(torch.empty(0)), "picture": None}
     real = tensor.abs() if tensor.is_complex() else tensor
     dense = real.to("cpu", torch.float64 if real.dtype == torch.float64 else torch.float32)
     if not tensor.dim():
         found |= both(tensor.item())
     return {**found, **measured(dense), "picture": picture(dense)}
+
+
+def lies_in_memory(value: Any) -> bool:
+    """Whether it is a tensor whose numbers lie in memory, where they can be read one by one.
+
+    >>> lies_in_memory(torch.ones(2)), lies_in_memory(torch.ones(2, device="meta"))
+    (True, False)
+    """
+    if not isinstance(value, Tensor) or value.layout is not torch.strided:
+        return False
+    if value.is_quantized or value.is_nested or value.device.type == "meta":
+        return False
+    try:
+        value.data_ptr()
+    except RuntimeError:  # a stand-in within torch.func.grad or vmap
+        return False
+    return True
+
+
+def as_tensor(array: "np.ndarray[Any, Any]") -> Tensor:
+    """A copy of an array as a tensor, which has the machine's own order of bytes.
+
+    >>> as_tensor(np.array([1, 2], ">i4"))
+    tensor([1, 2], dtype=torch.int32)
+    """
+    longest = {"f": np.float64, "c": np.complex128}.get(array.dtype.kind)
+    longer = longest is not None and array.dtype.itemsize > np.dtype(longest).itemsize
+    return torch.from_numpy(np.array(array, longest if longer else array.dtype.newbyteorder("=")))
 
 
 def measured(numbers: Tensor) -> Summary:
@@ -149,23 +180,29 @@ def drawn(kind: str, tiles: Tensor, whole: Tensor) -> Summary | None:
 
 def both(value: Any) -> Summary:
     """A number as it reads, and in full where it is real."""
-    real = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    whole = isinstance(value, int) and abs(value) < LARGEST
+    real = whole or (isinstance(value, float) and math.isfinite(value))
     return {"text": number(value), "value": value if real else None}
 
 
 def number(value: Any) -> str:
-    """A number with four digits; a whole one with all of them."""
-    return f"{value:.4g}" if isinstance(value, float | complex) else str(value)
+    """A number with four digits; a whole one with all of them, but for the largest."""
+    if isinstance(value, float | complex):
+        return f"{value:.4g}"
+    return str(value) if value.bit_length() <= 128 else f"an integer of {value.bit_length()} bits"
 
 
-def described(value: Any) -> str:
+def described(value: Any, depth: int = 3) -> str:
     """A few words for anything else, for which none of the user's own code is run."""
-    if value is None or isinstance(value, str):
-        text = repr(value)
+    if type(value) in (list, tuple, dict) and not depth:
+        text = "..."
+    elif value is None or isinstance(value, str):
+        text = repr(value[:LONGEST] if value else value)
     elif type(value) in (list, tuple):
-        text = listed(value)
+        text = listed(value, depth)
     elif type(value) is dict:
-        text = "{" + ", ".join(f"{key!r}: {part(item)}" for key, item in value.items()) + "}"
+        items = islice(value.items(), LONGEST)  # more there is no room for
+        text = "{" + ", ".join(f"{said(key)}: {part(item, depth)}" for key, item in items) + "}"
     elif isinstance(value, torch.optim.Optimizer):
         rates = [number(float(group["lr"])) for group in value.param_groups if "lr" in group]
         text = f"{type(value).__name__}, lr {', '.join(dict.fromkeys(rates))}"
@@ -178,25 +215,34 @@ def counts_of(value: Any) -> list[str]:
     """The mode of a layer; what one of our metrics has counted."""
     if isinstance(value, nn.Module):
         return ["training" if value.training else "evaluating"]
-    if type(value).__module__ != "tutorial.metrics":
+    if getattr(type(value), "__module__", "") != "tutorial.metrics":
         return []
     return [f"{name} {part(getattr(value, name))}" for name in value.sums]
 
 
-def listed(values: Any) -> str:
+def said(key: Any) -> str:
+    """The key of a dict; of the user's own classes none of their code is run."""
+    parts = key if type(key) is tuple else [key]
+    known = all(type(part) in (str, int, float, bool, type(None)) for part in parts)
+    return repr(key)[:LONGEST] if known else type(key).__name__
+
+
+def listed(values: Any, depth: int = 3) -> str:
     """A short list as it is; of a long one the end.
 
     >>> listed([0.5, 0.25]), listed(list(range(100)))
     ('[0.5, 0.25]', '[..., 97, 98, 99], 100 in all')
     """
     if len(values) <= 4:
-        return f"[{', '.join(map(part, values))}]"
-    return f"[..., {', '.join(map(part, values[-3:]))}], {len(values)} in all"
+        return f"[{', '.join(part(value, depth) for value in values)}]"
+    last = ", ".join(part(value, depth) for value in values[-3:])
+    return f"[..., {last}], {len(values)} in all"
 
 
-def part(value: Any) -> str:
+def part(value: Any, depth: int = 3) -> str:
     """A member of a list or a dict."""
-    if isinstance(value, Tensor | np.ndarray | np.generic):
+    if isinstance(value, Tensor | np.ndarray | np.generic) and not getattr(value, "is_nested", 0):
         kind = f"{type(value).__name__} {tuple(value.shape)}"
-        return kind if value.ndim else number(value.item())
-    return number(value) if isinstance(value, int | float) else described(value)
+        known = isinstance(value, np.number | np.bool_) or lies_in_memory(value)
+        return number(value.item()) if known and not value.ndim else kind
+    return number(value) if isinstance(value, int | float) else described(value, depth - 1)
