@@ -70,12 +70,6 @@ def in_notebook() -> bool:
     return bool(getattr(a_kernel(), "_allow_stdin", False))
 
 
-def runs_unattended() -> bool:
-    """Whether a notebook runs that nobody watches: its outputs may be compared with others."""
-    kernel = a_kernel()
-    return kernel is not None and not getattr(kernel, "_allow_stdin", False)
-
-
 def a_kernel() -> Any:
     """The Jupyter kernel of this process, if it is one."""
     if "IPython" not in sys.modules or "TORCHELASTIC_RUN_ID" in os.environ:

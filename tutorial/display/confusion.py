@@ -61,7 +61,7 @@ class Confusion:
         return figure
 
     def _repr_html_(self) -> str:
-        return self.plot().html()
+        return self.plot()._repr_html_()
 
     def in_words(self) -> str:
         """The figure in a sentence, for those who cannot see it."""

@@ -12,7 +12,6 @@ from io import StringIO
 import matplotlib as mpl
 from matplotlib import figure
 
-from tutorial.display import runs_unattended
 from tutorial.display.logarithmic import THEMES
 
 # Inside of the image; it knows whether the color-scheme of the page around it is dark.
@@ -43,11 +42,7 @@ class Figure(figure.Figure):
 
     alt = "a figure"
 
-    def _repr_html_(self) -> str | None:
-        """None where nobody watches: then the PNG is shown alone, which is the same each time."""
-        return None if runs_unattended() else self.html()
-
-    def html(self) -> str:
+    def _repr_html_(self) -> str:
         """The figure as an image of SVG, which needs no script and no network."""
         file = StringIO()
         with mpl.rc_context({"svg.hashsalt": "tutorial", "svg.fonttype": "path"}):
