@@ -4,8 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+import tutorial as tl
 from tutorial.history import History
 
 ROWS = [
@@ -129,6 +132,7 @@ def test_a_file_is_strict_json(tmp_path: Path) -> None:
         ('"rows": [{"loss": null}]', "'rows' is"),
         ('"interrupted": 1', "'interrupted' is 1"),
         ('"began": []', r"'began' is \[\]"),
+        ('"began": {"machine": 3}', "'began' is"),
     ],
 )
 def test_what_save_did_not_write_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -152,3 +156,25 @@ def test_paths_are_refused_in_words(tmp_path: Path) -> None:
             History([], []).save(wrong)  # type: ignore[arg-type]
     with pytest.raises(NotADirectoryError, match="is a file, and the name of a directory"):
         History([], []).save(tmp_path / "there.json" / "more")
+
+
+def test_a_file_keeps_numbers_of_numpy_and_pytorch(tmp_path: Path) -> None:
+    history = History([np.float32(0.5)], [{"epoch": np.int64(1), "loss": torch.tensor(0.25)}])
+    loaded = History.load(history.save(tmp_path / "mine"))
+    assert (loaded.step_losses, loaded.rows) == ([0.5], [{"epoch": 1, "loss": 0.25}])
+
+
+@pytest.mark.parametrize("noted", ["words", None, True, [1, 2], 2**60])
+def test_what_load_would_refuse_is_not_saved(tmp_path: Path, noted: object) -> None:
+    """A loop of one's own may note anything; it is shown."""
+    history = History([0.5], [{"epoch": 1, "noted": noted}])
+    with pytest.raises(ValueError, match=r"history.rows is .*numbers alone"):
+        history.save(tmp_path / "mine")
+    assert not list(tmp_path.iterdir())
+    assert str(noted or "") in repr(history) and repr(tl.compare(history, history))
+
+
+def test_a_file_that_an_editor_has_marked_is_read(tmp_path: Path) -> None:
+    path = History([0.5], []).save(tmp_path / "mine")
+    path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert History.load(path).step_losses == [0.5]

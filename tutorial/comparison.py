@@ -209,7 +209,7 @@ def a_history(name: str, run: Any) -> History:
 
 def same(a: float, b: float) -> bool:
     """Whether two numbers are equal, nan to nan."""
-    return a == b or (math.isnan(a) and math.isnan(b))
+    return bool(a == b or (a != a and b != b))
 
 
 def steps(count: int) -> str:
@@ -223,6 +223,8 @@ def digits(a: float, b: float) -> tuple[str, str]:
     >>> digits(0.5, 0.25), digits(0.1, 0.1 + 1e-9)
     (('0.5000', '0.2500'), ('0.100000000', '0.100000001'))
     """
+    if not all(isinstance(number, int | float) for number in (a, b)):
+        return str(a), str(b)  # what a loop of one's own has noted
     for count in range(4, 18):
         shown = f"{a:#.{count}g}", f"{b:#.{count}g}"
         if shown[0] != shown[1] or same(a, b):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutorial.display.table import aligned, html_table, pointed
+from tutorial.display.table import aligned, heading, html_table, pointed
 from tutorial.parameters import File, checked
 
 if TYPE_CHECKING:
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 
 SHOWN = 15  # epochs at the beginning, and as many at the end
-WIDEST = 40  # characters of a column's name
 
 
 class History:
@@ -143,9 +142,3 @@ class History:
         count = len(self.step_losses)
         steps = f"{count} step{'' if count == 1 else 's'}"
         return f"{steps}, interrupted" if self.interrupted else steps
-
-
-def heading(name: str) -> str:
-    """The name of a column, on one line."""
-    plain = name if name.isprintable() else ascii(name)
-    return plain if len(plain) <= WIDEST else f"{plain[:WIDEST]}..."

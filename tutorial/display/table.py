@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 # It scrolls by itself where a window is narrower; its lines are drawn in the page's own colour.
 BOX = "overflow-x:auto;max-width:100%"
 TABLE = "border-collapse:collapse;margin:0;font-variant-numeric:tabular-nums"
 CELL = "text-align:right;padding:0.15em 0.7em;white-space:pre"
+WIDEST = 40  # characters of a column's name
 HEAD = f"{CELL};border-bottom:1px solid;font-weight:600"
 
 
@@ -28,12 +30,28 @@ def pointed(numbers: Sequence[float | None]) -> list[str]:
         >>> pointed([1.622, 0.79412, None])
         ['1.622 ', '0.7941', '']
     """
-    texts = ["" if n is None else str(n) if isinstance(n, int) else f"{n:#.4g}" for n in numbers]
+    texts = ["" if n is None else text_of(n) for n in numbers]
     behind = [len(text.partition(".")[2]) for text in texts]
     return [
         text + " " * (max(behind) - digits) if digits else text
         for text, digits in zip(texts, behind, strict=True)
     ]
+
+
+def text_of(value: Any) -> str:
+    """A number with four digits that count; what else a loop of one's own notes, as it is."""
+    if isinstance(value, int):
+        return str(value)
+    try:
+        return f"{value:#.4g}"
+    except (TypeError, ValueError):
+        return heading(str(value))
+
+
+def heading(name: str) -> str:
+    """The name of a column, on one line."""
+    plain = name if name.isprintable() else ascii(name)
+    return plain if len(plain) <= WIDEST else f"{plain[:WIDEST]}..."
 
 
 def html_table(table: list[list[str]], caption: str, words: int = 0) -> str:

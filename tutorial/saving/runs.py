@@ -30,9 +30,16 @@ def write(path: Path, run: dict[str, Any]) -> Path:
 
     Raises:
         OSError: the file cannot be written.
+        ValueError: a loop of the user's own has put something else than numbers there.
     """
-    path = with_ending(path)
-    text = json.dumps({"format": FORMAT, **in_words(run)}, indent=1, allow_nan=False)
+    path, run = with_ending(path), in_words(run)
+    for name, fits in PARTS.items():
+        if not fits(run[name]):
+            raise ValueError(
+                f"history.{name} is {short(run[name], 60)}, but a file keeps numbers alone there, "
+                "integers up to 2**53. Take the rest out first, or keep it in a file of its own."
+            )
+    text = json.dumps({"format": FORMAT, **run}, indent=1, allow_nan=False)
     if is_rank_zero():
         with replacing(path, "w", encoding="utf-8") as file:
             file.write(f"{text}\n")
@@ -54,7 +61,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{'are ' + ', '.join(there) if there else 'is no file that ends in .json'}."
         )
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have marked it
     except (ValueError, RecursionError) as error:
         raise refusal(path, f"it is no JSON: {error}") from None
     if not isinstance(run, dict) or not str(run.get("format")).startswith("tutorial.History"):
@@ -86,7 +93,7 @@ def refusal(path: Path, why: str) -> ValueError:
 
 
 def in_words(value: Any) -> Any:
-    """The same for JSON: what is not finite as a word.
+    """The same for JSON: what is not finite as a word, and one number of an array as a number.
 
     >>> in_words([0.1, math.nan, {"loss": -math.inf}])
     [0.1, 'nan', {'loss': '-inf'}]
@@ -95,6 +102,8 @@ def in_words(value: Any) -> Any:
         return {name: in_words(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [in_words(part) for part in value]
+    if getattr(value, "ndim", None) == 0:  # of NumPy's or PyTorch's
+        value = value.item()
     return value if not isinstance(value, float) or math.isfinite(value) else str(value)
 
 
@@ -111,12 +120,18 @@ def is_number(value: Any) -> bool:
 
 def is_row(row: Any) -> bool:
     """Whether it is what an epoch has to say."""
-    return isinstance(row, dict) and all(map(is_number, row.values()))
+    named = isinstance(row, dict) and all(isinstance(name, str) for name in row)
+    return named and all(map(is_number, row.values()))
+
+
+def is_start(began: Any) -> bool:
+    """Whether it is what a fit notes where it begins."""
+    return isinstance(began, dict) and isinstance(began.get("machine", {}), dict)
 
 
 PARTS: dict[str, Callable[[Any], bool]] = {
     "step_losses": lambda losses: isinstance(losses, list) and all(map(is_number, losses)),
     "rows": lambda rows: isinstance(rows, list) and all(map(is_row, rows)),
     "interrupted": lambda flag: isinstance(flag, bool),
-    "began": lambda began: isinstance(began, dict),
+    "began": is_start,
 }
