@@ -319,9 +319,11 @@ def loadable(state: Any, name: str = "") -> Any:
     deques: list[str] = []
     state = as_it_is_read(state, name, deques)
     if deques:
-        checks.warn(
+        # Scripts have this function, too: they know no line of the user's that made the call.
+        warnings.warn(
             f"save: {deques[0]} is a deque, which torch.load(weights_only=True) does not read; it "
-            "is saved as a list. Make a deque of it again in load_state_dict, or keep a list."
+            "is saved as a list. Make a deque of it again in load_state_dict, or keep a list.",
+            stacklevel=3,
         )
     return state
 
