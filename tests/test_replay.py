@@ -571,6 +571,20 @@ def test_a_step_begins_with_a_loop_or_a_with(first: str, tmp_path: Path) -> None
     assert "until step 2 was done" in replay.recording["cut"]
 
 
+def test_a_loop_within_a_step_may_learn_too() -> None:
+    inner = "loss_fn(network(x), y).backward()\n        update(network, 0.1)"
+    loop = OWN.replace("    loss =", f"    for k in range(3):\n        {inner}\n    loss =")
+    replay = prepared().unroll("fit", data(), loop=loop).replay()
+    assert replay.step_losses == prepared().fit(data(), loop=loop, verbose=0).step_losses[:2]
+
+
+def test_a_tensor_s_own_class_is_not_asked() -> None:
+    refuses = "classmethod(lambda c, f, t, a=(), k=None: 1 / 0)"
+    own = f"T = type('T', (torch.Tensor,), {{'__torch_function__': {refuses}}})"
+    replay = replay_of_own(before=f"import torch\n{own}\nv = torch.ones(2).as_subclass(T)")
+    assert replay.at(len(replay) - 1)["v"]["mean"] == 1.0
+
+
 def test_characters_that_end_no_line_of_python() -> None:
     loop = f"s = 'a\x0cb\u2028c\x85d'\n\x0c\n{OWN}"
     replay = prepared().unroll("fit", data(), loop=loop).replay()

@@ -33,7 +33,7 @@ class Loop:
         return before > (self.body[0].end_lineno or line) or not inner
 
 
-def loops_over_batches(tree: ast.AST) -> list[Loop]:
+def loops_over_batches(tree: ast.Module) -> list[Loop]:
     r"""The loop whose steps count, which learns if any does; and those that read a loader besides.
 
     >>> tree = ast.parse("for x in eval_loader: pass\nfor x in data:\n    loss.backward()")
@@ -44,20 +44,27 @@ def loops_over_batches(tree: ast.AST) -> list[Loop]:
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     teachers = {function.name for function in functions if learns(function)}
     learning = [node for node in nodes if learns(node) or calls(node, teachers)]
+    noting = [node for node in nodes if appends(node, name_of_losses(tree))]
     reading = [node for node in nodes if isinstance(node, ast.For) and reads_a_loader(node.iter)]
-    main = (learning[-1:] or reading[:1] or [None])[0]  # ast.walk meets the innermost last
+    # ast.walk meets the innermost last; in a step, another loop may learn, too.
+    main = (noting[-1:] or learning[-1:] or reading[:1] or [None])[0]
     aside = [node for node in reading if node is not main and not holds(node, main)]
     return [Loop(node, node is main) for node in nodes if node is main or node in aside]
 
 
 def learns(node: ast.AST) -> bool:
-    """Whether a loop goes back through the network, or notes the loss of a step."""
+    """Whether a loop goes back through the network, or takes a step."""
     return any(
-        part.func.attr in ("backward", "train_batch")
-        or ast.unparse(part.func) in ("step_losses.append", "optimizer.step")
+        part.func.attr in ("backward", "train_batch") or ast.unparse(part.func) == "optimizer.step"
         for part in ast.walk(node)
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Attribute)
     )
+
+
+def appends(node: ast.AST, losses: str) -> bool:
+    """Whether it notes the loss of a step in this list."""
+    called = [ast.unparse(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return f"{losses}.append" in called
 
 
 def calls(node: ast.AST, functions: set[str]) -> bool:
