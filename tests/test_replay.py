@@ -629,3 +629,9 @@ def test_an_error_beside_the_loop_is_fit_s_own() -> None:
     for call in (model.fit, lambda data: model.unroll("fit", data).replay()):
         with pytest.raises(ValueError, match="gave no batch"):
             call(Nothing())
+
+
+@pytest.mark.parametrize("path", [3, None, "", b"x", "a\0b"])
+def test_a_path_is_refused_that_is_none(path: Any) -> None:
+    with pytest.raises(ValueError, match=r"path is .*a file's name"):
+        Replay({"title": "fit()", "error": None}, []).save(path)

@@ -23,7 +23,7 @@ import torch
 
 from tutorial import checks
 from tutorial.callbacks.saving import floats
-from tutorial.parameters import File, short
+from tutorial.parameters import File, checked, short
 from tutorial.running import RUNNING
 from tutorial.unroll.program import compiled
 from tutorial.unroll.proof import run_copy
@@ -76,8 +76,12 @@ class Replay:
 
         Returns:
             The path.
+
+        Raises:
+            ValueError: path is no path.
+            OSError: the file cannot be written.
         """
-        path = Path(path)
+        path = Path(checked(Replay.save, {"path": path})["path"])
         checks.writable("path", path, is_file=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         head = f'<meta charset="utf-8">{FOR_PHONES}<title>{escape(self.title)}</title>'
