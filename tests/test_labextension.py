@@ -183,6 +183,7 @@ IPKernelApp.launch_instance(kernel_class=Echo)
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_side_by_side_lights_up_what_belongs_together(open_notebook, theme: str) -> None:
     notebook = open_notebook(CELL)
+    notebook.page.set_viewport_size({"width": 1600, "height": 900})  # room for two columns
     run_first(notebook)
     notebook.page.evaluate(
         "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme
