@@ -178,3 +178,14 @@ def test_a_file_that_an_editor_has_marked_is_read(tmp_path: Path) -> None:
     path = History([0.5], []).save(tmp_path / "mine")
     path.write_text(path.read_text(), encoding="utf-8-sig")
     assert History.load(path).step_losses == [0.5]
+
+
+def test_noting_where_a_fit_began_leaves_the_weights_memory_alone() -> None:
+    """What numpy() has seen can never be resized again, and FSDP resizes weights."""
+    network = torch.nn.Linear(3, 2)
+    model = tl.Model(network)
+    model.prepare(torch.optim.SGD(network.parameters(), lr=0.1), torch.nn.MSELoss())
+    x = torch.ones(4, 3)
+    model.fit(torch.utils.data.TensorDataset(x, x[:, :2].clone()), verbose=0)
+    kept = [*network.parameters(), x]
+    assert [tensor.untyped_storage().resizable() for tensor in kept] == [True] * 3

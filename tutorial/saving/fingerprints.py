@@ -53,7 +53,9 @@ def checksum(tensor: torch.Tensor, most: int | None = None) -> str:
             while part.numel() * part.element_size() > max(most, 2**12):
                 longest = max(range(part.ndim), key=lambda axis: part.shape[axis])
                 part = part[(slice(None),) * longest + (slice(None, None, 2),)]
-            bits: Any = part.cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            # A copy, since what numpy() has seen can never be resized again; FSDP does that.
+            copied = part.to("cpu", copy=True).contiguous()
+            bits: Any = copied.reshape(-1).view(torch.uint8).numpy()
         return f"{kind} {zlib.crc32(bits):08x}"
     except (RuntimeError, TypeError, NotImplementedError):  # sparse, sharded or without any bits
         return kind

@@ -152,7 +152,7 @@ def coarse_images(images: Tensor) -> Tensor:
 
 def drawn(kind: str, tiles: Tensor, whole: Tensor) -> Summary | None:
     """A picture as bytes. Where there are numbers below 0, the middle level is 0."""
-    cells = tiles.double().numpy()
+    cells = tiles.to(torch.float64, copy=True).numpy()  # what numpy() has seen keeps its size
     known = np.isfinite(cells)
     if not known.any():
         return None
