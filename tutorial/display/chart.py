@@ -85,11 +85,12 @@ def charts_html(charts: Iterable[Chart], further: str = "", with_tips: bool = Tr
 SAFE = " ='/:;,.()-"  # what need not be escaped in a data URL between double quotes
 
 
-def image(svg: str, alt: str) -> str:
+def image(svg: str, alt: str, attributes: str = "") -> str:
     """SVG as an image, in which `currentColor` reads well on the page's white or black.
 
     Inside of an image `currentColor` would be black. The image knows whether the page's
-    color-scheme is dark: live_plot.css sets that for the pages whose themes it knows.
+    color-scheme is dark: live_plot.css sets that for the pages whose themes it knows. It takes
+    more attributes of HTML's, each with a space behind it.
     """
     opening, rest = svg.split(">", 1)
     style = (
@@ -97,7 +98,7 @@ def image(svg: str, alt: str) -> str:
         f"@media(prefers-color-scheme:dark){{svg{{color:{TEXT['dark']}}}}}</style>"
     )
     source = quote(f"{opening}>{style}{rest}", safe=SAFE)
-    return f'<img alt="{escape(alt)}" src="data:image/svg+xml,{source}">'
+    return f'<img {attributes}alt="{escape(alt)}" src="data:image/svg+xml,{source}">'
 
 
 def svg(chart: Chart) -> str:

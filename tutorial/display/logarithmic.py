@@ -3,16 +3,13 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from urllib.parse import quote
 
-from tutorial.display.chart import SAFE
+from tutorial.display import chart
 
 WIDTH, LEFT, RIGHT = 360, 46, 10
 PLOT = 92  # the height of a set of axes
 RED = "#c3403a"
 XMLNS = "http://www.w3.org/2000/svg"
-# Inside of an image; it knows whether the color-scheme of the page around it is dark.
-COLORS = "<style>svg{color:#595959}@media(prefers-color-scheme:dark){svg{color:#b3b3b3}}</style>"
 # On pages whose themes are known; elsewhere, or if this is left out, the system's theme counts.
 THEMES = (
     '<style>:is([data-jp-theme-light="false"],[data-theme="dark"],.vscode-dark) '
@@ -26,12 +23,9 @@ Lines = Mapping[str, Sequence[tuple[int, float | None]]]
 
 def image(svg: str, alt: str) -> str:
     """The SVG as an image, which needs no script, no style sheet and no network."""
-    themed = svg.replace("<svg ", f"<svg xmlns='{XMLNS}' ", 1).replace(">", f">{COLORS}", 1)
+    named = svg.replace("<svg ", f"<svg xmlns='{XMLNS}' ", 1)
     style = "display:block;width:100%;max-width:440px"
-    return (
-        f'{THEMES}<img class="tutorial-figure" alt="{escape(alt)}" style="{style}" '
-        f'src="data:image/svg+xml,{quote(themed, safe=SAFE)}">'
-    )
+    return THEMES + chart.image(named, alt, f'class="tutorial-figure" style="{style}" ')
 
 
 def axes(

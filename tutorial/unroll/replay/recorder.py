@@ -66,10 +66,10 @@ class Recorder:
         self.known: dict[str, Known] = {}
         self.weights: set[str] = set()
         self.heads = first_lines(tree)
-        heads = statements(tree)
-        self.named = {line: [n for h in heads[line] for n in names_in(h)] for line in heads}
+        begun = statements(tree).items()  # by the line in which they begin
+        self.named = {line: [n for each in some for n in names_in(each)] for line, some in begun}
         self.hiding = {
-            line for line in heads if HIDING.search("\n".join(map(ast.unparse, heads[line])))
+            line for line, some in begun if HIDING.search("\n".join(map(ast.unparse, some)))
         }
         self.at: dict[FrameType, int] = {}  # the line that each frame runs
         self.done = 0  # steps of the main loop
